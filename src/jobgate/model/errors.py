@@ -1,0 +1,147 @@
+"""Everything that can go wrong, in one tree.
+
+.. code-block:: text
+
+    JobgateError
+    ├── RequestError            the asker must change something
+    │   ├── Invalid             a value is wrong; ``field`` says which
+    │   ├── Unauthenticated     no identity, or one that does not hold
+    │   ├── Forbidden           known, but not allowed
+    │   ├── NotFound            unknown, or another account's: both look the same
+    │   ├── Gone                was here; its retention ended
+    │   ├── Conflict            the job, key or guard is in another state than the request needs
+    │   ├── TooLarge            a body, a batch, a file over its limit
+    │   ├── Unrunnable          understood, but no environment here can run it
+    │   ├── MethodNotAllowed    right path, wrong method
+    │   └── TooMany             a quota or a rate; ``retry_after`` says when to come again
+    ├── Unavailable             the gateway cannot now: stopping, full disk, locked store
+    ├── EngineError             an engine failed; ``retryable`` tells transient from final
+    ├── FetchError              an input or a call on the way out failed
+    └── IllegalMove             an event met a state that cannot take it: a bug in the caller
+
+Each error has a ``code`` (stable, kebab-case, for programs), a message (for people: what, why and what next), and
+``retryable``: whether the same request can succeed later without change. Messages never carry a secret.
+"""
+
+from __future__ import annotations
+
+
+class JobgateError(Exception):
+    """Something went wrong."""
+
+    code: str = "internal"
+    retryable: bool = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+        if code is not None:
+            self.code = code
+        self.field = field
+        if retryable is not None:
+            self.retryable = retryable
+        self.retry_after = retry_after
+
+    @property
+    def message(self) -> str:
+        """The text for people."""
+        return str(self.args[0])
+
+
+class RequestError(JobgateError):
+    """The request cannot be carried out as it stands."""
+
+    code = "invalid"
+
+
+class Invalid(RequestError):
+    """A value is not allowed."""
+
+    code = "invalid"
+
+
+class Unauthenticated(RequestError):
+    """No credential was given, or it does not hold."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(RequestError):
+    """This account may not do that."""
+
+    code = "forbidden"
+
+
+class NotFound(RequestError):
+    """There is no such thing here."""
+
+    code = "not-found"
+
+
+class Gone(RequestError):
+    """It was here; its retention time has ended."""
+
+    code = "gone"
+
+
+class Conflict(RequestError):
+    """The present state does not allow it."""
+
+    code = "conflict"
+
+
+class TooLarge(RequestError):
+    """Larger than this server accepts."""
+
+    code = "too-large"
+
+
+class Unrunnable(RequestError):
+    """No compute environment of this server can run it."""
+
+    code = "unrunnable"
+
+
+class MethodNotAllowed(RequestError):
+    """This path answers to another method."""
+
+    code = "method-not-allowed"
+
+
+class TooMany(RequestError):
+    """Over the quota or the rate of this account."""
+
+    code = "too-many"
+    retryable = True
+
+
+class Unavailable(JobgateError):
+    """The server cannot do this now; nothing was changed."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class EngineError(JobgateError):
+    """The engine refused or failed."""
+
+    code = "engine"
+
+
+class FetchError(JobgateError):
+    """A file or an answer could not be fetched."""
+
+    code = "fetch"
+
+
+class IllegalMove(JobgateError):
+    """This event cannot happen in this state."""
+
+    code = "illegal-move"

@@ -1,0 +1,142 @@
+"""Files by reference: never a path from the wire.
+
+Sources: TES 1.1 `tesInput`, `tesOutput`; Charity Engine contract section 5.5; BOINC `file_info`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from jobgate.model.errors import Invalid
+from jobgate.model.ids import Digest, FolderId
+
+INLINE_LIMIT: Final = 16 * 1024
+"""Bytes of content that ride in the row; more is a blob."""
+SEGMENT_LIMIT: Final = 255
+PATH_LIMIT: Final = 4096
+
+
+class Inline(msgspec.Struct, frozen=True, tag="inline", gc=False):
+    """Content of at most 16 KiB."""
+
+    content: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.content) > INLINE_LIMIT:
+            raise Invalid("inline content is limited to 16 KiB; store it first", field="content")
+
+
+class Stored(msgspec.Struct, frozen=True, tag="stored", gc=False):
+    """A blob this gateway holds."""
+
+    digest: Digest
+    size: int
+
+
+class Remote(msgspec.Struct, frozen=True, tag="url", gc=False):
+    """Content at an address, fetched when the job is staged in."""
+
+    url: str
+    """Without credentials: these are a Secret."""
+    size: int | None = None
+    digest: Digest | None = None
+    md5: str | None = None
+    secret: str | None = None
+    """Name of the job's secret `user:password` for HTTP Basic."""
+
+
+class UserFile(msgspec.Struct, frozen=True, tag="user", gc=False):
+    """An entry of one of the owner's folders, as it is when the job is staged in [BOINC, MIKE]."""
+
+    folder: FolderId
+    name: str
+
+
+FileRef = Inline | Stored | Remote | UserFile
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One file that is there before the first step starts."""
+
+    path: str
+    """Relative to the workspace; `/` separates."""
+    source: FileRef
+    executable: bool = False
+
+    def __post_init__(self) -> None:
+        check_path(self.path, "path")
+
+
+class OutputKind(StrEnum):
+    """What an Output's path names."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    """Everything below it."""
+    WILDCARD = "wildcard"
+    """A pattern as `fnmatch` reads it, one path segment at a time."""
+
+
+class Keep(StrEnum):
+    """After which ends an output is collected."""
+
+    SUCCESS = "success"
+    ALWAYS = "always"
+    """After failure and cancel too, as far as it exists."""
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is collected when an attempt has ended."""
+
+    path: str
+    """Relative to the workspace."""
+    kind: OutputKind = OutputKind.FILE
+    keep: Keep = Keep.ALWAYS
+    required: bool = False
+    """Absence after success is a failure of the job."""
+    name: str = ""
+    """What the asker calls it; empty: its path."""
+    url: str = ""
+    """Where else it is sent [TES]; empty: kept here only."""
+
+    def __post_init__(self) -> None:
+        check_path(self.path, "path")
+
+
+class Artifact(msgspec.Struct, frozen=True, gc=False):
+    """A file an attempt left, stored."""
+
+    path: str
+    """Relative to the output it belongs to, `/` as separator."""
+    digest: Digest
+    size: int
+    output: int = 0
+    """Which of the spec's outputs, by place."""
+    mode: int = 0o644
+
+
+class Mount(msgspec.Struct, frozen=True, gc=False):
+    """A directory that is the user's own on the host, used in place and never ours to delete [Rimrock]."""
+
+    directory: str
+
+
+def check_path(path: str, field: str) -> None:
+    """Raises Invalid unless `path` is relative, clean and of a length every file system takes."""
+    if not path or path.startswith("/") or len(path.encode("utf-8", "surrogatepass")) > PATH_LIMIT:
+        raise Invalid(f"{field}: a relative path of at most {PATH_LIMIT} bytes is needed", field=field)
+    for segment in path.split("/"):
+        check_segment(segment, field)
+
+
+def check_segment(segment: str, field: str) -> None:
+    """Raises Invalid unless `segment` can be one name in a directory."""
+    if segment in ("", ".", ".."):
+        raise Invalid(f"{field}: empty, '.' and '..' segments are refused", field=field)
+    if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in segment):
+        raise Invalid(f"{field}: control characters are refused", field=field)
+    if len(segment.encode()) > SEGMENT_LIMIT:
+        raise Invalid(f"{field}: a name has at most {SEGMENT_LIMIT} bytes", field=field)

@@ -1,0 +1,225 @@
+"""JobSpec: what was asked. Job and Batch: where it stands.
+
+A lone job is a batch of one. All are frozen; a change is a new value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from jobgate.model.errors import Invalid
+from jobgate.model.files import Input, Mount, Output
+from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, SpecId
+from jobgate.model.resources import Resources
+from jobgate.model.state import Failure, JobState, Limit
+
+PRIORITIES: Final = (-1000, 1000)
+
+
+class Late(StrEnum):
+    """What only the gateway knows, and not before the job exists: values for environment variables."""
+
+    JOB = "job"
+    BATCH = "batch"
+    INDEX = "index"
+    ATTEMPT = "attempt"
+
+
+class Argv(msgspec.Struct, frozen=True, tag="argv", gc=False):
+    """A program and its arguments, started as they stand; nothing splits or expands them."""
+
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.words or not self.words[0]:
+            raise Invalid("a command needs a program", field="command")
+        if any("\0" in word for word in self.words):
+            raise Invalid("a command must not hold NUL", field="command")
+
+
+class Script(msgspec.Struct, frozen=True, tag="script", gc=False):
+    """A script handed over byte for byte, its own first line naming the interpreter [Rimrock]."""
+
+    text: str
+
+
+Command = Argv | Script
+
+
+class AppRef(msgspec.Struct, frozen=True, tag="app", gc=False):
+    """A named program of the operator's catalogue."""
+
+    name: str
+    licence_accepted: bool = False
+
+
+class ImageRef(msgspec.Struct, frozen=True, tag="image", gc=False):
+    """A container image by name, or an archive of one at an address."""
+
+    name: str
+    archive: str = ""
+
+
+class Host(msgspec.Struct, frozen=True, tag="host", gc=False):
+    """The programs of the environment itself, in its sandbox."""
+
+
+Program = AppRef | ImageRef | Host
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One command of a job. Steps run in order; the first that fails ends the job [TES: executor]."""
+
+    command: Command
+    program: Program = Host()
+    env: Mapping[str, str] = {}
+    late_env: Mapping[str, Late] = {}
+    """Variables filled when the attempt starts; they win over `env`."""
+    secret_env: Mapping[str, str] = {}
+    """Variable to name of a secret."""
+    workdir: str = ""
+    """Relative to the workspace; empty: its top."""
+    stdin: str = ""
+    """A workspace file read as standard input; empty: nothing."""
+    stdout: str = ""
+    """A workspace file that gets standard output; empty: the merged log."""
+    stderr: str = ""
+    ignore_error: bool = False
+    """A failure here does not stop the next step [TES]."""
+    together: bool = False
+    """Starts with the step before it, and both run at once [MIKE]."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a replica that did not succeed is tried again."""
+
+    tries: int = 1
+    """Starts of one replica at most, for the failures in `on`."""
+    on: frozenset[Failure] = frozenset()
+    backoff: float = 0.0
+    """Seconds before the second try; doubled for each further one."""
+    faults: int = 3
+    """Tries at most when the engine fails, or an attempt is lost before it started."""
+
+
+class Replication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many attempts must agree [BOINC: target_nresults, min_quorum, max_*_results]."""
+
+    replicas: int = 1
+    quorum: int = 1
+    errors: int = 3
+    """More attempts than this in error fail the job."""
+    total: int = 10
+    """More attempts than this fail the job."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quorum <= self.replicas <= self.total:
+            raise Invalid("1 <= quorum <= replicas <= total is needed", field="replication")
+
+
+class RunAs(msgspec.Struct, frozen=True, gc=False):
+    """Whose name the engine uses on its far side, where that is not the gateway's own [Rimrock]."""
+
+    user: str
+    secret: str = ""
+    """Name of the secret that proves it: a key or a proxy."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where it may run."""
+
+    environment: EnvironmentName | None = None
+    """This one only."""
+    own: bool = False
+    """Only environments that the owner's account brought."""
+    requires: frozenset[str] = frozenset()
+    """Labels the environment must bear."""
+    tolerates: frozenset[str] = frozenset()
+    """Taints it may bear."""
+    run_as: RunAs | None = None
+    home: str = "/work"
+    """Where the workspace appears inside the job."""
+    directory: Mount | None = None
+    """A directory of the user's own instead of a workspace."""
+    wait: float | None = None
+    """Longest time in the queue, seconds."""
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one job is to do. Jobs of one batch may share it; it never changes."""
+
+    steps: tuple[Step, ...]
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    resources: Resources = Resources()
+    retry: Retry = Retry()
+    replication: Replication = Replication()
+    place: Place = Place()
+    secrets: frozenset[str] = frozenset()
+    """Names of the sealed values this job may read; the values are never part of it."""
+    charge: float = 1.0
+    """Factor on the environment's price [Charity Engine: application's factor]."""
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise Invalid("a job needs at least one step", field="steps")
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which dialect brought the job, with its document after every credential was cut out of it."""
+
+    dialect: str
+    document: bytes = b""
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the jobs of one request share."""
+
+    id: BatchId
+    owner: AccountId
+    count: int
+    origin: Origin
+    created: float
+    """Seconds since the epoch, UTC; so are all times here."""
+    name: str = ""
+    app: str = ""
+    labels: Mapping[str, str] = {}
+    priority: int = 0
+    expires: float | None = None
+    """The lease: when its records and files are deleted, unless it is renewed."""
+    webhook: str = ""
+    """Address that is told of each job's end."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one job stands. Made and changed only by `jobgate.model.state`."""
+
+    id: JobId
+    batch: BatchId
+    owner: AccountId
+    spec: SpecId
+    state: JobState
+    created: float
+    priority: int = 0
+    version: int = 0
+    """Number of the last fact; grows by one with each."""
+    wanted: int = 0
+    """Further attempts to be made."""
+    ready: float = 0.0
+    """Not to be started before."""
+    started: float | None = None
+    ended: float | None = None
+    failure: Failure | None = None
+    limit: Limit | None = None
+    message: str = ""
+    """For people: why it waits, failed or was cancelled."""
+    exit_code: int | None = None
+    """Of the attempt named by `canonical`, or of the last."""
+    canonical: int | None = None
+    """Number of the attempt whose outputs are the job's."""
+    progress: float = 0.0
+    """0 to 1."""
