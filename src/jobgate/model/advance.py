@@ -1,0 +1,396 @@
+"""The only thing that moves a state.
+
+`advance` takes a job, its attempts and an event, and gives a Step: the job and attempts after it, the facts that say
+what changed, and how many further attempts are wanted. Every pair of state and event is decided:
+
+- an event about an attempt is looked up in `ON_ATTEMPT` by the attempt's state: it *moves*, or it is *late* (the same
+  word again, or one overtaken by another: nothing changes, no fact), or it is *illegal* (the caller's bug: IllegalMove);
+- an event about the job is decided by the job's state in the same way;
+- after either, `_settle` looks at all attempts together and says where the job stands. It alone knows retry, quorum
+  and cancel, and quorum 1 is the plain case of the same rule.
+
+An illegal event raises and leaves job and attempts as they were: they are values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from jobgate.model.attempt import Attempt
+from jobgate.model.errors import IllegalMove
+from jobgate.model.events import (
+    Adopt,
+    Broke,
+    Cancel,
+    Claim,
+    Collected,
+    Event,
+    Exited,
+    GiveUp,
+    Hold,
+    Judge,
+    Offer,
+    Rank,
+    Release,
+    Report,
+    Staged,
+    Started,
+    Vanished,
+)
+from jobgate.model.facts import (
+    Attempts,
+    Closed,
+    Fact,
+    FactData,
+    Judged,
+    Moved,
+    Opened,
+    Progressed,
+    Ranked,
+    Reached,
+    Taken,
+    Wanted,
+    evolve,
+)
+from jobgate.model.ids import EnvironmentName
+from jobgate.model.job import Job, JobSpec
+from jobgate.model.state import AttemptState, Failure, JobState, Limit, Verdict
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What one event came to."""
+
+    job: Job
+    attempts: Attempts
+    facts: tuple[Fact, ...]
+    wanted: int
+
+
+class On(Enum):
+    """What an event about an attempt means in one of its states."""
+
+    MOVES = "moves"
+    LATE = "late"
+    ILLEGAL = "illegal"
+
+
+_A = AttemptState
+_LIVE: Final = (_A.CLAIMED, _A.STARTING, _A.RUNNING, _A.COLLECTING)
+
+
+def _row(*moves: AttemptState, late: tuple[AttemptState, ...] = (_A.ENDED, _A.LOST)) -> dict[AttemptState, On]:
+    return {s: On.MOVES if s in moves else On.LATE if s in late else On.ILLEGAL for s in _A}
+
+
+ON_ATTEMPT: Final[dict[type[Event], dict[AttemptState, On]]] = {
+    Adopt: _row(*_LIVE),
+    Staged: _row(_A.CLAIMED, late=(_A.STARTING, _A.RUNNING, _A.COLLECTING, _A.ENDED, _A.LOST)),
+    Started: _row(_A.STARTING, late=(_A.RUNNING, _A.COLLECTING, _A.ENDED, _A.LOST)),
+    Report: _row(_A.RUNNING, late=(_A.STARTING, _A.COLLECTING, _A.ENDED, _A.LOST)),
+    Exited: _row(_A.STARTING, _A.RUNNING, late=(_A.COLLECTING, _A.ENDED, _A.LOST)),
+    Collected: _row(_A.COLLECTING),
+    Broke: _row(_A.OFFERED, *_LIVE),
+    Vanished: _row(*_LIVE),
+    Judge: _row(_A.ENDED, late=(_A.LOST,)),
+}
+"""Each event about an attempt, in each state of it."""
+
+_NEVER_STARTED: Final = (_A.OFFERED, _A.CLAIMED)
+_S = JobState
+
+
+def advance(job: Job, attempts: Attempts, event: Event, now: float, *, spec: JobSpec) -> Step:
+    """The job after `event`, at `now`.
+
+    Raises IllegalMove when the event cannot happen in this state; an event that comes too late changes nothing.
+    """
+    log = _Log(job, attempts, now)
+    match event:
+        case Hold() | Release() | Rank() | Cancel() | GiveUp() | Offer():
+            _on_job(log, event)
+        case Claim() if event.number is None:
+            _open(log, event, spec)
+        case _:
+            _on_attempt(log, event, spec)
+    if log.facts:
+        _settle(log, spec)
+    return Step(log.job, log.attempts, tuple(log.facts), log.job.wanted)
+
+
+class _Log:
+    """The facts so far, each already evolved."""
+
+    def __init__(self, job: Job, attempts: Attempts, now: float) -> None:
+        self.job = job
+        self.attempts = attempts
+        self.now = now
+        self.facts: list[Fact] = []
+
+    def say(self, data: FactData) -> None:
+        fact = Fact(self.job.id, self.job.version + 1, self.now, data)
+        self.job, self.attempts = evolve(self.job, self.attempts, fact)
+        self.facts.append(fact)
+
+    def attempt(self, number: int) -> Attempt:
+        if not 1 <= number <= len(self.attempts):
+            raise IllegalMove(f"there is no attempt {number}")
+        return self.attempts[number - 1]
+
+    def live(self) -> Iterator[Attempt]:
+        return (a for a in self.attempts if not a.state.over)
+
+
+def _on_job(log: _Log, event: Hold | Release | Rank | Cancel | GiveUp | Offer) -> None:
+    state = log.job.state
+    match event:
+        case Hold() if state is _S.QUEUED:
+            log.say(Moved(_S.HELD))
+        case Release() if state is _S.HELD:
+            log.say(Moved(_S.QUEUED, ready=log.job.ready))
+        case Rank(priority) if not state.over and priority != log.job.priority:
+            log.say(Ranked(priority))
+        case Cancel(message) if not state.over and state is not _S.CANCELLING:
+            _cancel(log, message)
+        case GiveUp() if state in (_S.HELD, _S.QUEUED):
+            log.say(Moved(_S.FAILED, event.message, event.failure, event.limit, *_last_exit(log.attempts)))
+        case Offer(environment):
+            _offer(log, environment)
+        case _:
+            pass  # the wish is met already, or came too late
+
+
+def _cancel(log: _Log, message: str) -> None:
+    for attempt in list(log.live()):
+        if attempt.state is _A.OFFERED:
+            log.say(Closed(attempt.id.number, _A.ENDED, verdict=Verdict.UNNEEDED))
+    if any(log.live()):
+        log.say(Moved(_S.CANCELLING, message))
+    else:
+        log.say(Moved(_S.CANCELLED, message, None, None, *_last_exit(log.attempts)))
+
+
+def _offer(log: _Log, environment: str) -> None:
+    if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
+        raise IllegalMove("no further attempt is wanted")
+    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, _named(environment), *_next_replica(log.attempts)))
+    log.say(Wanted(log.job.wanted - 1))
+
+
+def _named(environment: str) -> EnvironmentName:
+    return EnvironmentName(environment)
+
+
+def _open(log: _Log, event: Claim, spec: JobSpec) -> None:
+    if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
+        raise IllegalMove("no further attempt is wanted")
+    del spec
+    state = _A.STARTING if event.straight else _A.CLAIMED
+    replica, tried = _next_replica(log.attempts)
+    log.say(Opened(len(log.attempts) + 1, state, event.environment, replica, tried, event.lease))
+    log.say(Wanted(log.job.wanted - 1))
+
+
+def _on_attempt(log: _Log, event: Event, spec: JobSpec) -> None:
+    number: int = event.number  # type: ignore[union-attr,assignment]  # the job's own events went another way
+    attempt = log.attempt(number)
+    if isinstance(event, Claim):
+        if attempt.state is not _A.OFFERED:
+            raise IllegalMove(f"attempt {number} is not on offer")
+        log.say(Reached(number, _A.CLAIMED))
+        log.say(Taken(number, event.lease))
+        return
+    match ON_ATTEMPT[type(event)][attempt.state]:
+        case On.LATE:
+            return
+        case On.ILLEGAL:
+            raise IllegalMove(f"{type(event).__name__} cannot meet an attempt that is {attempt.state.value}")
+        case On.MOVES:
+            _move(log, attempt, event, spec)
+
+
+def _move(log: _Log, attempt: Attempt, event: Event, spec: JobSpec) -> None:
+    number = attempt.id.number
+    match event:
+        case Adopt(_, lease):
+            if lease != attempt.lease:
+                log.say(Taken(number, lease))
+        case Staged():
+            log.say(Reached(number, _A.STARTING))
+        case Started(_, at, handle):
+            log.say(Reached(number, _A.RUNNING, at=at, handle=handle))
+        case Report(_, progress):
+            bounded = min(1.0, max(0.0, progress))
+            if bounded != log.job.progress:
+                log.say(Progressed(bounded))
+        case Exited():
+            log.say(_exited(number, event))
+        case Collected():
+            log.say(_collected(attempt, event, spec))
+        case Broke(_, failure, message, limit):
+            log.say(Closed(number, _A.ENDED, failure, limit, message))
+        case Vanished(_, message):
+            log.say(Closed(number, _A.LOST, Failure.LOST, None, message))
+        case Judge(_, verdict):
+            if verdict is not attempt.verdict:
+                log.say(Judged(number, verdict))
+        case _:
+            raise IllegalMove(f"{type(event).__name__} is not about an attempt")
+
+
+def _exited(number: int, event: Exited) -> Reached:
+    failure = event.failure
+    if failure is None and (event.exit is None or event.exit.code != 0):
+        failure = Failure.PROGRAM
+    return Reached(
+        number,
+        _A.COLLECTING,
+        at=event.at,
+        exit=event.exit,
+        usage=event.usage,
+        failure=failure,
+        limit=event.limit,
+        message=event.message,
+        steps=event.steps,
+    )
+
+
+def _collected(attempt: Attempt, event: Collected, spec: JobSpec) -> Closed:
+    failed = attempt.failure or event.failure
+    compare = spec.replication.quorum > 1 and failed is None
+    return Closed(
+        attempt.id.number,
+        _A.ENDED,
+        failed,
+        attempt.limit or event.limit,
+        attempt.message or event.message,
+        Verdict.PENDING if compare else Verdict.NONE,
+        event.outputs,
+        event.skipped,
+        event.logs,
+    )
+
+
+def _settle(log: _Log, spec: JobSpec) -> None:
+    """Where the job stands, now that an attempt or a wish has changed."""
+    job = log.job
+    if job.state.over or job.state is _S.HELD:
+        return
+    if job.state is _S.CANCELLING:
+        if not any(log.live()):
+            log.say(Moved(_S.CANCELLED, job.message, None, None, *_last_exit(log.attempts)))
+        return
+    winner = _winner(log.attempts, spec)
+    if winner is not None:
+        _unneeded(log)
+        if not any(log.live()):
+            code = winner.exit.code if winner.exit else None
+            log.say(Moved(_S.SUCCEEDED, canonical=winner.id.number, exit_code=code))
+            return
+    elif _want(log, spec):
+        return
+    state = _standing(log)
+    if state is not log.job.state:
+        log.say(Moved(state, ready=log.job.ready))
+
+
+def _winner(attempts: Attempts, spec: JobSpec) -> Attempt | None:
+    if spec.replication.quorum == 1:
+        return next((a for a in attempts if a.succeeded), None)
+    valid = [a for a in attempts if a.verdict is Verdict.VALID]
+    return valid[0] if len(valid) >= spec.replication.quorum else None
+
+
+def _unneeded(log: _Log) -> None:
+    for attempt in list(log.live()):
+        if attempt.state is _A.OFFERED:
+            log.say(Closed(attempt.id.number, _A.ENDED, verdict=Verdict.UNNEEDED))
+    if log.job.wanted:
+        log.say(Wanted(0))
+
+
+def _want(log: _Log, spec: JobSpec) -> bool:
+    """Asks for the attempts that are missing; True when the job failed because it may not."""
+    rule = spec.replication
+    attempts = log.attempts
+    live = sum(1 for _ in log.live())
+    good = [a for a in attempts if a.succeeded and a.verdict is not Verdict.INVALID]
+    bad = [a for a in attempts if a.state.over and not a.succeeded] + [
+        a for a in attempts if a.succeeded and a.verdict is Verdict.INVALID
+    ]
+    again = all(_may_retry(attempts, a, spec) for a in bad)
+    target = rule.replicas
+    pending = any(a.verdict is Verdict.PENDING for a in good)
+    if not pending and not live and rule.quorum <= len(good):
+        target = len(good) + 1
+    missing = max(0, target - live - len(good))
+    if missing and bad and not again:
+        return _fail(log, bad[-1], live)
+    if len(attempts) + missing > rule.total and missing and rule.quorum > 1:
+        return _fail(log, bad[-1] if bad else None, live)
+    if missing != log.job.wanted:
+        log.say(Wanted(missing))
+        if bad and missing:
+            log.job = _later(log, bad[-1], spec)
+    return False
+
+
+def _later(log: _Log, attempt: Attempt, spec: JobSpec) -> Job:
+    pause = spec.retry.backoff * 2 ** (attempt.tried - 1)
+    return msgspec.structs.replace(log.job, ready=log.now + pause) if pause else log.job
+
+
+def _may_retry(attempts: Attempts, attempt: Attempt, spec: JobSpec) -> bool:
+    """Whether the retry policy names what happened to `attempt`, and tries are left."""
+    if spec.replication.quorum > 1:
+        errors = sum(1 for a in attempts if a.state.over and not a.succeeded)
+        return errors <= spec.replication.errors
+    if attempt.failure is Failure.ENGINE or (attempt.failure is Failure.LOST and attempt.started is None):
+        return attempt.tried < max(spec.retry.faults, spec.retry.tries)
+    return attempt.failure in spec.retry.on and attempt.tried < spec.retry.tries
+
+
+def _fail(log: _Log, attempt: Attempt | None, live: int) -> bool:
+    if log.job.wanted:
+        log.say(Wanted(0))
+    if live:
+        return False
+    if attempt is None:
+        log.say(Moved(_S.FAILED, "the replicas never agreed", Failure.UNDECIDED, Limit.ATTEMPTS))
+    else:
+        code = attempt.exit.code if attempt.exit else None
+        log.say(Moved(_S.FAILED, attempt.message, attempt.failure, attempt.limit, attempt.id.number, code))
+    return True
+
+
+def _standing(log: _Log) -> JobState:
+    states = {a.state for a in log.live()}
+    if _A.RUNNING in states:
+        return _S.RUNNING
+    if _A.COLLECTING in states:
+        return _S.STAGING_OUT
+    if states & {_A.CLAIMED, _A.STARTING}:
+        return _S.STAGING_IN
+    if any(a.verdict is Verdict.PENDING for a in log.attempts) and not log.job.wanted:
+        return _S.STAGING_OUT
+    return _S.QUEUED
+
+
+def _next_replica(attempts: Attempts) -> tuple[int, int]:
+    """The replica the next attempt is for, and which try of it: a failed one's again, or a new one's first."""
+    last: dict[int, Attempt] = {a.replica: a for a in attempts}
+    for replica, attempt in last.items():
+        if attempt.state.over and (not attempt.succeeded or attempt.verdict is Verdict.INVALID):
+            return replica, attempt.tried + 1
+    return len(last) + 1, 1
+
+
+def _last_exit(attempts: Attempts) -> tuple[int | None, int | None]:
+    """Number and exit code of the last attempt whose command ended."""
+    for attempt in reversed(attempts):
+        if attempt.exit is not None:
+            return attempt.id.number, attempt.exit.code
+    return None, None
