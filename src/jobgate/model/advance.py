@@ -82,7 +82,9 @@ _A = AttemptState
 _LIVE: Final = (_A.CLAIMED, _A.STARTING, _A.RUNNING, _A.COLLECTING)
 
 
-def _row(*moves: AttemptState, late: tuple[AttemptState, ...] = (_A.ENDED, _A.LOST)) -> dict[AttemptState, On]:
+def _row(
+    *moves: AttemptState, late: tuple[AttemptState, ...] = (_A.ENDED, _A.LOST)
+) -> dict[AttemptState, On]:
     return {s: On.MOVES if s in moves else On.LATE if s in late else On.ILLEGAL for s in _A}
 
 
@@ -177,7 +179,7 @@ def _offer(log: _Log, environment: str) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
     log.say(Opened(len(log.attempts) + 1, _A.OFFERED, _named(environment), *_next_replica(log.attempts)))
-    log.say(Wanted(log.job.wanted - 1))
+    log.say(Wanted(log.job.wanted - 1, log.job.ready))
 
 
 def _named(environment: str) -> EnvironmentName:
@@ -191,11 +193,11 @@ def _open(log: _Log, event: Claim, spec: JobSpec) -> None:
     state = _A.STARTING if event.straight else _A.CLAIMED
     replica, tried = _next_replica(log.attempts)
     log.say(Opened(len(log.attempts) + 1, state, event.environment, replica, tried, event.lease))
-    log.say(Wanted(log.job.wanted - 1))
+    log.say(Wanted(log.job.wanted - 1, log.job.ready))
 
 
 def _on_attempt(log: _Log, event: Event, spec: JobSpec) -> None:
-    number: int = event.number  # type: ignore[union-attr,assignment]  # the job's own events went another way
+    number: int = getattr(event, "number")  # noqa: B009  # the job's own events, which have none, went another way
     attempt = log.attempt(number)
     if isinstance(event, Claim):
         if attempt.state is not _A.OFFERED:
@@ -332,15 +334,9 @@ def _want(log: _Log, spec: JobSpec) -> bool:
     if len(attempts) + missing > rule.total and missing and rule.quorum > 1:
         return _fail(log, bad[-1] if bad else None, live)
     if missing != log.job.wanted:
-        log.say(Wanted(missing))
-        if bad and missing:
-            log.job = _later(log, bad[-1], spec)
+        pause = spec.retry.backoff * 2.0 ** (bad[-1].tried - 1) if bad and missing else 0.0
+        log.say(Wanted(missing, log.now + pause if pause else 0.0))
     return False
-
-
-def _later(log: _Log, attempt: Attempt, spec: JobSpec) -> Job:
-    pause = spec.retry.backoff * 2 ** (attempt.tried - 1)
-    return msgspec.structs.replace(log.job, ready=log.now + pause) if pause else log.job
 
 
 def _may_retry(attempts: Attempts, attempt: Attempt, spec: JobSpec) -> bool:

@@ -47,9 +47,10 @@ class Moved(msgspec.Struct, frozen=True, tag="moved", omit_defaults=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, tag="wanted", gc=False):
-    """So many further attempts are to be made."""
+    """So many further attempts are to be made, and none of them before `ready`."""
 
     count: int
+    ready: float = 0.0
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened", omit_defaults=True):
@@ -119,9 +120,7 @@ class Ranked(msgspec.Struct, frozen=True, tag="ranked", gc=False):
     priority: int
 
 
-FactData = (
-    Submitted | Moved | Wanted | Opened | Taken | Reached | Closed | Judged | Progressed | Ranked
-)
+FactData = Submitted | Moved | Wanted | Opened | Taken | Reached | Closed | Judged | Progressed | Ranked
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -181,8 +180,8 @@ def evolve(job: Job, attempts: Attempts, fact: Fact) -> tuple[Job, Attempts]:
             raise IllegalMove("a job is submitted once")
         case Moved() as moved:
             return _moved(job, moved, fact.at), attempts
-        case Wanted(count):
-            return replace(job, wanted=count), attempts
+        case Wanted(count, ready):
+            return replace(job, wanted=count, ready=ready), attempts
         case Progressed(progress):
             return replace(job, progress=progress), attempts
         case Ranked(priority):

@@ -54,7 +54,15 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bytes the job expects to send; a declaration, not a limit."""
 
     def __post_init__(self) -> None:
-        for name in ("cores", "memory", "disk", "operations", "operations_limit", "traffic_in", "traffic_out"):
+        for name in (
+            "cores",
+            "memory",
+            "disk",
+            "operations",
+            "operations_limit",
+            "traffic_in",
+            "traffic_out",
+        ):
             value = getattr(self, name)
             if not 0 <= value < 1 << 63:
                 raise Invalid(f"{name} must not be negative", field=name)
