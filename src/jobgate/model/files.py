@@ -5,6 +5,7 @@ Sources: TES 1.1 `tesInput`, `tesOutput`; Charity Engine contract section 5.5; B
 
 from __future__ import annotations
 
+import unicodedata
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +18,8 @@ INLINE_LIMIT: Final = 16 * 1024
 """Bytes of content that ride in the row; more is a blob."""
 SEGMENT_LIMIT: Final = 255
 PATH_LIMIT: Final = 4096
+_REFUSED: Final = frozenset({"Cc", "Cs"})
+"""Control characters, and surrogates, which are no characters."""
 
 
 class Inline(msgspec.Struct, frozen=True, tag="inline", gc=False):
@@ -136,7 +139,7 @@ def check_segment(segment: str, field: str) -> None:
     """Raises Invalid unless `segment` can be one name in a directory."""
     if segment in ("", ".", ".."):
         raise Invalid(f"{field}: empty, '.' and '..' segments are refused", field=field)
-    if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in segment):
+    if any(unicodedata.category(c) in _REFUSED for c in segment):
         raise Invalid(f"{field}: control characters are refused", field=field)
     if len(segment.encode()) > SEGMENT_LIMIT:
         raise Invalid(f"{field}: a name has at most {SEGMENT_LIMIT} bytes", field=field)

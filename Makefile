@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+STAMP := .venv/.stamp
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/ -/'
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+setup: $(STAMP) ## the virtual environment, from the locked versions
+
+demo: setup ## one job's life through the model, its log, and the job made again from the log
+	$(PY) scripts/demo.py
+
+test: setup ## every test
+	$(PY) -m pytest
+
+check: setup ## format, lint, types, floors, generated pages
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache
+	$(PY) scripts/generate_docs.py --check
+
+bench: setup ## events a second through the model, beside an empty loop
+	$(PY) scripts/bench.py
+
+soak: setup ## the property tests, long
+	JOBGATE_SOAK=1 $(PY) -m pytest tests/model
+
+docs: setup ## writes the generated pages again
+	$(PY) scripts/generate_docs.py
+
+lock: setup ## new locked versions
+	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --upgrade --custom-compile-command "make lock" -o requirements/dev.txt
+
+.PHONY: help setup demo test check bench soak docs lock

@@ -1,0 +1,1 @@
+"""Jobgate: one gate for remote jobs. The public names of the Python client will stand here."""
