@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from jobgate.model.advance import advance
 from jobgate.model.attempt import Exit, Lease
 from jobgate.model.events import Claim, Collected, Exited, Started
-from jobgate.model.facts import Submitted, born
+from jobgate.model.facts import Attempts, Submitted, born
 from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, NodeName, SpecId
 from jobgate.model.job import Argv, JobSpec, Step
 
@@ -28,7 +28,8 @@ def main() -> None:
     birth = Submitted(BatchId(64), AccountId(1), SpecId(1))
     begun = time.perf_counter()
     for _ in range(JOBS):
-        job, attempts = born(JobId(64), 1.0, birth), ()
+        job = born(JobId(64), 1.0, birth)
+        attempts: Attempts = ()
         for event in LIFE:
             step = advance(job, attempts, event, 4.0, spec=SPEC)
             job, attempts = step.job, step.attempts
@@ -40,9 +41,7 @@ def main() -> None:
             job = replace(job, version=version)
     floor = time.perf_counter() - begun
     micro = 1e6 / JOBS
-    print(
-        f"one life of {len(LIFE)} events: {life * micro:.1f} us; {len(LIFE)} bare copies: {floor * micro:.1f} us"
-    )
+    print(f"one life of {len(LIFE)} events: {life * micro:.1f} us; {len(LIFE)} bare copies: {floor * micro:.1f} us")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from jobgate.model.advance import advance
 from jobgate.model.attempt import Exit, Lease, Usage
 from jobgate.model.events import Broke, Claim, Collected, Event, Exited, Staged, Started
-from jobgate.model.facts import Fact, Submitted, born, rebuild
+from jobgate.model.facts import Attempts, Fact, Submitted, born, rebuild
 from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId, BatchId, Digest, EnvironmentName, JobId, NodeName, SpecId, job_text
 from jobgate.model.job import Argv, JobSpec, Step
@@ -22,7 +22,8 @@ def main() -> int:
     """Prints the life of a job whose first try the engine broke; 0 when the log gives the same job."""
     spec = JobSpec(steps=(Step(command=Argv(("sort", "words.txt"))),))
     birth = Submitted(BatchId(64), AccountId(1), SpecId(1))
-    job, attempts = born(JobId(64), NOW, birth), ()
+    job = born(JobId(64), NOW, birth)
+    attempts: Attempts = ()
     log = [Fact(job.id, 1, NOW, birth)]
     life: list[Event] = [
         Claim(HERE, LEASE),
@@ -38,9 +39,7 @@ def main() -> int:
         step = advance(job, attempts, event, NOW + second, spec=spec)
         job, attempts = step.job, step.attempts
         log.extend(step.facts)
-        print(
-            f"\n{type(event).__name__}: the job is {job.state.value}, {step.wanted} further attempts wanted"
-        )
+        print(f"\n{type(event).__name__}: the job is {job.state.value}, {step.wanted} further attempts wanted")
         for fact in step.facts:
             print(f"  {fact.seq:>2}  {fact.data}")
     same = rebuild(log) == (job, attempts)

@@ -58,9 +58,7 @@ def page() -> str:
         "",
     ]
     lines += ["| event | " + " | ".join(s.value for s in head) + " |", "|---" * (len(head) + 1) + "|"]
-    lines += [
-        f"| {e.__name__} | " + " | ".join(row[s].value for s in head) + " |" for e, row in ON_ATTEMPT.items()
-    ]
+    lines += [f"| {e.__name__} | " + " | ".join(row[s].value for s in head) + " |" for e, row in ON_ATTEMPT.items()]
     lines += ["", "## Failures", *table(Failure), "## Limits", *table(Limit)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -82,9 +82,7 @@ _A = AttemptState
 _LIVE: Final = (_A.CLAIMED, _A.STARTING, _A.RUNNING, _A.COLLECTING)
 
 
-def _row(
-    *moves: AttemptState, late: tuple[AttemptState, ...] = (_A.ENDED, _A.LOST)
-) -> dict[AttemptState, On]:
+def _row(*moves: AttemptState, late: tuple[AttemptState, ...] = (_A.ENDED, _A.LOST)) -> dict[AttemptState, On]:
     return {s: On.MOVES if s in moves else On.LATE if s in late else On.ILLEGAL for s in _A}
 
 
@@ -200,7 +198,7 @@ def _on_attempt(log: _Log, event: Event, spec: JobSpec) -> None:
     number: int = getattr(event, "number")  # noqa: B009  # the job's own events, which have none, went another way
     attempt = log.attempt(number)
     if isinstance(event, Claim):
-        if attempt.state is not _A.OFFERED:
+        if attempt.state is not _A.OFFERED or log.job.state is _S.HELD:
             raise IllegalMove(f"attempt {number} is not on offer")
         log.say(Reached(number, _A.CLAIMED))
         log.say(Taken(number, event.lease))

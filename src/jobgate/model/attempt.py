@@ -88,9 +88,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def succeeded(self) -> bool:
         """Ended, and nothing went wrong."""
-        return (
-            self.state is AttemptState.ENDED and self.failure is None and self.verdict is not Verdict.UNNEEDED
-        )
+        return self.state is AttemptState.ENDED and self.failure is None and self.verdict is not Verdict.UNNEEDED
 
 
 LOG: Final = "log"

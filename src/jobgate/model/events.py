@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 import msgspec
 
@@ -150,4 +151,4 @@ Event = (
     | Vanished
     | Judge
 )
-EVENTS: tuple[type[Event], ...] = Event.__args__  # type: ignore[attr-defined]  # a union's parts, unknown to mypy
+EVENTS: tuple[type[Event], ...] = get_args(Event)

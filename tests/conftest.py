@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=300, deadline=None)
+settings.register_profile("soak", max_examples=20_000, deadline=None)
+settings.load_profile("soak" if os.environ.get("JOBGATE_SOAK") else "quick")
