@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobgate.model.advance import ON_ATTEMPT, On, advance
+from jobgate.model.advance import ON_ATTEMPT, advance, unwanted
 from jobgate.model.attempt import Exit, Lease
 from jobgate.model.errors import IllegalMove
 from jobgate.model.events import (
@@ -31,7 +31,7 @@ from jobgate.model.events import (
     Started,
     Vanished,
 )
-from jobgate.model.facts import Attempts, Fact, Submitted, born, rebuild
+from jobgate.model.facts import Attempts, Fact, Moved, Submitted, born, rebuild
 from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, NodeName, SpecId
 from jobgate.model.job import Argv, Job, JobSpec, Replication, Retry, Step
 from jobgate.model.state import ATTEMPT_MOVES, MOVES, AttemptState, Failure, JobState, Limit, Verdict
@@ -105,7 +105,8 @@ def walked(spec: JobSpec, told: list[Event]) -> Life:
             continue
         job, attempts = before[:2]
         if life.job.state is not job.state:
-            states = [job.state, *(f.data.state for f in life.log[before[2] :] if type(f.data).__name__ == "Moved")]  # type: ignore[union-attr]  # a Moved
+            moves = [f.data.state for f in life.log[before[2] :] if isinstance(f.data, Moved)]
+            states = [job.state, *moves]
             for old, new in itertools.pairwise(states):
                 assert new in MOVES[old], f"{old} -> {new} by {event}"
         for old_attempt, new_attempt in zip(attempts, life.attempts, strict=False):
@@ -311,3 +312,19 @@ def test_a_log_with_a_gap_is_refused() -> None:
         rebuild(life.log[:2] + life.log[3:])
     with pytest.raises(IllegalMove):
         rebuild([])
+
+
+def test_the_engine_is_asked_to_stop_what_a_cancelled_or_decided_job_still_runs() -> None:
+    life = Life().started()
+    assert unwanted(life.job, life.attempts, life.spec) == ()
+    life.tell(Cancel())
+    assert unwanted(life.job, life.attempts, life.spec) == (life.attempts[0].id,)
+    assert unwanted(life.ended().job, life.attempts, life.spec) == ()
+
+
+def test_a_quorum_met_while_another_replica_runs_makes_that_one_unwanted() -> None:
+    three = msgspec.structs.replace(PAIRED, replication=Replication(replicas=3, quorum=2, total=5))
+    life = Life(three).started(1).started(2).started(3).ended(1).ended(2)
+    life.tell(Judge(1, Verdict.VALID), Judge(2, Verdict.VALID))
+    assert [a.number for a in unwanted(life.job, life.attempts, three)] == [3]
+    assert life.tell(Exited(3, 200.0, Exit(143, 15)), Collected(3)).job.state is JobState.SUCCEEDED

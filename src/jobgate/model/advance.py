@@ -4,7 +4,7 @@
 what changed, and how many further attempts are wanted. Every pair of state and event is decided:
 
 - an event about an attempt is looked up in `ON_ATTEMPT` by the attempt's state: it *moves*, or it is *late* (the same
-  word again, or one overtaken by another: nothing changes, no fact), or it is *illegal* (the caller's bug: IllegalMove);
+  word again, or one overtaken by another: nothing changes, no fact), or *illegal* (the caller's bug: IllegalMove);
 - an event about the job is decided by the job's state in the same way;
 - after either, `_settle` looks at all attempts together and says where the job stands. It alone knows retry, quorum
   and cancel, and quorum 1 is the plain case of the same rule.
@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from jobgate.model.attempt import Attempt
+from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.errors import IllegalMove
 from jobgate.model.events import (
     Adopt,
@@ -121,6 +121,17 @@ def advance(job: Job, attempts: Attempts, event: Event, now: float, *, spec: Job
     return Step(log.job, log.attempts, tuple(log.facts), log.job.wanted)
 
 
+def unwanted(job: Job, attempts: Attempts, spec: JobSpec) -> tuple[AttemptId, ...]:
+    """The live attempts that the engine should stop: all of a job being cancelled, all but the winner of one decided.
+
+    Their own end, as the engine reports it, is what ends them.
+    """
+    if job.state is not _S.CANCELLING and _winner(attempts, spec) is None:
+        return ()
+    stoppable = (_A.CLAIMED, _A.STARTING, _A.RUNNING)
+    return tuple(a.id for a in attempts if a.state in stoppable)
+
+
 class _Log:
     """The facts so far, each already evolved."""
 
@@ -156,6 +167,7 @@ def _on_job(log: _Log, event: Hold | Release | Rank | Cancel | GiveUp | Offer) -
         case Cancel(message) if not state.over and state is not _S.CANCELLING:
             _cancel(log, message)
         case GiveUp() if state in (_S.HELD, _S.QUEUED):
+            _withdraw(log)
             log.say(Moved(_S.FAILED, event.message, event.failure, event.limit, *_last_exit(log.attempts)))
         case Offer(environment):
             _offer(log, environment)
@@ -163,10 +175,15 @@ def _on_job(log: _Log, event: Hold | Release | Rank | Cancel | GiveUp | Offer) -
             pass  # the wish is met already, or came too late
 
 
-def _cancel(log: _Log, message: str) -> None:
+def _withdraw(log: _Log) -> None:
+    """Offers that nobody took are taken back."""
     for attempt in list(log.live()):
         if attempt.state is _A.OFFERED:
             log.say(Closed(attempt.id.number, _A.ENDED, verdict=Verdict.UNNEEDED))
+
+
+def _cancel(log: _Log, message: str) -> None:
+    _withdraw(log)
     if any(log.live()):
         log.say(Moved(_S.CANCELLING, message))
     else:
@@ -285,7 +302,9 @@ def _settle(log: _Log, spec: JobSpec) -> None:
         return
     winner = _winner(log.attempts, spec)
     if winner is not None:
-        _unneeded(log)
+        _withdraw(log)
+        if log.job.wanted:
+            log.say(Wanted(0))
         if not any(log.live()):
             code = winner.exit.code if winner.exit else None
             log.say(Moved(_S.SUCCEEDED, canonical=winner.id.number, exit_code=code))
@@ -302,14 +321,6 @@ def _winner(attempts: Attempts, spec: JobSpec) -> Attempt | None:
         return next((a for a in attempts if a.succeeded), None)
     valid = [a for a in attempts if a.verdict is Verdict.VALID]
     return valid[0] if len(valid) >= spec.replication.quorum else None
-
-
-def _unneeded(log: _Log) -> None:
-    for attempt in list(log.live()):
-        if attempt.state is _A.OFFERED:
-            log.say(Closed(attempt.id.number, _A.ENDED, verdict=Verdict.UNNEEDED))
-    if log.job.wanted:
-        log.say(Wanted(0))
 
 
 def _want(log: _Log, spec: JobSpec) -> bool:
@@ -368,6 +379,8 @@ def _standing(log: _Log) -> JobState:
         return _S.STAGING_OUT
     if states & {_A.CLAIMED, _A.STARTING}:
         return _S.STAGING_IN
+    if _A.OFFERED in states:
+        return _S.QUEUED
     if any(a.verdict is Verdict.PENDING for a in log.attempts) and not log.job.wanted:
         return _S.STAGING_OUT
     return _S.QUEUED

@@ -43,37 +43,29 @@ class JobState(StrEnum):
 
 OVER: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
+_HERE_AND_THERE: Final = frozenset({JobState.QUEUED, JobState.STAGING_IN, JobState.RUNNING, JobState.STAGING_OUT})
+"""Between these a job goes to and fro with its attempts; several of them may be on their way at once."""
+
 MOVES: Final[dict[JobState, frozenset[JobState]]] = {
-    JobState.HELD: frozenset({JobState.QUEUED, JobState.CANCELLED}),
-    JobState.QUEUED: frozenset({JobState.HELD, JobState.STAGING_IN, JobState.FAILED, JobState.CANCELLED}),
-    JobState.STAGING_IN: frozenset(
-        {
-            JobState.QUEUED,
-            JobState.RUNNING,
-            JobState.STAGING_OUT,
-            JobState.FAILED,
-            JobState.CANCELLING,
-        }
+    JobState.HELD: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset(
+        {JobState.HELD, JobState.STAGING_IN, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
     ),
-    JobState.RUNNING: frozenset(
-        {JobState.QUEUED, JobState.STAGING_OUT, JobState.FAILED, JobState.CANCELLING, JobState.STAGING_IN}
-    ),
-    JobState.STAGING_OUT: frozenset(
-        {
-            JobState.QUEUED,
-            JobState.STAGING_IN,
-            JobState.RUNNING,
-            JobState.SUCCEEDED,
-            JobState.FAILED,
-            JobState.CANCELLING,
-        }
-    ),
+    JobState.STAGING_IN: _HERE_AND_THERE | {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLING},
+    JobState.RUNNING: _HERE_AND_THERE | {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLING},
+    JobState.STAGING_OUT: _HERE_AND_THERE
+    | {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLING, JobState.CANCELLED},
     JobState.CANCELLING: frozenset({JobState.CANCELLED}),
     JobState.SUCCEEDED: frozenset(),
     JobState.FAILED: frozenset(),
     JobState.CANCELLED: frozenset(),
 }
-"""Every move a job can make; the property tests hold `advance` to it, and the docs are drawn from it."""
+for _state in _HERE_AND_THERE - {JobState.QUEUED}:
+    MOVES[_state] -= {_state}
+"""Every move a job can make; the property tests hold `advance` to it, and the docs are drawn from it.
+
+Queued to succeeded, and staging to succeeded, happen with replicas only: another attempt has won meanwhile.
+"""
 
 
 class AttemptState(StrEnum):
