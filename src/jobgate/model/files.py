@@ -119,6 +119,14 @@ class Artifact(msgspec.Struct, frozen=True, gc=False):
     output: int = 0
     """Which of the spec's outputs, by place."""
     mode: int = 0o644
+    inline: bytes | None = None
+    """The content itself, where it is small: then there is no blob."""
+
+
+ARTIFACT_INLINE_LIMIT: Final = 4 * 1024
+"""Bytes of one collected file that ride in the row."""
+ATTEMPT_INLINE_LIMIT: Final = 16 * 1024
+"""Bytes of all files of one attempt that ride in the row."""
 
 
 class Mount(msgspec.Struct, frozen=True, gc=False):
