@@ -1,0 +1,135 @@
+"""What every dialect promises: a pure two-way language between wire and model. No await, no store, no clock, no file.
+
+The contract suite in `jobgate.testing` holds each to it: every outcome and every error has a reply, every job state a
+name; unknown fields are kept or refused, never lost in silence; a credential in the call is found nowhere afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from jobgate.model.account import Proof, Scope
+from jobgate.model.catalogue import Catalogue
+from jobgate.model.errors import JobgateError
+from jobgate.model.files import Artifact, Stored
+from jobgate.model.operations import Operation, Outcome, Until
+
+
+class Body(Enum):
+    """How the front hands over a route's body."""
+
+    NONE = "none"
+    """The route takes none."""
+    WHOLE = "whole"
+    """In memory, up to the route's limit; whatever its content type says."""
+    UPLOAD = "upload"
+    """A file on its way to storage: raw bytes, or the one part `file` of a multipart form; JSON as WHOLE."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One address of a dialect, below its prefix."""
+
+    path: str
+    """Starlette's notation: `/files/{job}/{path:path}`."""
+    methods: frozenset[str] = frozenset({"POST"})
+    verb: str
+    """The dialect's own word for it; access log, metrics and `Call.verb` name it."""
+    body: Body = Body.WHOLE
+    limit: int = 1 << 20
+    """Bytes of the body."""
+    scope: Scope = Scope.READ
+    """What it asks of the credential, known before the body is read as an operation."""
+    summary: str = ""
+    """One line for the generated reference."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, as the front read it."""
+
+    verb: str
+    method: str = "POST"
+    path: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    """Names in lower case."""
+    body: bytes = b""
+    upload: Stored | None = None
+    """Of an UPLOAD route: the file, already stored; None when the body was JSON."""
+    now: float = 0.0
+    """When it came in: a dialect has no clock."""
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {self.verb})"
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes back."""
+
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    body: bytes | Artifact = b""
+    """Bytes, or a stored file: the front answers Range, ETag and HEAD for it."""
+    media: str = "application/json; charset=utf-8"
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call asks for: an operation, and how long the answer may wait."""
+
+    operation: Operation
+    until: Until = Until.ACCEPTED
+    within: float = 0.0
+
+
+class Signer(Protocol):
+    """Makes addresses that carry their own permission for a time."""
+
+    def __call__(self, path: str, expires: float) -> str:
+        """The query string to add to `path`."""
+        ...
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dialect is built with: the operator's choices, read once."""
+
+    prefix: str
+    """Where it is mounted, with no slash at its end."""
+    catalogue: Catalogue = Catalogue()
+    pulls: bool = False
+    """Some environment fetches container images."""
+    settings: Mapping[str, object] = {}
+    """Its own section of the configuration; a dialect converts it to its settings struct, refusing unknown names."""
+    sign: Signer | None = None
+
+
+class Dialect(Protocol):
+    """One API's language."""
+
+    @property
+    def name(self) -> str:
+        """The word it is configured by."""
+        ...
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every address it owns; a path below its prefix that is none of them is refused in its own words."""
+        ...
+
+    def credential(self, call: Call) -> Proof:
+        """Who the call says is asking. Raises Unauthenticated when it does not say, Invalid when it cannot be read."""
+        ...
+
+    def decode(self, call: Call) -> Ask:
+        """What the call asks for. Raises a RequestError whose `field` names the fault."""
+        ...
+
+    def encode(self, call: Call, outcome: Outcome) -> Reply:
+        """The answer in the dialect's own words."""
+        ...
+
+    def refuse(self, call: Call, error: JobgateError) -> Reply:
+        """The error in the dialect's own form; of faults that are not the asker's it tells no details."""
+        ...
