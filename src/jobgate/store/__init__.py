@@ -1,0 +1,1 @@
+"""Memory: every job, on SQLite today."""

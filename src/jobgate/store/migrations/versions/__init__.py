@@ -1,0 +1,1 @@
+"""Numbered, forward only; version N of the program works on schema N+1."""

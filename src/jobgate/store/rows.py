@@ -1,0 +1,83 @@
+"""Row to model and back, here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from jobgate.model.account import Account, Credential
+from jobgate.model.attempt import Attempt
+from jobgate.model.facts import Attempts, Fact, FactData
+from jobgate.model.ids import AccountId, BatchId, JobId, SpecId
+from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.store.tables import STATES
+
+
+class Document(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a job's row holds beside its columns."""
+
+    job: Job
+    attempts: tuple[Attempt, ...]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_document: Final = msgspec.msgpack.Decoder(Document)
+_fact: Final[msgspec.msgpack.Decoder[FactData]] = msgspec.msgpack.Decoder(FactData)
+_spec: Final = msgspec.msgpack.Decoder(JobSpec)
+_batch: Final = msgspec.msgpack.Decoder(Batch)
+_account: Final = msgspec.msgpack.Decoder(Account)
+_credential: Final = msgspec.msgpack.Decoder(Credential)
+
+encode = _encoder.encode
+
+
+def document(job: Job, attempts: Attempts) -> bytes:
+    """The `doc` column of a job."""
+    return _encoder.encode(Document(job, attempts))
+
+
+def job_of(row: tuple[Any, ...]) -> tuple[Job, Attempts]:
+    """The job and its attempts, from the columns of `statements._JOB`."""
+    ident, batch, owner, spec, state, priority, created, ready, version, doc = row
+    if doc is not None:
+        read = _document.decode(doc)
+        return read.job, read.attempts
+    job = Job(
+        id=JobId(ident),
+        batch=BatchId(batch),
+        owner=AccountId(owner),
+        spec=SpecId(spec),
+        state=STATES[state],
+        created=created,
+        priority=priority,
+        version=version,
+        wanted=1,
+        ready=ready,
+    )
+    return job, ()
+
+
+def fact_of(job: int, seq: int, at: float, data: bytes) -> Fact:
+    """One entry of the event log."""
+    return Fact(JobId(job), seq, at, _fact.decode(data))
+
+
+def spec_of(doc: bytes) -> JobSpec:
+    """A spec, from its row."""
+    return _spec.decode(doc)
+
+
+def batch_of(doc: bytes) -> Batch:
+    """A batch, from its row."""
+    return _batch.decode(doc)
+
+
+def account_of(doc: bytes) -> Account:
+    """An account, from its row."""
+    return _account.decode(doc)
+
+
+def credential_of(doc: bytes) -> Credential:
+    """A credential, from its row."""
+    return _credential.decode(doc)

@@ -1,0 +1,280 @@
+"""The hot statements, compiled once to the driver's own words; Core itself would cost 15 µs each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Select, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.dml import Delete, Insert
+
+from jobgate.store.tables import (
+    FIRST_OVER,
+    FIRST_TAKEN,
+    QUEUED,
+    account,
+    batch,
+    blob_ref,
+    credential,
+    entry,
+    event,
+    folder,
+    guard,
+    job,
+    label,
+    node,
+    orphan,
+    secret,
+    spec,
+)
+
+_J = job.c
+_JOB: Final = (_J.id, _J.batch, _J.owner, _J.spec, _J.state, _J.priority, _J.created, _J.ready, _J.version, _J.doc)
+"""The columns a job is read by; `rows.job_of` knows their order."""
+
+p = bindparam
+
+
+def _insert(table: Any, *columns: str) -> Insert:
+    return insert(table).values({c: p(c) for c in columns})
+
+
+_STATEMENTS: Final[dict[str, tuple[Select[Any] | Insert | Update | Delete, tuple[str, ...]]]] = {}
+
+
+def _say(name: str, statement: Any, *order: str) -> None:
+    _STATEMENTS[name] = (statement, order)
+
+
+_NEW_JOB = ("id", "batch", "owner", "spec", "state", "priority", "created", "ready", "gives_up", "version")
+_say("job_add", _insert(job, *_NEW_JOB), *_NEW_JOB)
+_say("job_get", select(*_JOB).where(_J.id == p("i")), "i")
+_say(
+    "job_put",
+    update(job)
+    .where(_J.id == p("i"))
+    .values(state=p("s"), priority=p("pr"), ready=p("r"), ended=p("e"), version=p("v"), doc=p("d")),
+    "s",
+    "pr",
+    "r",
+    "e",
+    "v",
+    "d",
+    "i",
+)
+_say(
+    "job_range",
+    select(*_JOB).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).order_by(_J.id),
+    "a",
+    "b",
+    "c",
+)
+_say(
+    "job_heads",
+    select(_J.id, _J.owner, _J.priority, _J.created, _J.spec)
+    .where(_J.state == QUEUED, _J.owner == p("o"), _J.ready <= p("n"))
+    .order_by(_J.priority.desc(), _J.id)
+    .limit(p("l")),
+    "o",
+    "n",
+    "l",
+)
+_say(
+    "job_owner_after",
+    select(_J.owner).where(_J.state == QUEUED, _J.owner > p("o")).order_by(_J.owner).limit(1),
+    "o",
+)
+_say("job_next_ready", select(func.min(_J.ready)).where(_J.state == QUEUED, _J.ready > p("n")), "n")
+_say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
+_say("job_live_ids", select(_J.id).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
+_say("job_delete", delete(job).where(_J.id == p("i")), "i")
+_say("job_left", select(func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")), "a", "b", "c")
+_say(
+    "job_counts",
+    select(_J.state, func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).group_by(_J.state),
+    "a",
+    "b",
+    "c",
+)
+_say("owner_counts", select(_J.state, func.count()).where(_J.owner == p("o")).group_by(_J.state), "o")
+_say("owner_live", select(func.count()).where(_J.owner == p("o"), _J.state < FIRST_OVER), "o")
+_say(
+    "job_overdue",
+    select(_J.id).where(_J.state < FIRST_TAKEN, _J.gives_up.is_not(None), _J.gives_up <= p("n")).limit(p("l")),
+    "n",
+    "l",
+)
+_say("job_next_overdue", select(func.min(_J.gives_up)).where(_J.state < FIRST_TAKEN, _J.gives_up.is_not(None)))
+_say(
+    "job_expired",
+    select(_J.id).where(_J.id < p("i"), _J.ended < p("e")).order_by(_J.id).limit(p("l")),
+    "i",
+    "e",
+    "l",
+)
+_say("job_last", select(func.max(_J.id)))
+
+_EVENT = ("job", "seq", "at", "data")
+_say("event_add", _insert(event, *_EVENT), *_EVENT)
+_say("event_of", select(event.c.seq, event.c.at, event.c.data).where(event.c.job == p("j")).order_by(event.c.seq), "j")
+_say(
+    "event_after",
+    select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c.data)
+    .where(event.c.cursor > p("c"))
+    .order_by(event.c.cursor)
+    .limit(p("l")),
+    "c",
+    "l",
+)
+_say("event_delete", delete(event).where(event.c.job == p("j")), "j")
+
+_BATCH = ("id", "owner", "app", "count", "expires", "doc")
+_say("batch_add", _insert(batch, *_BATCH), *_BATCH)
+_say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
+_say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
+_say(
+    "batch_expired",
+    select(batch.c.doc).where(batch.c.expires.is_not(None), batch.c.expires < p("n")).limit(p("l")),
+    "n",
+    "l",
+)
+_say("label_add", _insert(label, "owner", "key", "value", "batch"), "owner", "key", "value", "batch")
+_say(
+    "label_delete",
+    delete(label).where(
+        label.c.owner == p("o"), label.c.key == p("k"), label.c.value == p("v"), label.c.batch == p("b")
+    ),
+    "o",
+    "k",
+    "v",
+    "b",
+)
+_say("spec_add", _insert(spec, "id", "batch", "doc"), "id", "batch", "doc")
+_say("spec_get", select(spec.c.doc).where(spec.c.id == p("i")), "i")
+_say("spec_delete", delete(spec).where(spec.c.batch == p("b")), "b")
+
+_GUARD = ("owner", "scope", "key", "body", "batch", "expires")
+_say("guard_add", _insert(guard, *_GUARD), *_GUARD)
+_say(
+    "guard_get",
+    select(guard.c.body, guard.c.batch, guard.c.expires).where(
+        guard.c.owner == p("o"), guard.c.scope == p("s"), guard.c.key == p("k")
+    ),
+    "o",
+    "s",
+    "k",
+)
+_say(
+    "guard_delete",
+    delete(guard).where(guard.c.owner == p("o"), guard.c.scope == p("s"), guard.c.key == p("k")),
+    "o",
+    "s",
+    "k",
+)
+_say("guard_of_batch", delete(guard).where(guard.c.batch == p("b"), guard.c.expires <= p("n")), "b", "n")
+_say("secret_add", _insert(secret, "batch", "name", "sealed"), "batch", "name", "sealed")
+_say("secret_of", select(secret.c.name, secret.c.sealed).where(secret.c.batch == p("b")), "b")
+_say("secret_delete", delete(secret).where(secret.c.batch == p("b")), "b")
+
+_say("account_add", _insert(account, "id", "name", "doc"), "id", "name", "doc")
+_say("account_get", select(account.c.doc).where(account.c.id == p("i")), "i")
+_say("account_named", select(account.c.doc).where(account.c.name == p("n")), "n")
+_say("account_put", update(account).where(account.c.id == p("i")).values(name=p("n"), doc=p("d")), "n", "d", "i")
+_say("account_all", select(account.c.doc).order_by(account.c.name))
+_say("account_usage", select(account.c.id, account.c.usage, account.c.used_at))
+_say("account_use", update(account).where(account.c.id == p("i")).values(usage=p("u"), used_at=p("a")), "u", "a", "i")
+_say(
+    "credential_add",
+    _insert(credential, "id", "account", "kind", "digest", "doc"),
+    "id",
+    "account",
+    "kind",
+    "digest",
+    "doc",
+)
+_say(
+    "credential_get",
+    select(credential.c.doc).where(credential.c.kind == p("k"), credential.c.digest == p("d")),
+    "k",
+    "d",
+)
+_say("credential_of", select(credential.c.doc).where(credential.c.account == p("a")).order_by(credential.c.id), "a")
+_say("credential_put", update(credential).where(credential.c.id == p("i")).values(doc=p("d")), "d", "i")
+
+_say("folder_add", _insert(folder, "id", "owner", "kind", "name"), "id", "owner", "kind", "name")
+_say(
+    "folder_get",
+    select(folder.c.id).where(folder.c.owner == p("o"), folder.c.kind == p("k"), folder.c.name == p("n")),
+    "o",
+    "k",
+    "n",
+)
+_ENTRY = ("folder", "name", "digest", "size", "used", "expires")
+_say("entry_add", _insert(entry, *_ENTRY), *_ENTRY)
+_say(
+    "entry_get",
+    select(entry.c.digest, entry.c.size, entry.c.used, entry.c.expires).where(
+        entry.c.folder == p("f"), entry.c.name == p("n")
+    ),
+    "f",
+    "n",
+)
+_say(
+    "entry_use",
+    update(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")).values(used=p("u"), expires=p("e")),
+    "u",
+    "e",
+    "f",
+    "n",
+)
+_say("entry_delete", delete(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")), "f", "n")
+_say(
+    "entry_expired",
+    select(entry.c.folder, entry.c.name, entry.c.digest).where(entry.c.expires < p("n")).limit(p("l")),
+    "n",
+    "l",
+)
+_say("entry_bytes", select(func.coalesce(func.sum(entry.c.size), 0)).where(entry.c.folder == p("f")), "f")
+
+_say("ref_get", select(blob_ref.c.digest).where(blob_ref.c.digest == p("d"), blob_ref.c.holder == p("h")), "d", "h")
+_say("ref_add", _insert(blob_ref, "digest", "holder"), "digest", "holder")
+_say("ref_of", select(blob_ref.c.digest).where(blob_ref.c.holder == p("h")), "h")
+_say("ref_any", select(blob_ref.c.digest).where(blob_ref.c.digest == p("d")).limit(1), "d")
+_say("ref_delete", delete(blob_ref).where(blob_ref.c.digest == p("d"), blob_ref.c.holder == p("h")), "d", "h")
+_say("orphan_get", select(orphan.c.since).where(orphan.c.digest == p("d")), "d")
+_say("orphan_add", _insert(orphan, "digest", "since"), "digest", "since")
+_say("orphan_old", select(orphan.c.digest).where(orphan.c.since < p("s")).limit(p("l")), "s", "l")
+_say("orphan_delete", delete(orphan).where(orphan.c.digest == p("d")), "d")
+
+_say("node_get", select(node.c.fence, node.c.until).where(node.c.name == p("n")), "n")
+_say("node_add", _insert(node, "name", "fence", "until"), "name", "fence", "until")
+_say("node_put", update(node).where(node.c.name == p("n")).values(fence=p("f"), until=p("u")), "f", "u", "n")
+
+
+def compiled(dialect: Dialect) -> dict[str, str]:
+    """Each statement in the dialect's words. Raises AssertionError when its places are not in the order stated here."""
+    texts = {}
+    for name, (statement, order) in _STATEMENTS.items():
+        words = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+        places = _places(words.positiontup, words.params)
+        if places != list(order):
+            raise AssertionError(f"{name}: the places are {places}, not {list(order)}")
+        texts[name] = _literal(str(words), words, order)
+    return texts
+
+
+def _places(positions: Sequence[str] | None, params: dict[str, Any]) -> list[str]:
+    """Names of the places that the caller fills; the others are constants."""
+    return [name for name in positions or () if params.get(name) is None]
+
+
+def _literal(text: str, words: Any, order: Sequence[str]) -> str:
+    """Constants are written into the text, so that only the stated places are left."""
+    pieces = text.split("?")
+    out = [pieces[0]]
+    for name, piece in zip(words.positiontup or (), pieces[1:], strict=True):
+        value = words.params[name]
+        out.append("?" if name in order else repr(value))
+        out.append(piece)
+    return "".join(out)

@@ -1,0 +1,204 @@
+"""The tables, once, for every database.
+
+A job's row holds what is searched by in columns, and the rest of the job with its attempts in `doc` (decision 0002);
+`doc` is NULL as long as the job is as it was born. Jobs of one batch share their spec's row. Events are one row a fact:
+`cursor` grows in commit order, (job, seq) is gapless.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from jobgate.model.state import JobState
+
+METADATA: Final = MetaData()
+
+STATE_NUMBERS: Final = {
+    JobState.HELD: 0,
+    JobState.QUEUED: 1,
+    JobState.STAGING_IN: 2,
+    JobState.RUNNING: 3,
+    JobState.STAGING_OUT: 4,
+    JobState.CANCELLING: 5,
+    JobState.SUCCEEDED: 6,
+    JobState.FAILED: 7,
+    JobState.CANCELLED: 8,
+}
+STATES: Final = {number: state for state, number in STATE_NUMBERS.items()}
+QUEUED: Final = STATE_NUMBERS[JobState.QUEUED]
+FIRST_TAKEN: Final = STATE_NUMBERS[JobState.STAGING_IN]
+"""From here to the last before `FIRST_OVER` an attempt may be live."""
+FIRST_OVER: Final = STATE_NUMBERS[JobState.SUCCEEDED]
+
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite's row id is an INTEGER by that name only."""
+
+account = Table(
+    "account",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False, unique=True),
+    Column("doc", LargeBinary, nullable=False),
+    Column("usage", Float, nullable=False, server_default="0"),
+    Column("used_at", Float, nullable=False, server_default="0"),
+)
+credential = Table(
+    "credential",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("account", _BIG, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+    UniqueConstraint("kind", "digest", name="credential_value"),
+)
+batch = Table(
+    "batch",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("owner", _BIG, nullable=False),
+    Column("app", String, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("expires", Float),
+    Column("doc", LargeBinary, nullable=False),
+)
+label = Table(
+    "label",
+    METADATA,
+    Column("owner", _BIG, primary_key=True, autoincrement=False),
+    Column("key", String, primary_key=True),
+    Column("value", String, primary_key=True),
+    Column("batch", _BIG, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+spec = Table(
+    "spec",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("batch", _BIG, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+)
+Index("spec_batch", spec.c.batch)
+job = Table(
+    "job",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("batch", _BIG, nullable=False),
+    Column("owner", _BIG, nullable=False),
+    Column("spec", _BIG, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("ready", Float, nullable=False),
+    Column("gives_up", Float),
+    Column("ended", Float),
+    Column("version", Integer, nullable=False),
+    Column("doc", LargeBinary),
+)
+Index(
+    "job_queued",
+    job.c.owner,
+    job.c.priority.desc(),
+    job.c.id,
+    sqlite_where=text("state = 1"),
+    postgresql_where=text("state = 1"),
+)
+Index(
+    "job_live", job.c.state, sqlite_where=text("state BETWEEN 2 AND 5"), postgresql_where=text("state BETWEEN 2 AND 5")
+)
+Index(
+    "job_gives_up",
+    job.c.gives_up,
+    sqlite_where=text("state < 2 AND gives_up IS NOT NULL"),
+    postgresql_where=text("state < 2 AND gives_up IS NOT NULL"),
+)
+Index("job_owner", job.c.owner, job.c.id)
+event = Table(
+    "event",
+    METADATA,
+    Column("cursor", _BIG, primary_key=True),
+    Column("job", _BIG, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+Index("event_job", event.c.job, event.c.seq, unique=True)
+guard = Table(
+    "guard",
+    METADATA,
+    Column("owner", _BIG, primary_key=True, autoincrement=False),
+    Column("scope", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("body", String, nullable=False),
+    Column("batch", _BIG, nullable=False),
+    Column("expires", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("guard_batch", guard.c.batch)
+secret = Table(
+    "secret",
+    METADATA,
+    Column("batch", _BIG, primary_key=True, autoincrement=False),
+    Column("name", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+folder = Table(
+    "folder",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("owner", _BIG, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    UniqueConstraint("owner", "kind", "name", name="folder_name"),
+)
+entry = Table(
+    "entry",
+    METADATA,
+    Column("folder", _BIG, primary_key=True, autoincrement=False),
+    Column("name", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("size", _BIG, nullable=False),
+    Column("used", Float, nullable=False),
+    Column("expires", Float),
+    sqlite_with_rowid=False,
+)
+Index("entry_expires", entry.c.expires)
+blob_ref = Table(
+    "blob_ref",
+    METADATA,
+    Column("digest", String, primary_key=True),
+    Column("holder", _BIG, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+Index("blob_ref_holder", blob_ref.c.holder)
+orphan = Table(
+    "orphan",
+    METADATA,
+    Column("digest", String, primary_key=True),
+    Column("since", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+node = Table(
+    "node",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("fence", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
