@@ -1,0 +1,44 @@
+"""What the look-ups need of a database connection, and what the transactions of one store share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from jobgate.model.ids import Ids, SpecId
+from jobgate.model.job import JobSpec
+
+Row = tuple[Any, ...]
+
+
+class Driver(Protocol):
+    """The few words of a database connection that are needed here."""
+
+    def all(self, name: str, *params: object) -> list[Row]:
+        """Every row of a named statement."""
+        ...
+
+    def one(self, name: str, *params: object) -> Row | None:
+        """The first row, if there is one."""
+        ...
+
+    def run(self, name: str, *params: object) -> int:
+        """Number of rows changed."""
+        ...
+
+    def many(self, name: str, params: Iterable[Sequence[object]]) -> None:
+        """The statement once for each."""
+        ...
+
+    def text(self, sql: str, *params: object) -> list[Row]:
+        """Every row of a statement made for this question; `?` marks a place."""
+        ...
+
+
+class Shared(msgspec.Struct):
+    """What the transactions of one store have in common."""
+
+    ids: Ids
+    specs: dict[SpecId, JobSpec] = {}

@@ -1,0 +1,337 @@
+"""Batches, jobs, specs, events, guards and secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from jobgate.model.advance import Step, advance
+from jobgate.model.attempt import Lease
+from jobgate.model.errors import Conflict, IllegalMove, NotFound
+from jobgate.model.events import Event
+from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
+from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.operations import Group, Guard, Where
+from jobgate.model.state import JobState
+from jobgate.store import rows
+from jobgate.store.driver import Driver, Shared
+from jobgate.store.folders import Blobs
+from jobgate.store.tables import STATE_NUMBERS, STATES
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """A queued job, as far as the queue's order needs it."""
+
+    job: JobId
+    owner: AccountId
+    priority: int
+    created: float
+    spec: SpecId
+
+
+_SPECS_KEPT: Final = 4096
+
+
+class Jobs:
+    """Batches, jobs, specs, events, guards and secrets."""
+
+    def __init__(self, driver: Driver, shared: Shared) -> None:
+        self._db = driver
+        self._shared = shared
+        self._loaded: dict[JobId, tuple[Job, Attempts]] = {}
+        self._changed: dict[JobId, None] = {}
+        self._facts: list[Fact] = []
+        self._fresh: dict[SpecId, JobSpec] = {}
+        self.steps: list[Step] = []
+        """What `advance` came to, in order: the store publishes it after the commit."""
+        self.queued = 0
+        """Jobs that this transaction put into the queue."""
+
+    # --- making
+
+    def draw(self, now: float, count: int = 1) -> int:
+        """The first of `count` new ids."""
+        return self._shared.ids.draw(now, count)
+
+    def add(
+        self, batch: Batch, groups: Sequence[Group], *, held: bool = False, waits: Sequence[float | None] = ()
+    ) -> list[SpecId]:
+        """Makes the batch and all of its jobs; `batch.id` was drawn for as many ids as it has jobs.
+
+        `waits`: for each group, the seconds its jobs may wait in the queue.
+        """
+        db, now = self._db, batch.created
+        db.run("batch_add", batch.id, batch.owner, batch.app, batch.count, batch.expires, rows.encode(batch))
+        db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
+        state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
+        specs, job = [], int(batch.id)
+        for place, group in enumerate(groups):
+            spec = SpecId(self._shared.ids.draw(now))
+            specs.append(spec)
+            self._fresh[spec] = group.spec
+            db.run("spec_add", spec, batch.id, rows.encode(group.spec))
+            wanted = group.spec.replication.replicas
+            birth = Submitted(batch.id, batch.owner, spec, batch.priority, wanted, held)
+            data = rows.encode(birth)
+            wait = waits[place] if place < len(waits) else None
+            gives_up = None if wait is None else now + wait
+            ids = range(job, job + group.count * STRIDE, STRIDE)
+            tail = (batch.id, batch.owner, spec, state, batch.priority, now, 0.0, gives_up, 1)
+            db.many("job_add", [(i, *tail) for i in ids])
+            db.many("event_add", [(i, 1, now, data) for i in ids])
+            if wanted != 1:
+                for i in ids:
+                    self._loaded[JobId(i)] = (born(JobId(i), now, birth), ())
+                    self._changed[JobId(i)] = None
+            job += group.count * STRIDE
+            self.queued += 0 if held else group.count
+        return specs
+
+    def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
+        """Uses up an idempotency key for `batch`; the batch it made before, if it did.
+
+        Raises Conflict (`key-reused`) when it was used with another body.
+        """
+        known = self._db.one("guard_get", owner, guard.scope, guard.key)
+        if known is not None:
+            body, made, expires = known
+            if expires > now or self._db.one("batch_get", made) is not None:
+                if body != guard.body:
+                    raise Conflict(
+                        "this key belongs to another request; use a new key, or send the first body", code="key-reused"
+                    )
+                return BatchId(made)
+            self._db.run("guard_delete", owner, guard.scope, guard.key)
+        self._db.run("guard_add", owner, guard.scope, guard.key, guard.body, batch, now + guard.lives)
+        return None
+
+    def seal(self, batch: BatchId, sealed: Mapping[str, bytes]) -> None:
+        """Keeps a batch's secrets, already encrypted."""
+        self._db.many("secret_add", [(batch, name, value) for name, value in sealed.items()])
+
+    def sealed(self, batch: BatchId) -> dict[str, bytes]:
+        """A batch's secrets, still encrypted."""
+        return dict(self._db.all("secret_of", batch))
+
+    # --- moving
+
+    def advance(
+        self, events: Iterable[tuple[JobId, Event]], now: float, lease: Lease | None = None
+    ) -> list[Step | IllegalMove | NotFound]:
+        """Each event's step, in order, or why there is none; only what can happen, happens.
+
+        Raises Conflict when `lease` is of an older fence than its node's: another process has its place.
+        """
+        if lease is not None:
+            known = self._db.one("node_get", lease.node)
+            if known is None or known[0] != lease.fence:
+                raise Conflict("this node's place was taken by another process", code="fenced")
+        results: list[Step | IllegalMove | NotFound] = []
+        for ident, event in events:
+            try:
+                job, attempts = self._load(ident)
+                step = advance(job, attempts, event, now, spec=self.spec(job.spec))
+            except (IllegalMove, NotFound) as error:
+                results.append(error)
+                continue
+            if step.facts:
+                self._loaded[ident] = (step.job, step.attempts)
+                self._changed[ident] = None
+                self._facts.extend(step.facts)
+                self.steps.append(step)
+                if step.job.state is JobState.QUEUED and step.job.wanted:
+                    self.queued += 1
+            results.append(step)
+        return results
+
+    def flush(self) -> None:
+        """Writes rows, facts and references to blobs."""
+        if not self._changed:
+            return
+        puts = []
+        for ident in self._changed:
+            job, attempts = self._loaded[ident]
+            number = STATE_NUMBERS[job.state]
+            puts.append((number, job.priority, job.ready, job.ended, job.version, rows.document(job, attempts), ident))
+        self._db.many("job_put", puts)
+        self._db.many("event_add", [(f.job, f.seq, f.at, rows.encode(f.data)) for f in self._facts])
+        for fact in self._facts:
+            if isinstance(fact.data, Closed) and (fact.data.outputs or fact.data.logs):
+                blobs = Blobs(self._db)
+                for artifact in (*fact.data.outputs, *fact.data.logs.values()):
+                    if artifact.inline is None:
+                        blobs.hold(artifact.digest, fact.job)
+        self._changed.clear()
+        self._facts.clear()
+
+    # --- reading
+
+    def _load(self, ident: JobId) -> tuple[Job, Attempts]:
+        known = self._loaded.get(ident)
+        if known is None:
+            row = self._db.one("job_get", ident)
+            if row is None:
+                raise NotFound
+            known = self._loaded[ident] = rows.job_of(row)
+        return known
+
+    def get(self, ids: Iterable[JobId]) -> dict[JobId, tuple[Job, Attempts]]:
+        """Those of them that there are."""
+        found = {}
+        for ident in ids:
+            try:
+                found[ident] = self._load(ident)
+            except NotFound:
+                continue
+        return found
+
+    def spec(self, ident: SpecId) -> JobSpec:
+        """A spec. Raises NotFound when its batch was deleted."""
+        spec = self._shared.specs.get(ident) or self._fresh.get(ident)
+        if spec is None:
+            row = self._db.one("spec_get", ident)
+            if row is None:
+                raise NotFound
+            if len(self._shared.specs) >= _SPECS_KEPT:
+                self._shared.specs.clear()
+            spec = self._shared.specs[ident] = rows.spec_of(row[0])
+        return spec
+
+    def batch(self, ident: BatchId) -> Batch:
+        """A batch. Raises NotFound when there is none."""
+        row = self._db.one("batch_get", ident)
+        if row is None:
+            raise NotFound
+        return rows.batch_of(row[0])
+
+    def members(self, batch: Batch) -> Iterator[tuple[Job, Attempts]]:
+        """The jobs of a batch that are still kept, in order."""
+        self.flush()
+        last = batch.id + (batch.count - 1) * STRIDE
+        return (rows.job_of(row) for row in self._db.all("job_range", batch.id, last, batch.id))
+
+    def counts(self, batch: Batch) -> dict[JobState, int]:
+        """How many of a batch's jobs are in which state."""
+        self.flush()
+        last = batch.id + (batch.count - 1) * STRIDE
+        return {STATES[state]: number for state, number in self._db.all("job_counts", batch.id, last, batch.id)}
+
+    def owned(self, owner: AccountId) -> dict[JobState, int]:
+        """How many of an account's jobs are in which state."""
+        self.flush()
+        return {STATES[state]: number for state, number in self._db.all("owner_counts", owner)}
+
+    def live_of(self, owner: AccountId) -> int:
+        """How many of an account's jobs are not over."""
+        self.flush()
+        row = self._db.one("owner_live", owner)
+        return int(row[0]) if row else 0
+
+    def page(self, owner: AccountId, where: Where) -> list[tuple[Job, Attempts]]:
+        """An account's jobs that meet the conditions, newest first; one more than the limit when there is more."""
+        self.flush()
+        clauses, params = ["j.owner = ?"], [owner]
+        joins = ""
+        values: list[tuple[str, object]] = []
+        if where.after is not None:
+            values.append(("j.id < ?", where.after))
+        if where.since is not None:
+            values.append(("j.created >= ?", where.since))
+        if where.before is not None:
+            values.append(("j.created < ?", where.before))
+        if where.batch is not None:
+            values.append(("j.batch = ?", where.batch))
+        if where.app is not None:
+            joins += " JOIN batch b ON b.id = j.batch"
+            values.append(("b.app = ?", where.app))
+        if where.label is not None:
+            joins += " JOIN label l ON l.owner = j.owner AND l.batch = j.batch"
+            values += [("l.key = ?", where.label[0]), ("l.value = ?", where.label[1])]
+        if where.states:
+            numbers = sorted(STATE_NUMBERS[state] for state in where.states)
+            clauses.append(f"j.state IN ({', '.join(map(str, numbers))})")
+        for clause, value in values:
+            clauses.append(clause)
+            params.append(value)  # type: ignore[arg-type]
+        sql = (
+            "SELECT j.id, j.batch, j.owner, j.spec, j.state, j.priority, j.created, j.ready, j.version, j.doc "  # noqa: S608  # only our own words are joined
+            f"FROM job j{joins} WHERE {' AND '.join(clauses)} ORDER BY j.id DESC LIMIT ?"
+        )
+        return [rows.job_of(row) for row in self._db.text(sql, *params, where.limit + 1)]
+
+    def live(self) -> list[tuple[Job, Attempts]]:
+        """Every job that may have a live attempt."""
+        self.flush()
+        return [rows.job_of(row) for row in self._db.all("job_live")]
+
+    def heads(self, now: float, limit: int) -> list[Head]:
+        """The first `limit` queued jobs of each account, those whose time has come."""
+        self.flush()
+        heads: list[Head] = []
+        owner = -1
+        while (row := self._db.one("job_owner_after", owner)) is not None:
+            owner = row[0]
+            heads.extend(Head(*columns) for columns in self._db.all("job_heads", owner, now, limit))
+        return heads
+
+    def next_ready(self, now: float) -> float | None:
+        """When the next queued job's time comes, of those that wait for one."""
+        row = self._db.one("job_next_ready", now)
+        return None if row is None else row[0]
+
+    def overdue(self, now: float, limit: int) -> list[JobId]:
+        """Jobs that have waited in the queue for as long as they may."""
+        return [JobId(row[0]) for row in self._db.all("job_overdue", now, limit)]
+
+    def next_overdue(self) -> float | None:
+        """When the next of them will have."""
+        row = self._db.one("job_next_overdue")
+        return None if row is None else row[0]
+
+    def expired(self, before: JobId, ended: float, limit: int) -> list[JobId]:
+        """Jobs made before `before` that had ended by `ended`."""
+        return [JobId(row[0]) for row in self._db.all("job_expired", before, ended, limit)]
+
+    def events(self, ident: JobId) -> list[Fact]:
+        """A job's log, from its beginning."""
+        self.flush()
+        return [rows.fact_of(ident, *row) for row in self._db.all("event_of", ident)]
+
+    def events_after(self, cursor: int, limit: int) -> list[tuple[int, Fact]]:
+        """The next entries of all logs in commit order, with their cursors."""
+        self.flush()
+        return [(row[0], rows.fact_of(*row[1:])) for row in self._db.all("event_after", cursor, limit)]
+
+    # --- forgetting
+
+    def delete(self, ids: Iterable[JobId], now: float) -> None:
+        """Deletes jobs with all that belongs to them; a batch goes with its last job."""
+        self.flush()
+        blobs = Blobs(self._db)
+        batches = set()
+        for ident in ids:
+            row = self._db.one("job_get", ident)
+            if row is None:
+                continue
+            batches.add(BatchId(row[1]))
+            blobs.let_go(ident, now)
+            self._db.run("event_delete", ident)
+            self._db.run("job_delete", ident)
+            self._loaded.pop(ident, None)
+        for batch in batches:
+            self._forget(self.batch(batch), now)
+
+    def _forget(self, batch: Batch, now: float) -> None:
+        left = self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id)
+        if left is not None and left[0]:
+            return
+        for key, value in batch.labels.items():
+            self._db.run("label_delete", batch.owner, key, value, batch.id)
+        self._db.run("spec_delete", batch.id)
+        self._db.run("secret_delete", batch.id)
+        self._db.run("guard_of_batch", batch.id, now)
+        self._db.run("batch_delete", batch.id)
+        Blobs(self._db).let_go(batch.id + 1, now)

@@ -1,0 +1,253 @@
+"""SQLite: one writer, whose transactions many requests share.
+
+Writes gather in a list. When the writer is free, all of them go to its thread as one transaction with a savepoint each;
+while it syncs, the next gather. Nobody commits alone, nobody waits for a timer. A lone write with nothing else going
+on is done on the loop at once: the hop to the thread would be the larger part of its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
+
+from jobgate.model.advance import Step
+from jobgate.model.errors import Unavailable
+from jobgate.model.ids import Ids
+from jobgate.store.driver import Row, Shared
+from jobgate.store.statements import compiled
+from jobgate.store.store import Listener
+from jobgate.store.transaction import Transaction
+
+T = TypeVar("T")
+
+HEAD: Final = "0001"
+_TEXTS: Final = compiled(sqlite_dialect())
+
+
+class _Driver:
+    """Named statements on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._executemany = connection.executemany
+
+    def all(self, name: str, *params: object) -> list[Row]:
+        return self._execute(_TEXTS[name], params).fetchall()
+
+    def one(self, name: str, *params: object) -> Row | None:
+        row: Row | None = self._execute(_TEXTS[name], params).fetchone()
+        return row
+
+    def run(self, name: str, *params: object) -> int:
+        return self._execute(_TEXTS[name], params).rowcount
+
+    def many(self, name: str, params: Iterable[Sequence[object]]) -> None:
+        self._executemany(_TEXTS[name], params)
+
+    def text(self, sql: str, *params: object) -> list[Row]:
+        return self._execute(sql, params).fetchall()
+
+
+class _Write:
+    """One function that waits for the writer, and what came of it."""
+
+    __slots__ = ("error", "future", "queued", "result", "steps", "work")
+
+    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.steps: list[Step] = []
+        self.queued = 0
+
+
+class SqliteStore:
+    """The store on one file. Made inside a running loop; `calm` says that nothing else is going on."""
+
+    def __init__(
+        self, path: Path, *, busy_timeout: float = 10.0, node: int = 0, calm: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._path = path
+        self._busy = busy_timeout
+        self.calm = calm
+        self._writer = self._connect()
+        self._reader = self._connect(query_only=True)
+        last = _Driver(self._writer).one("job_last")
+        self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
+        self._reading = Shared(self._shared.ids)
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "jobgate-writer")
+        self._pending: list[_Write] = []
+        self._running = False
+        self._closed = False
+        self._listeners: list[Listener] = []
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.commits = 0
+
+    def _connect(self, *, query_only: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=self._busy, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16000", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+        if query_only:
+            connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    def listen(self, listener: Listener) -> None:
+        """From now on `listener` is told of each commit."""
+        self._listeners.append(listener)
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, when it is on disk; see `Store.write`."""
+        if self._closed:
+            raise Unavailable("the server is stopping; try again in a moment")
+        write = _Write(work, self._loop.create_future())
+        self._pending.append(write)
+        self._kick()
+        result: T = await write.future
+        return result
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns; see `Store.read`."""
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                return work(Transaction(_Driver(self._reader), self._reading))
+            finally:
+                self._reader.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+
+    async def close(self) -> None:
+        """Finishes what was asked and lets go of the file."""
+        self._closed = True
+        await self._quiet.wait()
+        self._thread.shutdown()
+        self._writer.close()
+        self._reader.close()
+
+    # --- the writer
+
+    def _kick(self) -> None:
+        if not self._running and self._pending:
+            self._running = True
+            self._quiet.clear()
+            self._loop.call_soon(self._go)  # the rest of this pass of the loop joins
+
+    def _go(self) -> None:
+        writes, self._pending = self._pending, []
+        if len(writes) == 1 and self.calm():
+            self._commit(writes)
+            self._done(writes)
+        else:
+            self._thread.submit(self._commit, writes).add_done_callback(
+                lambda _: self._loop.call_soon_threadsafe(self._done, writes)
+            )
+
+    def _commit(self, writes: list[_Write]) -> None:
+        """One transaction for all. What one raises undoes only its own part."""
+        connection = self._writer
+        try:
+            self._begin(connection)
+            for write in writes:
+                self._one(connection, write)
+            connection.execute("COMMIT")
+            self.commits += 1
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for write in writes:
+                write.error = write.error or _unavailable(error)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+
+    def _one(self, connection: sqlite3.Connection, write: _Write) -> None:
+        connection.execute("SAVEPOINT one")
+        transaction = Transaction(_Driver(connection), self._shared)
+        try:
+            write.result = write.work(transaction)
+            transaction.flush()
+        except sqlite3.Error:
+            raise  # a full disk or a broken file undoes the others too
+        except Exception as error:  # noqa: BLE001  # it belongs to the one who asked, and is raised there
+            connection.execute("ROLLBACK TO one")
+            write.error = error
+        else:
+            write.steps, write.queued = transaction.jobs.steps, transaction.jobs.queued
+        connection.execute("RELEASE one")
+
+    def _done(self, writes: list[_Write]) -> None:
+        self._running = False
+        steps = [step for write in writes if write.error is None for step in write.steps]
+        queued = sum(write.queued for write in writes if write.error is None)
+        if steps or queued:
+            for listener in self._listeners:
+                listener(steps, queued)
+        for write in writes:
+            if write.future.cancelled():
+                continue
+            if write.error is not None:
+                write.future.set_exception(write.error)
+            else:
+                write.future.set_result(write.result)
+        self._kick()
+        if not self._running:
+            self._quiet.set()
+
+
+def _unavailable(error: sqlite3.Error) -> Unavailable:
+    full = "full" in str(error)
+    text = "the disk is full" if full else "the database cannot be used now"
+    return Unavailable(f"{text}; nothing was changed, try again later", code="storage-full" if full else "unavailable")
+
+
+def _last_id(connection: sqlite3.Connection) -> int:
+    """The greatest id drawn so far, in any table that has some."""
+    rows = connection.execute(
+        "SELECT max(id) FROM account UNION SELECT max(id) FROM credential UNION SELECT max(id) FROM spec "
+        "UNION SELECT max(id) FROM folder"
+    ).fetchall()
+    return max((row[0] or 0 for row in rows), default=0)
+
+
+def migrate(path: Path) -> None:
+    """Makes the file, or brings it to this version's schema. Raises Unavailable when it cannot be opened."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if _revision(path) == HEAD:
+            return
+        engine = create_engine(f"sqlite:///{path}")
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        engine.dispose()
+    except (sqlite3.Error, OSError) as error:
+        raise Unavailable(f"the database {path} cannot be opened: {error}") from error
+
+
+def _revision(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(path)
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError:
+        return None
+    finally:
+        connection.close()
+    return None if row is None else str(row[0])

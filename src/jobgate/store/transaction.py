@@ -1,0 +1,26 @@
+"""What can be done in one transaction: five narrow look-ups, the same for every database.
+
+The functions handed to `Store.write` get one of these. All of it happens, or nothing.
+"""
+
+from __future__ import annotations
+
+from jobgate.store.accounts import Accounts, Nodes
+from jobgate.store.driver import Driver, Shared
+from jobgate.store.folders import Blobs, Folders
+from jobgate.store.jobs import Jobs
+
+
+class Transaction:
+    """One unit of work. Not to be kept: it is over when the function it was handed to returns."""
+
+    def __init__(self, driver: Driver, shared: Shared) -> None:
+        self.jobs = Jobs(driver, shared)
+        self.accounts = Accounts(driver, shared)
+        self.folders = Folders(driver, shared)
+        self.blobs = Blobs(driver)
+        self.nodes = Nodes(driver)
+
+    def flush(self) -> None:
+        """Writes what is still in memory; the store calls it at the end."""
+        self.jobs.flush()
