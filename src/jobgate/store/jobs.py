@@ -334,4 +334,4 @@ class Jobs:
         self._db.run("secret_delete", batch.id)
         self._db.run("guard_of_batch", batch.id, now)
         self._db.run("batch_delete", batch.id)
-        Blobs(self._db).let_go(batch.id + 1, now)
+        Blobs(self._db).let_go(-batch.id, now)

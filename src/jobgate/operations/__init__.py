@@ -1,0 +1,1 @@
+"""What a request does: one verb a file, and `handle`, which chooses among them."""

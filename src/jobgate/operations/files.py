@@ -1,0 +1,79 @@
+"""Read, ReadLog, Write: bytes in and out."""
+
+from __future__ import annotations
+
+from jobgate.model.account import Principal
+from jobgate.model.attempt import LOG, Attempt
+from jobgate.model.errors import Gone, NotFound
+from jobgate.model.facts import Attempts
+from jobgate.model.files import Artifact
+from jobgate.model.folder import Entry
+from jobgate.model.job import Job
+from jobgate.model.operations import Content, Log, Read, ReadLog, Write, Written
+from jobgate.operations.context import Context
+from jobgate.operations.select import one
+from jobgate.store.transaction import Transaction
+
+
+async def read(context: Context, principal: Principal, operation: Read) -> Content:
+    """A stored output. Raises NotFound for a job or a file that is not there."""
+    job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
+    attempt = shown(job, attempts)
+    for artifact in attempt.outputs if attempt is not None else ():
+        if artifact.output == operation.output and artifact.path == operation.path:
+            return Content(artifact=artifact, name=operation.path.rpartition("/")[2])
+    raise NotFound("this job has no such file", code="file-not-found")
+
+
+def shown(job: Job, attempts: Attempts) -> Attempt | None:
+    """The attempt whose outputs and log are the job's: the canonical one, or the last."""
+    if job.canonical is not None:
+        return attempts[job.canonical - 1]
+    return attempts[-1] if attempts else None
+
+
+async def read_log(context: Context, principal: Principal, operation: ReadLog) -> Log:
+    """A piece of the merged log. Raises NotFound."""
+    job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
+    attempt = shown(job, attempts)
+    content, ended = b"", job.state.over
+    if attempt is not None:
+        stored = attempt.logs.get(LOG)
+        if stored is not None:
+            content = await _piece(context, stored, operation.offset, operation.limit)
+            ended = ended and operation.offset + len(content) >= stored.size
+        elif not attempt.state.over:
+            content = await context.tail(attempt, operation.offset, operation.limit) or b""
+            ended = False
+    return Log(job=job, offset=operation.offset, content=content, complete=ended)
+
+
+async def _piece(context: Context, artifact: Artifact, offset: int, limit: int) -> bytes:
+    if artifact.inline is not None:
+        return artifact.inline[offset : offset + limit]
+    if offset >= artifact.size:
+        return b""
+    try:
+        return b"".join([piece async for piece in context.blobs.open(artifact.digest, offset, limit)])
+    except NotFound as error:
+        raise Gone("the log was kept for its time, and is deleted", code="result-expired") from error
+
+
+async def write(context: Context, principal: Principal, operation: Write) -> Written:
+    """A stored upload becomes an entry of the account's uploads."""
+    now = context.clock()
+    upload = operation.upload
+
+    def work(tx: Transaction) -> Written:
+        folder = tx.folders.uploads(principal.account, now)
+        entry = Entry(
+            folder=folder,
+            name=upload.digest,
+            digest=upload.digest,
+            size=upload.size,
+            used=now,
+            expires=now + operation.lives,
+        )
+        return Written(digest=upload.digest, size=upload.size, fresh=tx.folders.put(entry))
+
+    return await context.store.write(work)

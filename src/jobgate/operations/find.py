@@ -1,0 +1,41 @@
+"""Find, Count, Describe: looking without touching."""
+
+from __future__ import annotations
+
+from jobgate.model.account import Principal
+from jobgate.model.operations import Count, Counted, Describe, Described, Find, Found
+from jobgate.operations.context import Context
+from jobgate.operations.select import batch_of, select, view
+from jobgate.store.transaction import Transaction
+
+
+async def find(context: Context, principal: Principal, operation: Find) -> Found:
+    """The jobs meant. Raises NotFound for a batch that is not theirs."""
+
+    def work(tx: Transaction) -> Found:
+        jobs, missing, more = select(tx, principal, operation.selector)
+        batches: dict[object, object] = {}
+        views = tuple(view(tx, job, attempts, batches) for job, attempts in jobs)  # type: ignore[arg-type]
+        return Found(jobs=views, missing=missing, more=more)
+
+    return await context.store.read(work)
+
+
+async def count(context: Context, principal: Principal, operation: Count) -> Counted:
+    """The batch's jobs by state. Raises NotFound."""
+
+    def work(tx: Transaction) -> Counted:
+        batch = batch_of(tx, principal, operation.batch)
+        return Counted(batch=batch, counts=tx.jobs.counts(batch))
+
+    return await context.store.read(work)
+
+
+async def describe(context: Context, principal: Principal, operation: Describe) -> Described:
+    """The account that asks."""
+    del operation
+
+    def work(tx: Transaction) -> Described:
+        return Described(account=tx.accounts.get(principal.account), counts=tx.jobs.owned(principal.account))
+
+    return await context.store.read(work)

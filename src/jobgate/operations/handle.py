@@ -1,0 +1,114 @@
+"""From a request to its outcome: a choice among the verbs, and the waiting that any of them may ask for."""
+
+from __future__ import annotations
+
+from jobgate.model.account import may
+from jobgate.model.errors import NotFound
+from jobgate.model.ids import BatchId
+from jobgate.model.operations import (
+    SCOPES,
+    Cancel,
+    Change,
+    Count,
+    Delete,
+    Describe,
+    Find,
+    Ids,
+    Of,
+    Outcome,
+    Read,
+    ReadLog,
+    Request,
+    Submit,
+    Submitted,
+    Until,
+    Write,
+)
+from jobgate.model.state import JobState
+from jobgate.operations import change, files, find
+from jobgate.operations.context import Context
+from jobgate.operations.submit import submit
+
+_BEFORE_ENGINE = (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
+
+
+async def handle(context: Context, request: Request) -> Outcome:
+    """What came of it. Raises a RequestError or Unavailable; then nothing was changed."""
+    may(request.principal, SCOPES[type(request.operation)])
+    if request.until is Until.ACCEPTED or request.within <= 0:
+        return await _do(context, request)
+    if isinstance(request.operation, Submit):
+        return await _submit_and_wait(context, request)
+    batch = await _batch(context, request)
+    if batch is not None:
+        await _wait(context, request, batch)
+    return await _do(context, request)
+
+
+async def _do(context: Context, request: Request) -> Outcome:
+    principal = request.principal
+    match request.operation:
+        case Submit() as operation:
+            return await submit(context, principal, operation)
+        case Find() as operation:
+            return await find.find(context, principal, operation)
+        case Count() as operation:
+            return await find.count(context, principal, operation)
+        case Describe() as operation:
+            return await find.describe(context, principal, operation)
+        case Cancel() as operation:
+            return await change.cancel(context, principal, operation)
+        case Change() as operation:
+            return await change.change(context, principal, operation)
+        case Delete() as operation:
+            return await change.delete(context, principal, operation)
+        case Read() as operation:
+            return await files.read(context, principal, operation)
+        case ReadLog() as operation:
+            return await files.read_log(context, principal, operation)
+        case Write() as operation:
+            return await files.write(context, principal, operation)
+
+
+async def _submit_and_wait(context: Context, request: Request) -> Outcome:
+    """The batch as it ended; one that has not when the time is over is cancelled before the answer says so."""
+    outcome = await _do(context, request)
+    if isinstance(outcome, Submitted) and not await _wait(context, request, outcome.batch.id):
+        late = Cancel(selector=Of(outcome.batch.id), message="it did not end in the time the request gave it")
+        await change.cancel(context, request.principal, late)
+    return outcome
+
+
+async def _batch(context: Context, request: Request) -> BatchId | None:
+    """Whose events to wait for: the batch asked about, or that of the one job."""
+    match request.operation:
+        case Count(batch) | Find(selector=Of(batch)):
+            return batch
+        case Find(selector=Ids(jobs=(job,))):
+            found = await context.store.read(lambda tx: tx.jobs.get((job,)))
+            return found[job][0].batch if job in found else None
+        case _:
+            return None
+
+
+async def _wait(context: Context, request: Request, batch: BatchId) -> bool:
+    handed_over = request.until is Until.HANDED_OVER
+
+    async def left() -> int:
+        try:
+            counts = await context.store.read(lambda tx: tx.jobs.counts(tx.jobs.batch(batch)))
+        except NotFound:
+            return 0
+        awaited = _BEFORE_ENGINE if handed_over else tuple(s for s in JobState if not s.over)
+        return sum(counts.get(state, 0) for state in awaited)
+
+    match request.operation:
+        case Find(selector=Ids(jobs=(job,))):
+
+            async def left_of_one() -> int:
+                found = await context.store.read(lambda tx: tx.jobs.get((job,)))
+                return 1 if job in found and not found[job][0].state.over else 0
+
+            return await context.feed.until(batch, left_of_one, request.within, handed_over=handed_over)
+        case _:
+            return await context.feed.until(batch, left, request.within, handed_over=handed_over)

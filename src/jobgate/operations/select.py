@@ -1,0 +1,57 @@
+"""From a selector to the jobs it means: only the asker's own; a foreign one is missing like an unknown one."""
+
+from __future__ import annotations
+
+from jobgate.model.account import Principal, Scope
+from jobgate.model.errors import NotFound
+from jobgate.model.facts import Attempts
+from jobgate.model.ids import BatchId, JobId, job_text
+from jobgate.model.job import Batch, Job
+from jobgate.model.operations import Ids, JobView, Of, Selector, Where
+from jobgate.store.transaction import Transaction
+
+Selected = tuple[list[tuple[Job, Attempts]], tuple[str, ...], JobId | None]
+
+
+def select(tx: Transaction, principal: Principal, selector: Selector) -> Selected:
+    """Jobs, names of those missing, and where the next page begins. Raises NotFound for a batch that is not theirs."""
+    match selector:
+        case Ids(jobs, missing):
+            known = tx.jobs.get(jobs)
+            found = [known[i] for i in jobs if i in known and own(principal, known[i][0])]
+            have = {job.id for job, _ in found}
+            return found, (*missing, *(job_text(i) for i in jobs if i not in have)), None
+        case Of(batch):
+            return list(tx.jobs.members(batch_of(tx, principal, batch))), (), None
+        case Where(limit=limit):
+            page = tx.jobs.page(principal.account, selector)
+            return page[:limit], (), page[limit - 1][0].id if len(page) > limit else None
+
+
+def own(principal: Principal, job: Job) -> bool:
+    """Whether the principal may know of it."""
+    return job.owner == principal.account or Scope.OPERATE in principal.scopes
+
+
+def batch_of(tx: Transaction, principal: Principal, ident: BatchId) -> Batch:
+    """The batch, or that of the job with this number. Raises NotFound when there is none, or it is another's."""
+    batch = tx.jobs.batch(ident)
+    if batch.owner != principal.account and Scope.OPERATE not in principal.scopes:
+        raise NotFound
+    return batch
+
+
+def view(tx: Transaction, job: Job, attempts: Attempts, batches: dict[BatchId, Batch]) -> JobView:
+    """A job with all that belongs to it; `batches` remembers those read already."""
+    batch = batches.get(job.batch)
+    if batch is None:
+        batch = batches[job.batch] = tx.jobs.batch(job.batch)
+    return JobView(job=job, batch=batch, spec=tx.jobs.spec(job.spec), attempts=attempts)
+
+
+def one(tx: Transaction, principal: Principal, ident: JobId) -> tuple[Job, Attempts]:
+    """One job of the principal's. Raises NotFound."""
+    found = tx.jobs.get((ident,)).get(ident)
+    if found is None or not own(principal, found[0]):
+        raise NotFound
+    return found

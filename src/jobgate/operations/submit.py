@@ -1,0 +1,111 @@
+"""Submit: one batch, its jobs, secrets, key and first events in one transaction."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from jobgate.model.account import Principal
+from jobgate.model.environment import refusal, runnable
+from jobgate.model.errors import Invalid, TooLarge, TooMany
+from jobgate.model.files import Input, Stored, UserFile
+from jobgate.model.folder import Entry
+from jobgate.model.ids import BatchId, FolderId
+from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.operations import Group, Submit, Submitted
+from jobgate.operations.context import Context
+from jobgate.store.transaction import Transaction
+
+_SHOWN = 1000
+"""Jobs of a batch that the answer lists one by one."""
+
+
+async def submit(context: Context, principal: Principal, operation: Submit) -> Submitted:
+    """The batch, on disk.
+
+    Raises Invalid, NotFound, Unrunnable, TooLarge, TooMany or Conflict; then nothing was made.
+    """
+    count = sum(group.count for group in operation.groups)
+    if count < 1:
+        raise Invalid("a batch needs at least one job", field="jobs")
+    if count > context.limits.batch:
+        raise TooLarge(f"a batch has at most {context.limits.batch} jobs here", field="count")
+    for group in operation.groups:
+        for step in group.spec.steps:
+            context.catalogue.check(step, pulls=context.pulls)
+        runnable(context.environments, group.spec, principal.account)
+    now = context.clock()
+    return await context.store.write(lambda tx: _write(tx, context, principal, operation, count, now))
+
+
+def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
+    tx: Transaction, context: Context, principal: Principal, operation: Submit, count: int, now: float
+) -> Submitted:
+    ident = BatchId(tx.jobs.draw(now, count))
+    if operation.guard is not None:
+        made = tx.jobs.take(principal.account, operation.guard, ident, now)
+        if made is not None:
+            earlier = tx.jobs.batch(made)
+            return Submitted(batch=earlier, jobs=_jobs(tx, earlier), replayed=True)
+    quota = principal.quota.live_jobs
+    most = context.limits.live_jobs if quota is None else quota
+    if count > most or (live := tx.jobs.live_of(principal.account)) + count > most:
+        said = f"{live} of" if count <= most else "at most"
+        raise TooMany(
+            f"this account has {said} {most} jobs that are not over; come again when some have ended",
+            code="too-many-jobs",
+            retry_after=60.0,
+        )
+    batch = Batch(
+        id=ident,
+        owner=principal.account,
+        count=count,
+        origin=operation.origin,
+        created=now,
+        name=operation.name,
+        app=operation.app,
+        labels=operation.labels,
+        priority=operation.priority,
+        expires=operation.expires,
+        webhook=operation.webhook,
+    )
+    groups = [Group(_resolved(tx, principal, group.spec, ident, now), group.count) for group in operation.groups]
+    waits = [_wait(context, principal, group.spec) for group in groups]
+    tx.jobs.add(batch, groups, held=operation.held, waits=waits)
+    tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
+    return Submitted(batch=batch, jobs=_jobs(tx, batch))
+
+
+def _jobs(tx: Transaction, batch: Batch) -> tuple[Job, ...]:
+    if batch.count > _SHOWN:
+        return ()
+    return tuple(job for job, _ in tx.jobs.members(batch))
+
+
+def _wait(context: Context, principal: Principal, spec: JobSpec) -> float | None:
+    """The seconds a job may wait: its own word, or the longest of the places that can run it."""
+    if spec.place.wait is not None:
+        return spec.place.wait
+    places = [e.longest_wait for e in context.environments if refusal(e, spec, principal.account) is None]
+    return max(places, default=None)
+
+
+def _resolved(tx: Transaction, principal: Principal, spec: JobSpec, batch: BatchId, now: float) -> JobSpec:
+    """The spec with the owner's stored files as the blobs they are now, each held by the batch."""
+    inputs = []
+    for item in spec.inputs:
+        source = item.source
+        if isinstance(source, UserFile):
+            folder = source.folder or tx.folders.uploads(principal.account, now)
+            entry = tx.folders.get(FolderId(folder), source.name)
+            _use(tx, entry, now)
+            source = Stored(entry.digest, entry.size)
+        if isinstance(source, Stored):
+            tx.blobs.hold(source.digest, -batch)
+        inputs.append(Input(path=item.path, source=source, executable=item.executable))
+    return replace(spec, inputs=tuple(inputs)) if inputs else spec
+
+
+def _use(tx: Transaction, entry: Entry, now: float) -> None:
+    """A use lengthens an entry's life by as long as it had when it was stored."""
+    lives = None if entry.expires is None else now + (entry.expires - entry.used)
+    tx.folders.put(replace(entry, used=now, expires=lives))
