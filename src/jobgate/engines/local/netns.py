@@ -1,0 +1,108 @@
+"""Runs a sandbox with a network of its own: outbound by slirp4netns, forbidden ranges made unreachable inside.
+
+``netns.py SLIRP NETWORK RANGES BWRAP…``; standard library only. The sandbox is held back (``--block-fd``) until
+slirp4netns is ready and the routes are there; if either fails the command is never run. Ends as the sandbox ends.
+Sources: slirp4netns(1), rtnetlink(7), setns(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ipaddress
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+RTM_NEWROUTE = 24
+REQUEST_CREATE_REPLACE_ACK = 0x1 | 0x4 | 0x100 | 0x400
+RTN_UNREACHABLE = 7
+READY = 10.0
+"""Seconds until slirp4netns must be ready."""
+
+
+def route_message(network: str) -> bytes:
+    """The netlink request that makes a network unreachable."""
+    parsed = ipaddress.ip_network(network)
+    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6  # noqa: PLR2004  # the version
+    body = struct.pack("BBBBBBBBI", family, parsed.prefixlen, 0, 0, 254, 4, 0, RTN_UNREACHABLE, 0)
+    address = parsed.network_address.packed
+    body += struct.pack("HH", 4 + len(address), 1) + address
+    return struct.pack("IHHII", 16 + len(body), RTM_NEWROUTE, REQUEST_CREATE_REPLACE_ACK, 1, 0) + body
+
+
+def close_ways(pid: int, networks: list[str]) -> bool:
+    """In the sandbox's own network: each of `networks` is unreachable. Runs in a child, which enters it."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
+        net = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        if libc.setns(user, CLONE_NEWUSER) or libc.setns(net, CLONE_NEWNET):
+            os._exit(2)
+        channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        for network in networks:
+            channel.send(route_message(network))
+            answer = channel.recv(4096)
+            if struct.unpack_from("i", answer, 16)[0] != 0 and ":" not in network:
+                os._exit(3)
+        os._exit(0)
+    except OSError:
+        os._exit(4)
+
+
+def main(arguments: list[str]) -> int:
+    """The sandbox's exit status; 1 when its network could not be made."""
+    slirp, network, ranges, *argv = arguments
+    info_read, info_write = os.pipe()
+    block_read, block_write = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (3, 4)]
+    moves = [(os.POSIX_SPAWN_DUP2, info_write, 5), (os.POSIX_SPAWN_DUP2, block_read, 6)]
+    if {info_read, info_write, block_read, block_write} & {3, 4, 5, 6}:
+        sys.stderr.write("jobgate: files 3 to 6 are not ours\n")
+        return 1
+    sandbox = os.posix_spawn(argv[0], argv, os.environ, file_actions=[*actions, *moves])
+    os.close(info_write)
+    os.close(block_read)
+    said = b""
+    while piece := os.read(info_read, 4096):
+        said += piece
+        if b"}" in said:
+            break
+    helper = 0
+    try:
+        pid = int(json.loads(said)["child-pid"])
+        ready_read, ready_write = os.pipe()
+        os.set_inheritable(ready_write, True)  # noqa: FBT003  # its only form
+        words = [slirp, "--configure", "--mtu=65520", "--disable-host-loopback", f"--cidr={network}"]
+        words += [f"--ready-fd={ready_write}", f"--userns-path=/proc/{pid}/ns/user", str(pid), "tap0"]
+        null = os.open("/dev/null", os.O_RDWR)
+        quiet = [(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+        helper = os.posix_spawn(slirp, words, os.environ, file_actions=quiet)
+        os.close(ready_write)
+        ready = select.select([ready_read], [], [], READY)[0] and os.read(ready_read, 1)
+        if not ready or not close_ways(pid, [text for text in ranges.split(",") if text]):
+            raise OSError("the network could not be made")  # noqa: TRY301  # one way out
+        os.write(block_write, b"x")
+    except (OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"jobgate: no network for this job: {error}\n")
+        os.kill(sandbox, signal.SIGKILL)
+    os.close(block_write)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    status = os.waitpid(sandbox, 0)[1]
+    if helper:
+        os.kill(helper, signal.SIGKILL)
+        os.waitpid(helper, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,322 @@
+"""The embedded engine: words each attempt for the launcher, and its answers for the runner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from jobgate.engines.engine import Capabilities, Observation, Phase, Start
+from jobgate.engines.local import sandbox
+from jobgate.engines.local.limits import Limits
+from jobgate.engines.local.wire import Launcher
+from jobgate.model.attempt import Attempt, AttemptId, Exit, Handle, Usage
+from jobgate.model.errors import EngineError
+from jobgate.model.job import Argv, ImageRef, Script, Step
+from jobgate.model.resources import Network
+from jobgate.model.state import Failure, Limit
+
+_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+_MARK: Final = "JOBGATE_ATTEMPT"
+_HELD: Final = 0.5
+
+
+class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine is made with."""
+
+    directory: Path
+    """The launcher's own."""
+    sandbox: str = "auto"
+    """auto, bubblewrap or none."""
+    log_cap: int = 10 << 20
+    grace: float = 5.0
+    base_uid: int = 200_000
+    """Uid of slot 0, when the gateway is root; each slot has its own."""
+    forbidden: tuple[str, ...] = ()
+    """Networks that no job reaches."""
+    binds: tuple[str, ...] = ()
+    images: Mapping[str, str] = {}
+    """Name to unpacked root; empty: the host's own tools."""
+    cgroup: str = "jobgate"
+
+
+class LocalEngine:
+    """Jobs on this machine. Nothing is kept here that the launcher does not know too."""
+
+    name = "local"
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._settings = settings
+        self._launcher = Launcher(settings.directory, env={"PATH": _PATH})
+        self._bwrap: str | None = None
+        self._slirp: str | None = None
+        self._filter = settings.directory / "filter.bpf"
+        self._etc = settings.directory / "etc"
+        self._has_filter = False
+        self._limits = Limits(settings.cgroup)
+        self._uid: int | None = None
+        self._forbidden = settings.forbidden
+        self._capabilities = Capabilities(pushes=True)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Known after `open`."""
+        return self._capabilities
+
+    async def open(self) -> None:
+        """Finds out what this machine can do and meets the launcher. Raises EngineError."""
+        self._settings.directory.mkdir(parents=True, exist_ok=True, mode=0o711)
+        self._settings.directory.chmod(0o711)  # a slot's own user reads /etc and the filter through it
+        await asyncio.to_thread(self._find_out)
+        networks = {Network.NONE} if self._bwrap else set(Network)
+        if self._bwrap and self._slirp:
+            networks.add(Network.OUTBOUND)
+        self._capabilities = Capabilities(
+            networks=frozenset(networks),
+            pushes=True,
+            isolated=self._bwrap is not None,
+            limits=self._limits.enforced,
+            together=True,
+        )
+        await self._launcher.open()
+
+    def _find_out(self) -> None:
+        settings = self._settings
+        if settings.sandbox == "none":
+            return
+        bwrap = sandbox.find("bwrap")
+        if bwrap is not None:
+            sandbox.make_etc(self._etc)
+            self._has_filter = sandbox.make_filter(self._filter)
+            for uid in [settings.base_uid, None] if os.geteuid() == 0 else [None]:
+                if self._works(bwrap, uid):
+                    self._bwrap, self._uid = bwrap, uid
+                    self._slirp = sandbox.find("slirp4netns") if Path("/dev/net/tun").exists() else None
+                    break
+        if self._bwrap is None and settings.sandbox == "bubblewrap":
+            raise EngineError("the sandbox is asked for, but bwrap is not there or not allowed: install bubblewrap")
+        self._forbidden = (*settings.forbidden, *own_addresses())
+
+    def _works(self, bwrap: str, uid: int | None) -> bool:
+        """Whether a sandbox can be made under that user."""
+        words = [bwrap, "--unshare-all", "--disable-userns", "--unshare-user", "--ro-bind", "/", "/", "/bin/true"]
+        tried = subprocess.run(  # noqa: S603  # a fixed command
+            words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
+        )
+        return tried.returncode == 0
+
+    async def close(self) -> None:
+        """Lets go; jobs run on."""
+        await self._launcher.close()
+
+    async def submit(self, starts: Sequence[Start]) -> Mapping[AttemptId, Handle | EngineError]:
+        """Hands over; see `Engine.submit`."""
+        answers: dict[AttemptId, Handle | EngineError] = {}
+        specs = []
+        for start in starts:
+            try:
+                specs.append(self._words(start))
+                answers[start.attempt] = Handle(str(start.attempt))
+            except EngineError as error:
+                answers[start.attempt] = error
+            except OSError as error:
+                answers[start.attempt] = EngineError(f"the workspace cannot be used: {error.strerror}", retryable=True)
+        self._launcher.start(specs)
+        return answers
+
+    def _words(self, start: Start) -> dict[str, Any]:
+        """The job as the launcher is told it."""
+        uid = None if self._uid is None else self._uid + start.slot
+        hold = self._limits.hold(start.slot, start.resources)
+        steps = [self._step(start, place, step) for place, step in enumerate(start.spec.steps)]
+        if uid is not None:
+            _give(start.workspace, uid)
+        return {
+            "name": str(start.attempt),
+            "steps": steps,
+            "root": str(start.workspace),
+            "log": str(start.log),
+            "cap": self._settings.log_cap,
+            "wall": start.resources.walltime,
+            "grace": self._settings.grace,
+            "disk": start.resources.disk or None,
+            "uid": uid,
+            "cgroups": hold.cgroups,
+            "rlimits": hold.rlimits,
+            "oom": hold.oom,
+        }
+
+    def _step(self, start: Start, place: int, step: Step) -> dict[str, Any]:
+        home = start.spec.place.home if self._bwrap else str(start.workspace)
+        env = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", **step.env, **start.env, _MARK: str(start.attempt)}
+        argv = self._argv(start, place, step, home)
+        top = start.workspace
+
+        def inside(path: str) -> str | None:
+            return str(top / path) if path else None
+
+        words: dict[str, Any] = {
+            "env": env,
+            "cwd": str(top / step.workdir),
+            "stdin": inside(step.stdin),
+            "stdout": inside(step.stdout),
+            "stderr": inside(step.stderr),
+            "ignore": step.ignore_error,
+            "together": step.together,
+            "word": argv[0],
+        }
+        root = self._image(step)
+        if self._bwrap is None:
+            if root is not None:
+                raise EngineError("an image with a root of its own needs the sandbox", code="app-not-runnable")
+            return {**words, "argv": [_found(argv[0], env["PATH"], top / step.workdir), *argv[1:]]}
+        network = start.resources.network
+        if network not in self._capabilities.networks:
+            raise EngineError(f"there is no network {network.value} on this machine", code="network")
+        box = sandbox.Box(
+            workspace=top,
+            home=home,
+            workdir=step.workdir,
+            network=network,
+            etc=self._etc,
+            root=root,
+            binds=self._settings.binds,
+            seccomp=self._has_filter,
+        )
+        line = sandbox.command_line(self._bwrap, box, env, argv)
+        if network is Network.OUTBOUND and self._slirp is not None:
+            line = sandbox.networked(self._forbidden, self._slirp, line)
+        status = start.log.with_name(f"{start.log.stem}.{place}.status")
+        filter_ = str(self._filter) if self._has_filter else None
+        plain_env = {"PATH": _PATH, _MARK: str(start.attempt)}
+        return {**words, "argv": line, "env": plain_env, "cwd": "/", "status": str(status), "seccomp": filter_}
+
+    def _argv(self, start: Start, place: int, step: Step, home: str) -> list[str]:
+        match step.command:
+            case Argv(words):
+                return list(words)
+            case Script(text):
+                name = f".jobgate-step-{place}-{secrets.token_hex(4)}"
+                path = start.workspace / name
+                path.write_text(text)
+                path.chmod(0o755)
+                return [f"{home}/{name}"] if text.startswith("#!") else ["/bin/sh", f"{home}/{name}"]
+
+    def _image(self, step: Step) -> Path | None:
+        if not isinstance(step.program, ImageRef):
+            return None
+        root = self._settings.images.get(step.program.name)
+        if root is None or step.program.archive:
+            raise EngineError(f"the image {step.program.name!r} is not here", code="app-not-runnable")
+        return Path(root) if root else None
+
+    async def changes(self) -> AsyncIterator[Sequence[AttemptId]]:
+        """Names that changed, those of one frame together; endless."""
+        while True:
+            names = await self._launcher.changes()
+            yield [AttemptId.parse(name) for name in names]
+
+    async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
+        """From memory: the launcher tells every change."""
+        return {attempt: self._observe(str(attempt)) for attempt in attempts}
+
+    def _observe(self, name: str) -> Observation:
+        launcher = self._launcher
+        if (record := launcher.ended.get(name)) is not None:
+            return observation(record)
+        if name in launcher.running:
+            started = launcher.running[name]
+            phase = Phase.STARTING if started is None else Phase.RUNNING
+            return Observation(phase=phase, handle=Handle(name), started=started)
+        failure = Failure.LOST if launcher.rebooted else None
+        message = "the machine was restarted; whether it had started is not known" if launcher.rebooted else ""
+        return Observation(phase=Phase.GONE, failure=failure, message=message)
+
+    async def read(self, attempt: Attempt, offset: int, limit: int) -> bytes:
+        """Bytes of the log as it is now."""
+        path = self._settings.directory.parent / "work" / f"{attempt.id}.log"
+
+        def piece() -> bytes:
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+            return b""
+
+        return await asyncio.to_thread(piece)
+
+    async def cancel(self, attempts: Sequence[AttemptId]) -> None:
+        """Asks the launcher."""
+        self._launcher.stop([str(attempt) for attempt in attempts])
+
+    async def collect(self, attempt: Attempt, workspace: Path) -> None:
+        """Everything is where it belongs."""
+
+    async def release(self, attempts: Sequence[AttemptId]) -> None:
+        """The launcher forgets them."""
+        self._launcher.forget([str(attempt) for attempt in attempts])
+
+    def stop_jobs(self) -> None:
+        """Kills every job and ends the launcher."""
+        self._launcher.shutdown(stop_jobs=True)
+
+
+_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST}
+
+
+def observation(record: Mapping[str, Any]) -> Observation:
+    """What the launcher kept of an end."""
+    code = record["exit"]
+    if record["failure"] == "lost":
+        return Observation(phase=Phase.GONE, started=record["started"], message=record["message"], failure=Failure.LOST)
+    return Observation(
+        phase=Phase.ENDED,
+        handle=Handle(record["name"]),
+        started=record["started"],
+        ended=record["ended"],
+        exit=None if code is None else Exit(code[0], code[1]),
+        usage=Usage(record["cpu"], max(record["ended"] - (record["started"] or record["ended"]), 0.0), record["rss"]),
+        failure=_FAILURES.get(record["failure"] or ""),
+        limit=Limit(record["limit"]) if record["limit"] else None,
+        message=record["message"],
+        steps=tuple(Exit(end[0], end[1]) for end in record["steps"]),
+    )
+
+
+def _found(program: str, path: str, cwd: Path) -> str:
+    """The program by its name, as a shell would find it."""
+    if "/" in program:
+        return str(cwd / program)
+    for directory in path.split(":"):
+        if os.access(f"{directory}/{program}", os.X_OK):
+            return f"{directory}/{program}"
+    return program
+
+
+def _give(root: Path, uid: int) -> None:
+    """The workspace becomes the slot's own; links are given, not followed."""
+    os.chown(root, uid, uid, follow_symlinks=False)
+    for directory, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            os.chown(f"{directory}/{name}", uid, uid, follow_symlinks=False)
+
+
+def own_addresses() -> tuple[str, ...]:
+    """This machine's own addresses, public ones too: no job may come back in by them."""
+    found = set()
+    with suppress(OSError):
+        for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET):
+            found.add(f"{info[4][0]}/32")
+    with suppress(OSError):
+        lines = Path("/proc/net/fib_trie").read_text().splitlines()
+        for above, line in zip(lines, lines[1:], strict=False):
+            if "host LOCAL" in line and "|--" in above:
+                found.add(f"{above.split('|--')[1].strip()}/32")
+    return tuple(sorted(found))

@@ -1,0 +1,1 @@
+"""Bytes: blobs by the digest of their content, and the workspaces of attempts."""

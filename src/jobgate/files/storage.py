@@ -1,0 +1,39 @@
+"""What every storage of blobs promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from jobgate.model.files import Stored
+from jobgate.model.ids import Digest
+
+Source = bytes | BinaryIO | AsyncIterator[bytes]
+
+
+class Storage(Protocol):
+    """Blobs, named by the SHA-256 of their content. What `put` returned is synced to disk."""
+
+    async def put(self, source: Source, *, limit: int | None) -> Stored:
+        """Stores the content; equal content is stored once.
+
+        Raises TooLarge over `limit` bytes, Unavailable (`storage-full`) when there is no room; then nothing is left.
+        """
+        ...
+
+    def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The content, in pieces. Raises NotFound."""
+        ...
+
+    async def copy_to(self, digest: Digest, target: Path, *, executable: bool = False) -> None:
+        """The content as a file of its own at `target`, which is new. Raises NotFound."""
+        ...
+
+    async def delete(self, digests: Iterable[Digest]) -> None:
+        """Deletes them. Unknown ones are no error; one that was stored again in the last minutes stays."""
+        ...
+
+    def free(self) -> int:
+        """Bytes that can still be stored."""
+        ...

@@ -1,0 +1,181 @@
+"""Brings outputs and logs of ended attempts to storage, and closes them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from jobgate.engines.engine import Observation
+from jobgate.files.workspace import Collection
+from jobgate.model.attempt import LOG, Exit
+from jobgate.model.errors import EngineError, Unavailable
+from jobgate.model.events import Collected, Exited, Started
+from jobgate.model.files import ARTIFACT_INLINE_LIMIT, Artifact, Keep, Output
+from jobgate.model.ids import Digest
+from jobgate.model.queue import dominant
+from jobgate.model.state import Failure, Limit
+from jobgate.runner.dispatch import Dispatch
+from jobgate.runner.hall import Hall, Live
+from jobgate.runner.world import World
+
+_PIECE: Final = 256 * 1024
+TRIES: Final = 5
+"""Times that storing is tried while storage refuses; the pauses double from a second."""
+_PAUSE: Final = 1.0
+_NOTHING: Final = Collection(artifacts=(), skipped=0, missing=(), over=False)
+
+
+class Collect:
+    """The way out."""
+
+    def __init__(self, world: World, hall: Hall, dispatch: Dispatch) -> None:
+        self._world = world
+        self._hall = hall
+        self._dispatch = dispatch
+
+    def finish(self, live: Live, seen: Observation) -> None:
+        """The command is over: saves that, and collects; one without outputs and with little log is closed at once."""
+        world, hall, number, job = self._world, self._hall, live.attempt.id.number, live.attempt.id.job
+        ended = seen.ended if seen.ended is not None else world.clock()
+        linger = bool(hall.ready)
+        if seen.started is not None:
+            hall.lasted(ended - seen.started)
+            world.used(live.owner, dominant(live.asked, hall.environment.room), ended - seen.started)
+            world.saver.add(job, Started(number, seen.started, seen.handle), linger=linger)
+        exited = Exited(
+            number,
+            ended,
+            exit=seen.exit,
+            usage=seen.usage,
+            failure=seen.failure,
+            limit=seen.limit,
+            message=seen.message,
+            steps=seen.steps,
+        )
+        world.saver.add(job, exited, linger=linger)
+        if live.spec.outputs or _size(live.workspace.log) > ARTIFACT_INLINE_LIMIT:
+            world.spawn(self._collect(live, seen.exit))
+        else:
+            self._close(live, Collected(number, logs=_small_log(live.workspace.log)), linger=linger)
+
+    def resume(self, live: Live) -> None:
+        """Its end was saved before a restart; collecting may be repeated."""
+        self._world.spawn(self._collect(live, live.attempt.exit))
+
+    def _close(self, live: Live, collected: Collected, *, linger: bool = False) -> None:
+        self._world.saver.add(live.attempt.id.job, collected, lambda _: self._closed(live), linger=linger)
+
+    def _closed(self, live: Live) -> None:
+        self._world.spawn(self._release(live))
+        self._dispatch.forget(live)
+
+    async def _release(self, live: Live) -> None:
+        try:
+            await self._hall.engine.release((live.attempt.id,))
+        except EngineError as error:
+            self._world.log.warning("the engine could not forget an attempt", why=error.message)
+
+    async def _collect(self, live: Live, code: Exit | None) -> None:
+        number = live.attempt.id.number
+        pause = _PAUSE
+        for tried in range(1, TRIES + 1):
+            try:
+                await self._hall.engine.collect(live.attempt, live.workspace.root)
+                collection = await self._outputs(live, code)
+                log = await self._log(live.workspace.log)
+            except (Unavailable, EngineError, OSError) as error:
+                if tried == TRIES:
+                    message = f"the outputs could not be stored: {error}"
+                    self._close(live, Collected(number, failure=Failure.OUTPUT, message=message))
+                    return
+                await asyncio.sleep(pause)
+                pause *= 2
+            else:
+                self._close(live, _closing(number, collection, log))
+                return
+
+    async def _outputs(self, live: Live, code: Exit | None) -> Collection:
+        """What the spec keeps after this end; each artifact names its output by the place in the spec."""
+        well = code is not None and code.code == 0
+        kept: list[tuple[int, Output]] = [
+            (place, output) for place, output in enumerate(live.spec.outputs) if well or output.keep is Keep.ALWAYS
+        ]
+        if not kept:
+            return _NOTHING
+        limits = self._world.limits
+        collection = await live.workspace.collect(
+            [output for _, output in kept],
+            storage=self._world.storage,
+            max_files=limits.output_files,
+            max_bytes=limits.output_bytes,
+        )
+        placed = tuple(replace(artifact, output=kept[artifact.output][0]) for artifact in collection.artifacts)
+        return msgspec.structs.replace(collection, artifacts=placed, missing=collection.missing if well else ())
+
+    async def _log(self, path: Path) -> dict[str, Artifact]:
+        size = _size(path)
+        if size <= ARTIFACT_INLINE_LIMIT:
+            return _small_log(path)
+        stored = await self._world.storage.put(cut(path, self._world.limits.log), limit=None)
+        return {LOG: Artifact(LOG, stored.digest, stored.size)}
+
+
+def _closing(number: int, collection: Collection, log: dict[str, Artifact]) -> Collected:
+    failure, limit, message = None, None, ""
+    if collection.over:
+        failure, limit, message = Failure.LIMIT, Limit.OUTPUT, "it left more or larger files than are collected"
+    elif collection.missing:
+        names = ", ".join(collection.missing[:10])
+        failure, message = Failure.OUTPUT, f"it did not leave what it must: {names}"
+    return Collected(
+        number,
+        outputs=collection.artifacts,
+        skipped=collection.skipped,
+        logs=log,
+        failure=failure,
+        limit=limit,
+        message=message,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _small_log(path: Path) -> dict[str, Artifact]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    if not content:
+        return {}
+    digest = Digest(hashlib.sha256(content).hexdigest())
+    return {LOG: Artifact(LOG, digest, len(content), inline=content)}
+
+
+async def cut(path: Path, most: int) -> AsyncIterator[bytes]:
+    """The file in pieces; of one longer than `most` bytes, its beginning and end, and a line between them."""
+    with await asyncio.to_thread(path.open, "rb") as file:
+        size = _size(path)
+        if size <= most:
+            parts = [(0, size)]
+        else:
+            half = most // 2
+            parts = [(0, half), (size - half, size)]
+        for place, (start, end) in enumerate(parts):
+            if place:
+                yield f"\n--- {size - most} bytes were cut here; the log is limited to {most} ---\n".encode()
+            await asyncio.to_thread(file.seek, start)
+            left = end - start
+            while left > 0 and (piece := await asyncio.to_thread(file.read, min(left, _PIECE))):
+                left -= len(piece)
+                yield piece

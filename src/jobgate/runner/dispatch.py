@@ -1,0 +1,250 @@
+"""Takes the next jobs of the queue for one environment, brings in their inputs and hands them to its engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from jobgate.engines.engine import Start
+from jobgate.model.advance import Step
+from jobgate.model.attempt import Attempt
+from jobgate.model.environment import refusal
+from jobgate.model.errors import EngineError, FetchError, JobgateError, NotFound
+from jobgate.model.events import Broke, Claim, Event, Staged
+from jobgate.model.files import OutputKind
+from jobgate.model.ids import AccountId, JobId, batch_text, job_text, place
+from jobgate.model.job import Batch, Job, JobSpec, Late
+from jobgate.model.operations import JobView
+from jobgate.model.queue import Waiting, dominant, pick
+from jobgate.model.state import AttemptState, Failure, JobState, Limit
+from jobgate.runner.hall import Hall, Hand, Live
+from jobgate.runner.world import World
+from jobgate.store.transaction import Transaction
+
+_HEADS_EXTRA: Final = 16
+"""Jobs looked at of each account beyond those that could start: smaller ones may pass a large one."""
+
+_Taken = tuple[Attempt, AccountId, JobSpec, bool]
+"""A claimed attempt, its owner and spec, and whether nothing has to be brought in."""
+
+
+class Dispatch:
+    """The way in. `wake` is called whenever there may be something to do."""
+
+    def __init__(self, world: World, hall: Hall) -> None:
+        self._world = world
+        self._hall = hall
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wake(self) -> None:
+        """Jobs came into the queue, or room became free."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Every wake looks at the queue once more after it: none is lost."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._hall.room().slots and not self._world.stopping:
+                claimed = await self._claim()
+                if not claimed:
+                    break
+                for live, straight in claimed:
+                    self.take(live, straight=straight)
+                await self.hand_over()
+
+    # --- claiming
+
+    async def _claim(self) -> list[tuple[Live, bool]]:
+        world, hall = self._world, self._hall
+        room = hall.room()
+
+        def work(tx: Transaction) -> tuple[list[_Taken], float | None]:
+            now = world.clock()
+            return self._choose(tx, room.slots, now), tx.jobs.next_ready(now)
+
+        chosen, later = await world.write(work)
+        if later is not None:
+            self._look_again(later - world.clock())
+        lives = []
+        for attempt, owner, spec, straight in chosen:
+            live = Live(attempt, owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
+            hall.live[attempt.id] = live
+            lives.append((live, straight))
+        return lives
+
+    def _choose(self, tx: Transaction, slots: int, now: float) -> list[_Taken]:
+        world, hall = self._world, self._hall
+        room = hall.room()
+        waiting: dict[JobId, tuple[Waiting, JobSpec]] = {}
+        for head in tx.jobs.heads(now, slots + _HEADS_EXTRA):
+            spec = tx.jobs.spec(head.spec)
+            if refusal(hall.environment, spec, head.owner) is None:
+                asked = hall.environment.request(spec)
+                waiting[head.job] = (Waiting(head.job, head.owner, head.priority, head.created, asked), spec)
+        standings = world.standings(now)
+        verdicts = pick([item for item, _ in waiting.values()], standings, room, now)
+        claims: list[tuple[JobId, Event]] = []
+        for item in verdicts.chosen:
+            straight = not waiting[item.job][1].inputs
+            claims.append((item.job, Claim(hall.environment.name, world.lease, None, straight)))
+            world.used(item.owner, dominant(item.asked, room.total))
+        taken: list[_Taken] = []
+        for (job, claim), step in zip(claims, tx.jobs.advance(claims, now, world.lease), strict=True):
+            if isinstance(step, Step) and isinstance(claim, Claim):
+                taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight))
+        return taken
+
+    def _look_again(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.01), self.wake)
+
+    # --- staging
+
+    def take(self, live: Live, *, straight: bool) -> None:
+        """A claimed attempt is made ready: at once, or when its inputs are there."""
+        if straight:
+            try:
+                live.workspace.create()
+            except OSError as error:
+                self._broke(live, Failure.ENGINE, f"its workspace could not be made: {error.strerror}")
+                return
+            self._lay_out(live)
+            self._hall.ready.append(live)
+        else:
+            live.task = self._world.spawn(self._stage(live))
+
+    def _lay_out(self, live: Live) -> None:
+        """The directories that are collected are there from the start, so that a job can write into them."""
+        for output in live.spec.outputs:
+            if output.kind is OutputKind.DIRECTORY:
+                (live.workspace.root / output.path).mkdir(parents=True, exist_ok=True)
+
+    async def _stage(self, live: Live) -> None:
+        world = self._world
+        longest = self._hall.environment.longest_staging
+        try:
+            async with asyncio.timeout(longest):
+                await world.stage(live.attempt.id, live.spec, live.workspace)
+            self._lay_out(live)
+        except TimeoutError:
+            self._broke(live, Failure.LIMIT, f"its inputs were not there after {longest:g} s", Limit.STAGING)
+        except FetchError as error:
+            self._broke(live, Failure.INPUT, error.message)
+        except (JobgateError, OSError) as error:
+            self._broke(live, Failure.ENGINE, f"its inputs could not be laid out: {error}")
+        else:
+            world.saver.add(live.attempt.id.job, Staged(live.attempt.id.number), lambda said: self._staged(live, said))
+
+    def _staged(self, live: Live, said: Step | JobgateError) -> None:
+        """Saved: from here on the outcome is unknown until the engine is asked."""
+        if isinstance(said, Step) and live.attempt.id in self._hall.live:
+            live.attempt = said.attempts[live.attempt.id.number - 1]
+            if said.job.state is JobState.CANCELLING or live.attempt.state is not AttemptState.STARTING:
+                self.drop(live, "cancelled before it was started")
+                return
+            self._hall.ready.append(live)
+            self._world.spawn(self.hand_over())
+        elif isinstance(said, NotFound):
+            self.forget(live)
+
+    # --- handing over
+
+    async def hand_over(self) -> None:
+        """Gives the engine as many ready ones as there is room for."""
+        hall = self._hall
+        starts: list[Start] = []
+        while hall.ready and hall.fits_now(hall.ready[0]):
+            live = hall.ready.popleft()
+            if live.attempt.id not in hall.live:
+                continue
+            hall.enter(live)
+            live.began = self._world.clock()
+            try:
+                starts.append(await self._start(live))
+            except JobgateError as error:
+                self._broke(live, Failure.ENGINE, error.message)
+        if starts:
+            await self.submit(starts)
+
+    async def _start(self, live: Live) -> Start:
+        world = self._world
+        attempt, spec = live.attempt, live.spec
+        env: dict[str, str] = {}
+        needs = any(step.late_env or step.secret_env for step in spec.steps)
+        if needs:
+            view = await world.view(attempt.id.job)
+            secrets = await world.secrets(view.batch.id) if any(step.secret_env for step in spec.steps) else {}
+            for step in spec.steps:
+                env.update({name: late(view, attempt, which) for name, which in step.late_env.items()})
+                env.update({name: secrets[key] for name, key in step.secret_env.items() if key in secrets})
+        resolved = tuple(world.catalogue.resolve(step) for step in spec.steps)
+        return Start(
+            attempt=attempt.id,
+            spec=JobSpec(steps=resolved, outputs=spec.outputs, resources=spec.resources, place=spec.place),
+            workspace=live.workspace.root,
+            log=live.workspace.log,
+            resources=live.asked,
+            env=env,
+            run_as=spec.place.run_as,
+            slot=live.slot or 0,
+        )
+
+    async def submit(self, starts: Sequence[Start]) -> None:
+        """Hands over; what the engine refuses is broken, and tried again where it says that this can help."""
+        hall = self._hall
+        try:
+            answers = await hall.engine.submit(starts)
+        except EngineError as error:
+            answers = {start.attempt: error for start in starts}
+        for start in starts:
+            answer = answers.get(start.attempt)
+            live = hall.live.get(start.attempt)
+            if live is not None and isinstance(answer, EngineError):
+                image = answer.code in ("image", "app-not-runnable")
+                self._broke(live, Failure.IMAGE if image else Failure.ENGINE, answer.message)
+
+    # --- giving up
+
+    def _broke(self, live: Live, failure: Failure, message: str, limit: Limit | None = None) -> None:
+        hall, ident = self._hall, live.attempt.id
+        hall.leave(live)
+        live.hand = Hand.COLLECT
+        event = Broke(ident.number, failure, message, limit)
+        self._world.saver.add(ident.job, event, lambda _: self.forget(live))
+
+    def drop(self, live: Live, message: str) -> None:
+        """It never reached the engine, and is not wanted any more."""
+        if live.hand is Hand.OURS:
+            if live.task is not None:
+                live.task.cancel()
+            if live in self._hall.ready:
+                self._hall.ready.remove(live)
+            self._broke(live, Failure.ENGINE, message)
+
+    def forget(self, live: Live) -> None:
+        """It is over: its workspace goes, its room is free."""
+        hall = self._hall
+        hall.leave(live)
+        if hall.live.pop(live.attempt.id, None) is not None:
+            hall.seen.pop(live.attempt.id, None)
+            self._world.sweep(live.workspace)
+        self.wake()
+
+
+def late(view: JobView, attempt: Attempt, which: Late) -> str:
+    """The value of a variable that only the gateway knows."""
+    job: Job = view.job
+    batch: Batch = view.batch
+    match which:
+        case Late.JOB:
+            return job_text(job.id)
+        case Late.BATCH:
+            return job_text(job.id) if batch.count == 1 else batch_text(batch.id)
+        case Late.INDEX:
+            return str(place(batch.id, job.id))
+        case Late.ATTEMPT:
+            return str(attempt.id)

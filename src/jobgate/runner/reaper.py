@@ -1,0 +1,107 @@
+"""Ends waits that were too long, and deletes what has been kept for its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from jobgate.model.events import GiveUp
+from jobgate.model.ids import EPOCH_MS, JobId
+from jobgate.model.state import Failure, Limit
+from jobgate.runner.world import World
+from jobgate.store.transaction import Transaction
+
+DAY: Final = 86_400.0
+_AT_ONCE: Final = 500
+"""Rows changed in one transaction: requests pass between two of them."""
+_MOURNING: Final = 3_600.0
+"""Seconds that a blob is kept after nobody needs it: a request may be storing it again just now."""
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what is over is kept, in seconds. ``[retention]`` of the configuration."""
+
+    files: float = 30 * DAY
+    """Outputs and logs, after their job's end."""
+    records: float = 90 * DAY
+    """Jobs and their events, after their end."""
+
+
+class Reaper:
+    """Wakes once in `pace` seconds, and when a job's wait is over."""
+
+    def __init__(self, world: World, retention: Retention, pace: float = 30.0) -> None:
+        self._world = world
+        self._retention = retention
+        self._pace = pace
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.sweep()
+            later = await self._world.store.read(lambda tx: tx.jobs.next_overdue())
+            pause = self._pace if later is None else min(max(later - self._world.clock(), 0.05), self._pace)
+            await asyncio.sleep(pause)
+
+    async def sweep(self) -> None:
+        """All that is due now."""
+        for duty in (self._overdue, self._expired_files, self._expired_records, self._uploads, self._bury):
+            while await duty():  # noqa: ASYNC110  # it works in pieces; nothing is waited for
+                await asyncio.sleep(0)  # requests pass between two pieces
+        standings, now = self._world.standings(self._world.clock()), self._world.clock()
+        await self._world.write(lambda tx: tx.accounts.use(standings, now))
+
+    async def _overdue(self) -> bool:
+        now = self._world.clock()
+
+        def work(tx: Transaction) -> int:
+            jobs = tx.jobs.overdue(now, _AT_ONCE)
+            message = "no environment had room for it in the longest time it may wait"
+            tx.jobs.advance([(job, GiveUp(Failure.LIMIT, message, Limit.WAIT)) for job in jobs], now)
+            return len(jobs)
+
+        return await self._some(work)
+
+    async def _expired_files(self) -> bool:
+        now = self._world.clock()
+
+        def work(tx: Transaction) -> int:
+            jobs = tx.jobs.with_files(now - self._retention.files, _AT_ONCE)
+            for job in jobs:
+                tx.blobs.let_go(job, now)
+            return len(jobs)
+
+        return await self._some(work)
+
+    async def _expired_records(self) -> bool:
+        now = self._world.clock()
+        ended = now - self._retention.records
+        before = JobId(max(int(ended * 1000) - EPOCH_MS, 0) << 22)
+
+        def work(tx: Transaction) -> int:
+            jobs = tx.jobs.expired(before, ended, _AT_ONCE)
+            tx.jobs.delete(jobs, now)
+            return len(jobs)
+
+        return await self._some(work)
+
+    async def _uploads(self) -> bool:
+        now = self._world.clock()
+        return await self._some(lambda tx: tx.folders.expire(now, _AT_ONCE))
+
+    async def _bury(self) -> bool:
+        """Deletes blobs that nobody has needed for an hour, inside the transaction that makes sure of it."""
+        now = self._world.clock()
+        digests = await self._world.store.read(lambda tx: tx.blobs.orphans(now - _MOURNING, _AT_ONCE))
+        if not digests:
+            return False
+        await self._world.storage.delete(digests)
+        await self._world.write(lambda tx: tx.blobs.buried(digests))
+        return len(digests) == _AT_ONCE
+
+    async def _some(self, work: Callable[[Transaction], int]) -> bool:
+        """Whether there may be more."""
+        return await self._world.write(work) == _AT_ONCE

@@ -1,0 +1,173 @@
+"""What the duties of a runner share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from msgspec.structs import replace
+
+from jobgate.files.storage import Storage
+from jobgate.files.workspace import Workspace
+from jobgate.model.attempt import AttemptId, Lease
+from jobgate.model.catalogue import Catalogue
+from jobgate.model.errors import NotFound, Unavailable
+from jobgate.model.ids import AccountId, BatchId, JobId
+from jobgate.model.job import JobSpec
+from jobgate.model.operations import JobView, Limits
+from jobgate.model.queue import Standing, decayed
+from jobgate.net.egress import Egress
+from jobgate.runner.saver import PATIENCE, Saver
+from jobgate.store.store import Store
+from jobgate.store.transaction import Transaction
+
+T = TypeVar("T")
+
+Opener = Callable[[BatchId, str, bytes], str]
+"""Opens a sealed secret of a batch."""
+
+
+class World:
+    """Store, files, network and time, as one node's runner has them."""
+
+    def __init__(  # noqa: PLR0913  # the parts of a runner
+        self,
+        *,
+        store: Store,
+        storage: Storage,
+        egress: Egress,
+        work: Path,
+        lease: Lease,
+        saver: Saver,
+        clock: Callable[[], float],
+        opener: Opener,
+        catalogue: Catalogue,
+        limits: Limits,
+        standings: Mapping[AccountId, Standing],
+    ) -> None:
+        self.store = store
+        self.storage = storage
+        self.egress = egress
+        self.lease = lease
+        self.saver = saver
+        self.clock = clock
+        self.catalogue = catalogue
+        self.limits = limits
+        self.stopping = False
+        self.log = structlog.get_logger("jobgate.runner")
+        self._work = work
+        self._opener = opener
+        self._standings = dict(standings)
+        self._counted = clock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._swept: asyncio.Queue[Workspace] = asyncio.Queue()
+
+    # --- the store
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """What `work` returns, as soon as the database takes it."""
+        while True:
+            try:
+                return await self.store.write(work)
+            except Unavailable as error:
+                self.log.warning("the database refuses; trying again", why=error.message)
+                await asyncio.sleep(PATIENCE)
+
+    async def view(self, job: JobId) -> JobView:
+        """A job with all that belongs to it. Raises NotFound."""
+
+        def work(tx: Transaction) -> JobView:
+            found = tx.jobs.get((job,)).get(job)
+            if found is None:
+                raise NotFound
+            record, attempts = found
+            batch = tx.jobs.batch(record.batch)
+            return JobView(job=record, batch=batch, spec=tx.jobs.spec(record.spec), attempts=attempts)
+
+        return await self.store.read(work)
+
+    async def secrets(self, batch: BatchId) -> dict[str, str]:
+        """A batch's secrets, opened."""
+        sealed = await self.store.read(lambda tx: tx.jobs.sealed(batch))
+        return {name: self._opener(batch, name, value) for name, value in sealed.items()}
+
+    # --- fairness
+
+    def standings(self, now: float) -> dict[AccountId, Standing]:
+        """What each account has used, decayed to now."""
+        seconds, self._counted = now - self._counted, now
+        for owner, standing in self._standings.items():
+            self._standings[owner] = replace(standing, usage=decayed(standing.usage, seconds))
+        return self._standings
+
+    def used(self, owner: AccountId, share: float, seconds: float = 1.0) -> None:
+        """An account had such a share of an environment for so long."""
+        known = self._standings.get(owner, Standing())
+        self._standings[owner] = replace(known, usage=known.usage + share * seconds)
+
+    # --- files
+
+    def workspace(self, attempt: AttemptId) -> Workspace:
+        """The attempt's own, whether it exists or not."""
+        name = str(attempt)
+        return Workspace(self._work / name, self._work / f"{name}.log")
+
+    async def stage(self, attempt: AttemptId, spec: JobSpec, workspace: Workspace) -> None:
+        """Brings in the inputs, into a workspace as if new. Raises FetchError naming the input."""
+        await workspace.remove()
+        workspace.create()
+        secrets = {}
+        if spec.secrets:
+            view = await self.view(attempt.job)
+            secrets = await self.secrets(view.batch.id)
+        await workspace.stage(
+            spec.inputs,
+            storage=self.storage,
+            egress=self.egress,
+            secrets=secrets,
+            input_limit=self.limits.input,
+            timeout=3600.0,
+        )
+
+    def sweep(self, workspace: Workspace) -> None:
+        """Deletes it some time: slowly, one after the other (hot path, section 1)."""
+        self._swept.put_nowait(workspace)
+
+    async def sweeping(self) -> None:
+        """Until cancelled."""
+        while True:
+            workspace = await self._swept.get()
+            try:
+                await workspace.remove()
+            except OSError as error:
+                self.log.warning("a workspace could not be deleted", path=str(workspace.root), why=str(error))
+
+    def leftovers(self, live: set[str]) -> None:
+        """Workspaces that no live attempt has are deleted."""
+        for entry in self._work.iterdir():
+            name = entry.name.removesuffix(".log")
+            if name not in live:
+                self.sweep(Workspace(self._work / name, self._work / f"{name}.log"))
+
+    # --- tasks
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs beside the others; what it did not expect is logged, not lost."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.error("a duty failed", exc_info=task.exception())
+
+    async def stop(self) -> None:
+        """Ends every task."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
