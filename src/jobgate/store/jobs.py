@@ -295,6 +295,10 @@ class Jobs:
         """Jobs made before `before` that had ended by `ended`."""
         return [JobId(row[0]) for row in self._db.all("job_expired", before, ended, limit)]
 
+    def with_files(self, ended: float, limit: int) -> list[JobId]:
+        """Jobs that had ended by `ended` and still hold blobs."""
+        return [JobId(row[0]) for row in self._db.all("job_with_files", ended, limit)]
+
     def events(self, ident: JobId) -> list[Fact]:
         """A job's log, from its beginning."""
         self.flush()

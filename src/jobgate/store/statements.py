@@ -113,6 +113,12 @@ _say(
     "e",
     "l",
 )
+_say(
+    "job_with_files",
+    select(_J.id).join(blob_ref, blob_ref.c.holder == _J.id).where(_J.ended < p("e")).distinct().limit(p("l")),
+    "e",
+    "l",
+)
 _say("job_last", select(func.max(_J.id)))
 
 _EVENT = ("job", "seq", "at", "data")

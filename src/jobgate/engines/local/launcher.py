@@ -18,13 +18,14 @@ import fcntl
 import heapq
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -38,6 +39,8 @@ LOOK = 1.0
 MARK = "JOBGATE_ATTEMPT"
 """Environment variable by which a plain job's processes are known."""
 
+DEFAULTS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
+"""Signals that a child handles as any program does, whatever this one does with them."""
 Json = dict[str, Any]
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -219,6 +222,8 @@ class Launcher:
         self.outbox = bytearray()
         self.told_started: list[Json] = []
         self.told_ended: list[Json] = []
+        self.groups: dict[str, dict[str, str]] = {}
+        """Control groups with the limits they have now."""
         self.running = True
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
@@ -226,6 +231,8 @@ class Launcher:
 
     def serve(self) -> None:
         """Until it is told to stop."""
+        if os.geteuid() == 0:
+            os.setgroups([])
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         path = f"{self.directory}/socket"
         with contextlib.suppress(FileNotFoundError):
@@ -414,6 +421,9 @@ class Launcher:
 
     def prepare(self, path: str, values: dict[str, str]) -> None:
         """A control group with its limits; one that cannot be made limits nothing, and says so."""
+        if self.groups.get(path) == values:
+            return
+        self.groups[path] = values
         try:
             os.makedirs(path, exist_ok=True)
             for file, value in values.items():
@@ -459,12 +469,15 @@ class Launcher:
                 extra.append(self.open(step["status"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, opened))
             if step.get("seccomp"):
                 extra.append(self.open(step["seccomp"], os.O_RDONLY, opened))
-            files = [stdin, stdout, stderr, *extra]
-            if job.spec.get("uid") is None and not job.spec.get("cgroups") and not job.spec.get("rlimits"):
-                os.chdir(step["cwd"])
-                actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(files)]
-                return os.posix_spawn(step["argv"][0], step["argv"], step["env"], file_actions=actions, setsid=True)
-            return self.fork(job, step, files)
+            actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate([stdin, stdout, stderr, *extra])]
+            os.chdir(step["cwd"])
+            with self.disguised(job, step):
+                pid = os.posix_spawn(
+                    step["argv"][0], step["argv"], step["env"], file_actions=actions, setsid=True, setsigdef=DEFAULTS
+                )
+            for which, value in job.spec.get("rlimits") or ():
+                resource.prlimit(pid, which, (value, value))
+            return pid
         finally:
             for fd in opened:
                 os.close(fd)
@@ -479,44 +492,28 @@ class Launcher:
         opened.append(fd)
         return fd
 
-    def fork(self, job: Job, step: Json, files: list[int]) -> int:
-        """As `posix_spawn`, with what it cannot do: control groups, limits, another user."""
-        told, telling = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setsid()
-                signal.set_wakeup_fd(-1)
-                for word in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
-                    signal.signal(word, signal.SIG_DFL)
-                for path, _ in job.spec.get("cgroups") or ():
-                    with contextlib.suppress(OSError), open(f"{path}/cgroup.procs", "w", encoding="ascii") as control:
-                        control.write("0")
-                if job.spec.get("rlimits"):
-                    import resource  # noqa: PLC0415  # only here
+    @contextlib.contextmanager
+    def disguised(self, job: Job, step: Json) -> Iterator[None]:
+        """For the moment of a start, what the child is to inherit: the job's control groups and its slot's user.
 
-                    for which, value in job.spec["rlimits"]:
-                        resource.setrlimit(which, (value, value))
-                for to, fd in enumerate(files):
-                    os.dup2(fd, to)
-                os.chdir(step["cwd"])
-                uid = job.spec.get("uid")
-                if uid is not None:
-                    os.setgroups([])
-                    os.setresgid(uid, uid, uid)
-                    os.setresuid(uid, uid, uid)
-                os.execve(step["argv"][0], step["argv"], step["env"])  # noqa: S606  # that is what it is for
-            except OSError as error:
-                os.write(telling, struct.pack(">i", error.errno or 0))
-            finally:
-                os._exit(127)
-        os.close(telling)
-        answer = os.read(told, 4)
-        os.close(told)
-        if answer:
-            os.waitpid(pid, 0)
-            raise OSError(struct.unpack(">i", answer)[0], "cannot execute")
-        return pid
+        A fork with the same done in the child costs twice as much as the whole start; exec makes the saved uid, root's
+        for this moment, the child's own too.
+        """
+        groups = job.spec.get("cgroups") or ()
+        uid = None if step.get("changes_user") else job.spec.get("uid")
+        for path, _ in groups:
+            join(path)
+        try:
+            if uid is not None:
+                os.setresgid(uid, uid, 0)
+                os.setresuid(uid, uid, 0)
+            yield
+        finally:
+            if uid is not None:
+                os.setresuid(0, 0, 0)
+                os.setresgid(0, 0, 0)
+            for path, _ in groups:
+                join(os.path.dirname(os.path.dirname(path)))
 
     # --- ending
 
@@ -732,6 +729,16 @@ class Launcher:
             job.failure = "lost"
             job.message = "the machine was restarted" if self.rebooted else "its launcher was killed"
         self.end(job)
+
+
+def join(path: str) -> None:
+    """This process enters a control group."""
+    with contextlib.suppress(OSError):
+        fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
 
 
 def exit_code(path: str) -> int | None:

@@ -1,6 +1,7 @@
 """Runs a sandbox with a network of its own: outbound by slirp4netns, forbidden ranges made unreachable inside.
 
-``netns.py SLIRP NETWORK RANGES BWRAP…``; standard library only. The sandbox is held back (``--block-fd``) until
+``netns.py UID SLIRP NETWORK RANGES BWRAP…``; standard library only. Given a uid the sandbox is that user's;
+slirp4netns stays ours, since /dev/net/tun may be root's only. The sandbox is held back (``--block-fd``) until
 slirp4netns is ready and the routes are there; if either fails the command is never run. Ends as the sandbox ends.
 Sources: slirp4netns(1), rtnetlink(7), setns(2).
 """
@@ -8,6 +9,7 @@ Sources: slirp4netns(1), rtnetlink(7), setns(2).
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import ipaddress
 import json
 import os
@@ -19,6 +21,8 @@ import sys
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+NS_GET_USERNS = 0xB701
+"""The user namespace that owns a network: bubblewrap makes two, one in the other (ioctl_ns(2))."""
 RTM_NEWROUTE = 24
 REQUEST_CREATE_REPLACE_ACK = 0x1 | 0x4 | 0x100 | 0x400
 RTN_UNREACHABLE = 7
@@ -43,9 +47,10 @@ def close_ways(pid: int, networks: list[str]) -> bool:
         return os.waitpid(child, 0)[1] == 0
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
         net = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-        if libc.setns(user, CLONE_NEWUSER) or libc.setns(net, CLONE_NEWNET):
+        if os.geteuid() != 0 and libc.setns(fcntl.ioctl(net, NS_GET_USERNS), CLONE_NEWUSER):
+            os._exit(1)
+        if libc.setns(net, CLONE_NEWNET):
             os._exit(2)
         channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         for network in networks:
@@ -58,17 +63,49 @@ def close_ways(pid: int, networks: list[str]) -> bool:
         os._exit(4)
 
 
+def pipe() -> tuple[int, int]:
+    """A pipe with numbers well above those that the sandbox gets."""
+    ends = []
+    for fd in os.pipe():
+        ends.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16))
+        os.close(fd)
+    return ends[0], ends[1]
+
+
+def connect(pid: int, slirp: str, network: str) -> tuple[int, bytes]:
+    """The process that carries the sandbox's packets, and its word that it is ready."""
+    ready_read, ready_write = pipe()
+    os.set_inheritable(ready_write, True)  # noqa: FBT003  # its only form
+    words = [slirp, "--configure", "--mtu=65520", "--disable-host-loopback", f"--cidr={network}"]
+    words += [f"--ready-fd={ready_write}", "--netns-type=path"]
+    if os.geteuid() != 0:
+        owner = fcntl.ioctl(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY), NS_GET_USERNS)
+        words.append(f"--userns-path=/proc/{os.getpid()}/fd/{owner}")
+    words += [f"/proc/{pid}/ns/net", "tap0"]
+    null = os.open("/dev/null", os.O_RDWR)
+    quiet = [(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+    helper = os.posix_spawn(slirp, words, os.environ, file_actions=quiet)
+    os.close(ready_write)
+    if not select.select([ready_read], [], [], READY)[0]:
+        return helper, b""
+    return helper, os.read(ready_read, 1)
+
+
 def main(arguments: list[str]) -> int:
     """The sandbox's exit status; 1 when its network could not be made."""
-    slirp, network, ranges, *argv = arguments
-    info_read, info_write = os.pipe()
-    block_read, block_write = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (3, 4)]
+    user, slirp, network, ranges, *argv = arguments
+    info_read, info_write = pipe()
+    block_read, block_write = pipe()
     moves = [(os.POSIX_SPAWN_DUP2, info_write, 5), (os.POSIX_SPAWN_DUP2, block_read, 6)]
-    if {info_read, info_write, block_read, block_write} & {3, 4, 5, 6}:
-        sys.stderr.write("jobgate: files 3 to 6 are not ours\n")
-        return 1
-    sandbox = os.posix_spawn(argv[0], argv, os.environ, file_actions=[*actions, *moves])
+    moves += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (3, 4) if os.path.exists(f"/proc/self/fd/{fd}")]
+    if user:
+        os.setgroups([])
+        os.setresgid(int(user), int(user), 0)
+        os.setresuid(int(user), int(user), 0)
+    sandbox = os.posix_spawn(argv[0], argv, os.environ, file_actions=moves)
+    if user:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
     os.close(info_write)
     os.close(block_read)
     said = b""
@@ -76,24 +113,18 @@ def main(arguments: list[str]) -> int:
         said += piece
         if b"}" in said:
             break
-    helper = 0
+    helper = pid = 0
     try:
         pid = int(json.loads(said)["child-pid"])
-        ready_read, ready_write = os.pipe()
-        os.set_inheritable(ready_write, True)  # noqa: FBT003  # its only form
-        words = [slirp, "--configure", "--mtu=65520", "--disable-host-loopback", f"--cidr={network}"]
-        words += [f"--ready-fd={ready_write}", f"--userns-path=/proc/{pid}/ns/user", str(pid), "tap0"]
-        null = os.open("/dev/null", os.O_RDWR)
-        quiet = [(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
-        helper = os.posix_spawn(slirp, words, os.environ, file_actions=quiet)
-        os.close(ready_write)
-        ready = select.select([ready_read], [], [], READY)[0] and os.read(ready_read, 1)
+        helper, ready = connect(pid, slirp, network)
         if not ready or not close_ways(pid, [text for text in ranges.split(",") if text]):
             raise OSError("the network could not be made")  # noqa: TRY301  # one way out
         os.write(block_write, b"x")
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"jobgate: no network for this job: {error}\n")
-        os.kill(sandbox, signal.SIGKILL)
+        for victim in (pid, sandbox):
+            if victim:
+                os.kill(victim, signal.SIGKILL)  # before its way is opened by our end of the pipe closing
     os.close(block_write)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     status = os.waitpid(sandbox, 0)[1]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -193,7 +194,9 @@ class LocalEngine:
         )
         line = sandbox.command_line(self._bwrap, box, env, argv)
         if network is Network.OUTBOUND and self._slirp is not None:
-            line = sandbox.networked(self._forbidden, self._slirp, line)
+            uid = None if self._uid is None else self._uid + start.slot
+            line = sandbox.networked(self._forbidden, self._slirp, uid, line)
+            words["changes_user"] = True
         status = start.log.with_name(f"{start.log.stem}.{place}.status")
         filter_ = str(self._filter) if self._has_filter else None
         plain_env = {"PATH": _PATH, _MARK: str(start.attempt)}
@@ -316,7 +319,7 @@ def own_addresses() -> tuple[str, ...]:
             found.add(f"{info[4][0]}/32")
     with suppress(OSError):
         lines = Path("/proc/net/fib_trie").read_text().splitlines()
-        for above, line in zip(lines, lines[1:], strict=False):
+        for above, line in pairwise(lines):
             if "host LOCAL" in line and "|--" in above:
                 found.add(f"{above.split('|--')[1].strip()}/32")
     return tuple(sorted(found))

@@ -35,6 +35,7 @@ class Launcher:
         self._flushing = False
         self._reading: asyncio.Task[None] | None = None
         self._closed = False
+        self._leaving = False
 
     async def open(self) -> None:
         """Connects, starting the launcher when it is not there. Raises EngineError."""
@@ -92,6 +93,8 @@ class Launcher:
                 self._heard(await _frame(reader))
             except (OSError, asyncio.IncompleteReadError):
                 self._writer = None
+                if self._leaving:
+                    return
                 reader = await self._connect()  # it died: the next one knows what it knew
                 self._flush_soon()
 
@@ -131,6 +134,7 @@ class Launcher:
 
     def shutdown(self, *, stop_jobs: bool) -> None:
         """Asks the launcher to go when its jobs have ended; with `stop_jobs`, they are killed."""
+        self._leaving = True
         self._out["shutdown"] = stop_jobs
         self._flush_soon()
 
