@@ -178,9 +178,10 @@ class Workspace:
 
     async def remove(self) -> None:
         """Deletes it with its log, following no link. May be repeated."""
-        await asyncio.to_thread(self._remove)
+        await asyncio.to_thread(self.remove_now)
 
-    def _remove(self) -> None:
+    def remove_now(self) -> None:
+        """As `remove`, in a thread that may wait for the disk."""
         self.log.unlink(missing_ok=True)
         try:
             _remove_tree(self.root)

@@ -10,6 +10,7 @@ in its batch follows from the two numbers.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NewType
 
 from jobgate.model.errors import NotFound
@@ -51,6 +52,7 @@ class Ids:
         return first
 
 
+@lru_cache(4096)
 def text(letter: str, number: int) -> str:
     """The wire form: `letter`, then the number in base 32."""
     digits = []

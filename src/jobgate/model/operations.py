@@ -40,6 +40,8 @@ class Where(msgspec.Struct, frozen=True, kw_only=True, tag="where", omit_default
 
     states: frozenset[JobState] = frozenset()
     """Empty: all."""
+    timed_out: bool | None = None
+    """Of failed jobs only those that did, or did not, end at their wall time; other states are not touched."""
     label: tuple[str, str] | None = None
     app: str | None = None
     batch: BatchId | None = None
@@ -93,6 +95,9 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit", omit_defau
     secrets: Mapping[str, str] = {}
     """Name to value; sealed before it is stored."""
     guard: Guard | None = None
+
+    def __repr__(self) -> str:
+        return f"Submit({self.origin.dialect}, {sum(group.count for group in self.groups)} jobs)"
 
 
 class Find(msgspec.Struct, frozen=True, kw_only=True, tag="find"):
@@ -155,7 +160,8 @@ class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="read_log", omit_de
 class Write(msgspec.Struct, frozen=True, kw_only=True, tag="write"):
     """A stored upload becomes an entry of the account's uploads, named by its digest. Answer: Written."""
 
-    upload: Stored
+    upload: Stored | bytes
+    """Bytes come where a dialect wraps small content in its own form; they are stored first."""
     lives: float
 
 

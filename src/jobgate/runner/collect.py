@@ -59,10 +59,12 @@ class Collect:
             steps=seen.steps,
         )
         world.saver.add(job, exited, linger=linger)
-        if live.spec.outputs or _size(live.workspace.log) > ARTIFACT_INLINE_LIMIT:
+        size = _size(live.workspace.log)
+        if live.spec.outputs or size > ARTIFACT_INLINE_LIMIT:
             world.spawn(self._collect(live, seen.exit))
         else:
-            self._close(live, Collected(number, logs=_small_log(live.workspace.log)), linger=linger)
+            logs = _small_log(live.workspace.log) if size else {}
+            self._close(live, Collected(number, logs=logs), linger=linger)
 
     def resume(self, live: Live) -> None:
         """Its end was saved before a restart; collecting may be repeated."""

@@ -71,7 +71,7 @@ class Dispatch:
         lives = []
         for attempt, owner, spec, straight in chosen:
             live = Live(attempt, owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
-            hall.live[attempt.id] = live
+            hall.take(live)
             lives.append((live, straight))
         return lives
 
@@ -212,7 +212,6 @@ class Dispatch:
     def _broke(self, live: Live, failure: Failure, message: str, limit: Limit | None = None) -> None:
         hall, ident = self._hall, live.attempt.id
         hall.leave(live)
-        live.hand = Hand.COLLECT
         event = Broke(ident.number, failure, message, limit)
         self._world.saver.add(ident.job, event, lambda _: self.forget(live))
 
@@ -227,10 +226,7 @@ class Dispatch:
 
     def forget(self, live: Live) -> None:
         """It is over: its workspace goes, its room is free."""
-        hall = self._hall
-        hall.leave(live)
-        if hall.live.pop(live.attempt.id, None) is not None:
-            hall.seen.pop(live.attempt.id, None)
+        if self._hall.forget(live):
             self._world.sweep(live.workspace)
         self.wake()
 

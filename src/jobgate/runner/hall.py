@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from enum import Enum
 
-from jobgate.engines.engine import Engine, Observation
+from jobgate.engines.engine import Engine
 from jobgate.files.workspace import Workspace
 from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.ids import AccountId
 from jobgate.model.job import JobSpec
-from jobgate.model.queue import Room, less
-from jobgate.model.resources import Resources
+from jobgate.model.queue import Room
+from jobgate.model.resources import Gpu, Resources
 
 
 class Hand(Enum):
@@ -47,6 +47,35 @@ class Live:
         self.began = 0.0
 
 
+class Taken:
+    """What a number of jobs take together."""
+
+    __slots__ = ("cores", "disk", "gpus", "jobs", "memory")
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self.cores = 0.0
+        self.memory = self.disk = self.gpus = 0
+
+    def add(self, asked: Resources, sign: int = 1) -> None:
+        """One more, or one less."""
+        self.jobs += sign
+        self.cores += sign * asked.cores
+        self.memory += sign * asked.memory
+        self.disk += sign * asked.disk
+        self.gpus += sign * sum(gpu.count for gpu in asked.gpus)
+
+    def left(self, room: Resources, times: float = 1.0) -> Resources:
+        """What is left of `times` the room."""
+        gpus = int(times * sum(gpu.count for gpu in room.gpus)) - self.gpus
+        return Resources(
+            cores=max(times * room.cores - self.cores, 0.0),
+            memory=max(int(times * room.memory) - self.memory, 0),
+            disk=max(int(times * room.disk) - self.disk, 0),
+            gpus=(Gpu(max(gpus, 0)),) if room.gpus else (),
+        )
+
+
 class Hall:
     """An environment with its engine."""
 
@@ -58,48 +87,57 @@ class Hall:
         """Claimed and staged; waits for a slot only."""
         self.slots = list(range(environment.slots - 1, -1, -1))
         """Free ones, the lowest last."""
-        self.seen: dict[AttemptId, Observation] = {}
         self.mean = 1.0
         """Decayed mean of run times, seconds: how far ahead to claim follows from it."""
+        self._claimed = Taken()
+        self._running = Taken()
 
     @property
-    def prefetch(self) -> int:
-        """How many to claim beyond the free slots: none where jobs are long, so that no slot waits for a commit."""
+    def ahead(self) -> int:
+        """How many to claim beyond the slots: none where jobs are long, some where a slot would wait for a commit."""
         wish = self.environment.slots * 0.02 / max(self.mean, 0.001)
         return max(0, min(int(wish), 16))
 
     def room(self) -> Room:
-        """What may be claimed now. Claimed ones take their room from the moment of the claim."""
-        free = self.environment.room
-        ahead = self.prefetch
-        for live in self.live.values():
-            if live.hand is not Hand.COLLECT:
-                free = less(free, live.asked)
-        if ahead:  # small jobs that wait in memory do not hold the room of those that run
-            free = self.environment.room
-        taken = sum(1 for live in self.live.values() if live.hand is not Hand.COLLECT)
-        return Room(free, self.environment.room, max(self.environment.slots + ahead - taken, 0))
+        """What may be claimed now. None while enough is in memory: the next claim is then worth its commit."""
+        slots, ahead = self.environment.slots, self.ahead
+        free = slots + ahead - self._claimed.jobs
+        if len(self.ready) > ahead // 2:
+            free = 0
+        left = self._claimed.left(self.environment.room, 1 + ahead / slots)
+        return Room(left, self.environment.room, max(free, 0))
+
+    def take(self, live: Live) -> None:
+        """It is claimed: from now on it has its room."""
+        self.live[live.attempt.id] = live
+        self._claimed.add(live.asked)
 
     def fits_now(self, live: Live) -> bool:
         """Whether it can be handed over: a slot is free, and room beside those that run."""
-        if not self.slots:
-            return False
-        free = self.environment.room
-        for other in self.live.values():
-            if other.hand is Hand.ENGINE:
-                free = less(free, other.asked)
-        return live.asked.fits(free)
+        return bool(self.slots) and live.asked.fits(self._running.left(self.environment.room))
 
     def enter(self, live: Live) -> None:
         """It takes a slot and is handed over."""
-        live.slot = self.slots.pop()
         live.hand = Hand.ENGINE
+        if self.slots:
+            live.slot = self.slots.pop()
+        self._running.add(live.asked)
 
     def leave(self, live: Live) -> None:
-        """Its slot is free again."""
+        """It runs no more: what it had is free."""
+        if live.hand is Hand.ENGINE:
+            self._running.add(live.asked, -1)
+        if live.hand is not Hand.COLLECT:
+            self._claimed.add(live.asked, -1)
+        live.hand = Hand.COLLECT
         if live.slot is not None:
             self.slots.append(live.slot)
             live.slot = None
+
+    def forget(self, live: Live) -> bool:
+        """It is over; whether it was known."""
+        self.leave(live)
+        return self.live.pop(live.attempt.id, None) is not None
 
     def lasted(self, seconds: float) -> None:
         """A run took so long."""

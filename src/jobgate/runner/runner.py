@@ -21,7 +21,7 @@ from jobgate.model.state import AttemptState, JobState
 from jobgate.net.egress import Egress
 from jobgate.runner.collect import Collect
 from jobgate.runner.dispatch import Dispatch
-from jobgate.runner.hall import Hall, Hand, Live
+from jobgate.runner.hall import Hall, Live
 from jobgate.runner.reaper import Reaper, Retention
 from jobgate.runner.saver import Saver
 from jobgate.runner.watch import Watch
@@ -198,15 +198,13 @@ class Runner:
             return
         hall = desk.hall
         live = Live(attempt, job.owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
-        hall.live[attempt.id] = live
+        hall.take(live)
         match attempt.state:
             case AttemptState.CLAIMED:
                 desk.dispatch.take(live, straight=False)
             case AttemptState.COLLECTING:
-                live.hand = Hand.COLLECT
+                hall.leave(live)
                 desk.collect.resume(live)
             case _:
-                live.hand = Hand.ENGINE
-                if hall.slots:
-                    live.slot = hall.slots.pop()
+                hall.enter(live)
                 handed.setdefault(attempt.environment, []).append(attempt.id)

@@ -59,10 +59,8 @@ class Watch:
         ended = []
         for ident, seen in answers.items():
             live = self._hall.live.get(ident)
-            if live is not None and live.hand is Hand.ENGINE:
-                self._hall.seen[ident] = seen
-                if self._heard(live, seen):
-                    ended.append((live, seen))
+            if live is not None and live.hand is Hand.ENGINE and self._heard(live, seen):
+                ended.append((live, seen))
         if ended:
             await self._dispatch.hand_over()  # freed slots are refilled before anything is saved
             for live, seen in ended:
@@ -83,11 +81,9 @@ class Watch:
                     asyncio.get_running_loop().call_later(START_KEPT, self._started, live, seen)
             case Phase.ENDED:
                 self._hall.leave(live)
-                live.hand = Hand.COLLECT
                 return True
             case Phase.GONE:
                 self._hall.leave(live)
-                live.hand = Hand.COLLECT
                 saver, job = self._world.saver, live.attempt.id.job
                 if seen.started is not None:
                     saver.add(job, Started(number, seen.started, seen.handle))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -28,6 +28,11 @@ T = TypeVar("T")
 
 Opener = Callable[[BatchId, str, bytes], str]
 """Opens a sealed secret of a batch."""
+
+
+_SWEPT_AT_ONCE: Final = 64
+_REST: Final = 0.05
+"""Seconds between two portions of deletions."""
 
 
 class World:
@@ -139,11 +144,14 @@ class World:
     async def sweeping(self) -> None:
         """Until cancelled."""
         while True:
-            workspace = await self._swept.get()
+            batch = [await self._swept.get()]
+            while not self._swept.empty() and len(batch) < _SWEPT_AT_ONCE:
+                batch.append(self._swept.get_nowait())
             try:
-                await workspace.remove()
+                await asyncio.to_thread(_remove, batch)
             except OSError as error:
-                self.log.warning("a workspace could not be deleted", path=str(workspace.root), why=str(error))
+                self.log.warning("a workspace could not be deleted", why=str(error))
+            await asyncio.sleep(_REST)
 
     def leftovers(self, live: set[str]) -> None:
         """Workspaces that no live attempt has are deleted."""
@@ -171,3 +179,8 @@ class World:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _remove(workspaces: Sequence[Workspace]) -> None:
+    for workspace in workspaces:
+        workspace.remove_now()
