@@ -13,7 +13,10 @@ from typing import Any, Final
 
 from jobgate.model.errors import EngineError
 
-_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+_LAUNCHER: Final = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+    "import launcher.loop; sys.exit(launcher.loop.main(sys.argv[1:]))"
+)
 _TRIES: Final = 40
 _PAUSE: Final = 0.05
 Json = dict[str, Any]
@@ -68,7 +71,7 @@ class Launcher:
     def _start(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         subprocess.run(  # noqa: S603  # our own file, no shell
-            [sys.executable, "-I", "-S", "-E", str(_LAUNCHER), str(self._directory)],
+            [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,202 +1,37 @@
-"""The launcher: one small process for a data folder, parent of its jobs, that outlives the gateway.
-
-Run as ``python3 -I -S -E launcher.py DIRECTORY``; standard library only. It starts jobs, reaps them, keeps each exit
-until the gateway has saved it, and speaks length-prefixed JSON over ``DIRECTORY/socket``. One pass of its loop reads
-all that has come and answers with one frame.
-
-``DIRECTORY/journal`` has a line for every start that is about to happen, every process, every exit and every
-forgetting: a name in it is never started again, also not by the next launcher. Sources: hot-path contract, sections 1
-and 7; prctl(2), wait4(2), pidfd_open(2), fallocate(2).
-"""
+"""The launcher itself: its loop, and what it does with each thing that happens."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import heapq
-import json
 import os
-import resource
 import selectors
 import signal
-import socket
-import struct
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+
+from .door import Door
+from .job import Job, spawn
+from .journal import Journal
+from .processes import (
+    Json,
+    bears,
+    boot_id,
+    born_at,
+    child_pid,
+    children_of,
+    complain,
+    exit_code,
+    libc,
+    trim,
+    used,
+)
 
 PR_SET_CHILD_SUBREAPER = 36
-PUNCH_HOLE = 0x03
-"""FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE."""
-MAX_FRAME = 64 * 1024 * 1024
-COMPACT = 8 * 1024 * 1024
-"""Bytes of journal after which it is written anew."""
 LOOK = 1.0
 """Seconds between two looks at a job's files, and before the first."""
-MARK = "JOBGATE_ATTEMPT"
-"""Environment variable by which a plain job's processes are known."""
-
-DEFAULTS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
-"""Signals that a child handles as any program does, whatever this one does with them."""
-Json = dict[str, Any]
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def boot_id() -> str:
-    """Names this run of the machine. The variable is for tests of a reboot."""
-    given = os.environ.get("JOBGATE_BOOT_ID")
-    if given:
-        return given
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-
-
-def born_at(pid: int) -> int:
-    """Start time of a process in clock ticks, 0 when there is none: with pid and boot id it names the process."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def children_of(pid: int) -> list[int]:
-    """Direct children of a process."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
-
-
-def bears(pid: int, name: str) -> bool:
-    """Whether a process was started by the job of that name."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"{MARK}={name}".encode() in file.read().split(b"\0")
-    except OSError:
-        return False
-
-
-class Job:
-    """One job: its stages of steps, and the processes of the present stage."""
-
-    def __init__(self, spec: Json) -> None:
-        self.spec = spec
-        self.name: str = spec["name"]
-        self.stages: list[list[Json]] = []
-        for step in spec["steps"]:
-            if step.get("together") and self.stages:
-                self.stages[-1].append(step)
-            else:
-                self.stages.append([step])
-        self.stage = -1
-        self.pids: dict[int, Json] = {}
-        self.exits: list[list[int | None]] = []
-        self.failed: list[int | None] | None = None
-        self.started = 0.0
-        self.cpu = 0.0
-        self.rss = 0
-        self.failure: str | None = None
-        self.limit: str | None = None
-        self.message = ""
-        self.stopping = False
-        self.oom = 0
-
-    def record(self) -> Json:
-        """What is kept of its end."""
-        last = self.failed or (self.exits[-1] if self.exits else None)
-        return {
-            "name": self.name,
-            "started": self.started or None,
-            "ended": time.time(),
-            "exit": last,
-            "steps": self.exits,
-            "cpu": self.cpu,
-            "rss": self.rss,
-            "failure": self.failure,
-            "limit": self.limit,
-            "message": self.message,
-        }
-
-
-class Journal:
-    """The launcher's memory on disk."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.names: dict[str, Json] = {}
-        """Every name that is not forgotten: {"boot", "pids": [[pid, born]], "status", "started"} or {"end": record}."""
-        self.boot = ""
-        self._read()
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._size = os.fstat(self._fd).st_size
-        self._lines: list[bytes] = []
-
-    def _read(self) -> None:
-        try:
-            with open(self.path, "rb") as file:
-                lines = file.read().split(b"\n")
-        except FileNotFoundError:
-            return
-        for line in lines:
-            try:
-                kind, name, *rest = json.loads(line)
-            except ValueError:
-                continue  # the last line of one that was killed while writing
-            self._apply(kind, name, rest)
-
-    def _apply(self, kind: str, name: str, rest: list[Any]) -> None:
-        if kind == "b":
-            self.boot = name
-        elif kind == "s":
-            self.names[name] = {"boot": self.boot, "pids": [], "status": rest[0], "started": None, "spec": rest[1]}
-        elif kind == "p" and name in self.names:
-            self.names[name].setdefault("pids", []).append([rest[0], rest[1]])
-            self.names[name]["started"] = self.names[name].get("started") or rest[2]
-        elif kind == "e":
-            self.names[name] = {"end": rest[0]}
-        elif kind == "f":
-            self.names.pop(name, None)
-
-    def add(self, kind: str, name: str, *rest: Any) -> None:
-        """A line that `flush` writes."""
-        self._apply(kind, name, list(rest))
-        self._lines.append(json.dumps([kind, name, *rest]).encode() + b"\n")
-
-    def flush(self, *, sync: bool = False) -> None:
-        """Writes the lines; with `sync` they survive the machine too."""
-        if self._lines:
-            data = b"".join(self._lines)
-            self._lines.clear()
-            os.write(self._fd, data)
-            self._size += len(data)
-            if sync:
-                os.fdatasync(self._fd)
-        if self._size > COMPACT:
-            self.compact()
-
-    def compact(self) -> None:
-        """Writes only what is not forgotten, and takes that file's place."""
-        lines = [json.dumps(["b", self.boot]).encode()]
-        for name, entry in self.names.items():
-            if "end" in entry:
-                lines.append(json.dumps(["e", name, entry["end"]]).encode())
-                continue
-            lines.append(json.dumps(["s", name, entry["status"], entry.get("spec")]).encode())
-            lines += [json.dumps(["p", name, pid, born, entry["started"]]).encode() for pid, born in entry["pids"]]
-        data = b"\n".join(lines) + b"\n"
-        with open(self.path + ".new", "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(self.path + ".new", self.path)
-        os.close(self._fd)
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._size = len(data)
 
 
 class Launcher:
@@ -217,9 +52,7 @@ class Launcher:
         self.selector = selectors.EpollSelector()
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.count = 0
-        self.gateway: socket.socket | None = None
-        self.inbox = bytearray()
-        self.outbox = bytearray()
+        self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
         self.told_started: list[Json] = []
         self.told_ended: list[Json] = []
         self.groups: dict[str, dict[str, str]] = {}
@@ -234,20 +67,11 @@ class Launcher:
         if os.geteuid() == 0:
             os.setgroups([])
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        path = f"{self.directory}/socket"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        door.bind(path)
-        os.chmod(path, 0o600)
-        door.listen(4)
-        door.setblocking(False)  # noqa: FBT003  # its only form
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for word in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(word, signal.SIG_IGN)
-        self.selector.register(door, selectors.EVENT_READ, lambda: self.welcome(door))
         self.selector.register(reading, selectors.EVENT_READ, lambda: self.signalled(reading))
         self.resume()
         self.journal.flush()
@@ -257,7 +81,7 @@ class Launcher:
                 key.data()
             while self.timers and self.timers[0][0] <= time.monotonic():
                 heapq.heappop(self.timers)[2]()
-            self.journal.flush(sync=self.gateway is None and bool(self.told_ended))
+            self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended))
             self.tell()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -265,61 +89,19 @@ class Launcher:
         self.count += 1
         heapq.heappush(self.timers, (time.monotonic() + seconds, self.count, act))
 
-    def welcome(self, door: socket.socket) -> None:
-        """A gateway comes; the one before, if there is one, is let go."""
-        connection, _ = door.accept()
-        connection.setblocking(False)  # noqa: FBT003  # its only form
-        self.farewell()
-        self.gateway = connection
-        self.selector.register(connection, selectors.EVENT_READ, self.read)
+    def greet(self) -> Json:
+        """What a gateway is told first: all there is."""
         running = [{"name": job.name, "started": job.started or None} for job in self.jobs.values()]
         ended = [entry["end"] for entry in self.journal.names.values() if "end" in entry]
         self.told_started.clear()
         self.told_ended.clear()
-        self.send({"hello": {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ended}})
-
-    def farewell(self) -> None:
-        """The gateway has gone; everything is kept for the next."""
-        if self.gateway is not None:
-            self.selector.unregister(self.gateway)
-            self.gateway.close()
-            self.gateway = None
-        self.inbox.clear()
-        self.outbox.clear()
+        return {"hello": {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ended}}
 
     def signalled(self, reading: int) -> None:
         """Some child ended."""
         with contextlib.suppress(BlockingIOError):
             os.read(reading, 4096)
         self.reap()
-
-    def read(self) -> None:
-        """All that has come."""
-        assert self.gateway is not None
-        try:
-            while True:
-                piece = self.gateway.recv(1 << 20)
-                if not piece:
-                    self.farewell()
-                    return
-                self.inbox += piece
-                if len(piece) < 1 << 20:
-                    break
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.farewell()
-            return
-        while len(self.inbox) >= 4:
-            (length,) = struct.unpack_from(">I", self.inbox)
-            if length > MAX_FRAME:
-                self.farewell()
-                return
-            if len(self.inbox) < 4 + length:
-                return
-            frame = json.loads(bytes(self.inbox[4 : 4 + length]))
-            del self.inbox[: 4 + length]
-            self.heard(frame)
 
     def heard(self, frame: Json) -> None:
         """One frame of the gateway's."""
@@ -352,36 +134,8 @@ class Launcher:
             frame["started"], self.told_started = self.told_started, []
         if self.told_ended:
             frame["ended"], self.told_ended = self.told_ended, []
-        if frame and self.gateway is not None:
-            self.send(frame)
-
-    def send(self, frame: Json) -> None:
-        """Now, or as soon as the gateway reads on."""
-        data = json.dumps(frame).encode()
-        self.outbox += struct.pack(">I", len(data)) + data
-        self.write()
-
-    def write(self) -> None:
-        """As much as the socket takes."""
-        if self.gateway is None:
-            return
-        try:
-            sent = self.gateway.send(self.outbox)
-            del self.outbox[:sent]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.farewell()
-            return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.outbox else 0)
-        act = self.read if not self.outbox else self.both
-        self.selector.modify(self.gateway, events, act)
-
-    def both(self) -> None:
-        """Readable, writable, or both."""
-        self.write()
-        if self.gateway is not None:
-            self.read()
+        if frame and self.door.gateway is not None:
+            self.door.send(frame)
 
     # --- starting
 
@@ -440,7 +194,7 @@ class Launcher:
             return
         for step in job.stages[job.stage]:
             try:
-                pid = self.spawn(job, step)
+                pid = spawn(job, step, self.null)
             except OSError as error:
                 code = 127 if error.errno == errno.ENOENT else 126
                 job.message = f"{step['argv'][0]}: {os.strerror(error.errno or 0)}"
@@ -454,66 +208,6 @@ class Launcher:
             self.journal.add("p", job.name, pid, born_at(pid), job.started)
         if not job.pids:
             self.finished_stage(job)
-
-    def spawn(self, job: Job, step: Json) -> int:
-        """One process: own session, own streams, nothing else open. Raises OSError when it cannot be executed."""
-        opened: list[int] = []
-        try:
-            log = self.open(job.spec["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, opened)
-            stdin = self.open(step["stdin"], os.O_RDONLY, opened) if step.get("stdin") else self.null
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            stdout = self.open(step["stdout"], flags, opened) if step.get("stdout") else log
-            stderr = self.open(step["stderr"], flags, opened) if step.get("stderr") else log
-            extra = []
-            if step.get("status"):
-                extra.append(self.open(step["status"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, opened))
-            if step.get("seccomp"):
-                extra.append(self.open(step["seccomp"], os.O_RDONLY, opened))
-            actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate([stdin, stdout, stderr, *extra])]
-            os.chdir(step["cwd"])
-            with self.disguised(job, step):
-                pid = os.posix_spawn(
-                    step["argv"][0], step["argv"], step["env"], file_actions=actions, setsid=True, setsigdef=DEFAULTS
-                )
-            for which, value in job.spec.get("rlimits") or ():
-                resource.prlimit(pid, which, (value, value))
-            return pid
-        finally:
-            for fd in opened:
-                os.close(fd)
-
-    def open(self, path: str, flags: int, opened: list[int]) -> int:
-        """An open file, well above the numbers that the child's streams get."""
-        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        if fd < 16:
-            high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16)
-            os.close(fd)
-            fd = high
-        opened.append(fd)
-        return fd
-
-    @contextlib.contextmanager
-    def disguised(self, job: Job, step: Json) -> Iterator[None]:
-        """For the moment of a start, what the child is to inherit: the job's control groups and its slot's user.
-
-        A fork with the same done in the child costs twice as much as the whole start; exec makes the saved uid, root's
-        for this moment, the child's own too.
-        """
-        groups = job.spec.get("cgroups") or ()
-        uid = None if step.get("changes_user") else job.spec.get("uid")
-        for path, _ in groups:
-            join(path)
-        try:
-            if uid is not None:
-                os.setresgid(uid, uid, 0)
-                os.setresuid(uid, uid, 0)
-            yield
-        finally:
-            if uid is not None:
-                os.setresuid(0, 0, 0)
-                os.setresgid(0, 0, 0)
-            for path, _ in groups:
-                join(os.path.dirname(os.path.dirname(path)))
 
     # --- ending
 
@@ -548,7 +242,7 @@ class Launcher:
                 job.message = f"{step.get('word', 'the command')}: cannot be executed"
                 return [127, None]
             return end
-        return [code, code - 128] if 128 < code < 128 + 65 else [code, None]
+        return [code, code - 128] if 128 < code < 193 else [code, None]
 
     def stepped(self, job: Job, step: Json, end: list[int | None]) -> None:
         """A step is over."""
@@ -573,7 +267,7 @@ class Launcher:
             if step.get("status"):
                 with contextlib.suppress(OSError):
                     os.unlink(step["status"])
-        self.trim(job.spec, last=True)
+        trim(job.spec)
         record = job.record()
         self.journal.add("e", job.name, record)
         self.told_ended.append(record)
@@ -661,29 +355,12 @@ class Launcher:
         if job.name not in self.jobs:
             return
         began = time.monotonic()
-        self.trim(job.spec)
+        trim(job.spec)
         disk = job.spec.get("disk")
         if disk and used(job.spec["root"], disk) > disk:
             self.limit(job, "disk", f"it left more than {disk} bytes in its workspace")
         pause = max(LOOK, (time.monotonic() - began) * 20)
         self.later(pause, lambda: self.look(job, pause))
-
-    def trim(self, spec: Json, *, last: bool = False) -> None:
-        """The middle of a log that is too long is given back to the disk; its length stays."""
-        del last
-        cap = spec.get("cap")
-        if not cap:
-            return
-        try:
-            size = os.stat(spec["log"]).st_size
-            if size <= 2 * cap:
-                return
-            fd = os.open(spec["log"], os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return
-        half = cap // 2
-        libc.fallocate(fd, PUNCH_HOLE, ctypes.c_int64(half), ctypes.c_int64(size - cap))
-        os.close(fd)
 
     # --- after a launcher's death
 
@@ -724,66 +401,11 @@ class Launcher:
         """Ended while nobody watched."""
         code = exit_code(entry["status"]) if entry.get("status") else None
         if code is not None:
-            job.exits.append([code, code - 128] if 128 < code < 128 + 65 else [code, None])
+            job.exits.append([code, code - 128] if 128 < code < 193 else [code, None])
         elif job.failure is None:
             job.failure = "lost"
             job.message = "the machine was restarted" if self.rebooted else "its launcher was killed"
         self.end(job)
-
-
-def join(path: str) -> None:
-    """This process enters a control group."""
-    with contextlib.suppress(OSError):
-        fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, b"0")
-        finally:
-            os.close(fd)
-
-
-def exit_code(path: str) -> int | None:
-    """The last word of a sandbox's status file."""
-    return _status(path, "exit-code")
-
-
-def child_pid(path: str) -> int | None:
-    """The first process of a sandbox."""
-    return _status(path, "child-pid")
-
-
-def _status(path: str, key: str) -> int | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                with contextlib.suppress(ValueError):
-                    value = json.loads(line).get(key)
-                    if isinstance(value, int):
-                        return value
-    except OSError:
-        pass
-    return None
-
-
-def used(root: str, enough: int) -> int:
-    """Bytes that a tree takes on disk; stops counting beyond `enough`. Follows no link."""
-    total, stack = 0, [root]
-    while stack and total <= enough:
-        try:
-            with os.scandir(stack.pop()) as entries:
-                for entry in entries:
-                    with contextlib.suppress(OSError):
-                        status = entry.stat(follow_symlinks=False)
-                        total += status.st_blocks * 512
-                        if entry.is_dir(follow_symlinks=False):
-                            stack.append(entry.path)
-        except OSError:
-            continue
-    return total
-
-
-def complain(text: str) -> None:
-    """To the launcher's own log."""
-    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
 
 
 def detach(directory: str) -> bool:
@@ -817,7 +439,3 @@ def main(arguments: Iterable[str]) -> int:
     os.write(lock, str(os.getpid()).encode())
     Launcher(directory).serve()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,112 @@
+"""The launcher's socket: one gateway at a time; a new one takes the place of the one before."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import struct
+from collections.abc import Callable
+
+from .processes import Json
+
+MAX_FRAME = 64 * 1024 * 1024
+HEAD = 4
+
+
+class Door:
+    """Frames in and out. `greet` makes the first frame for a gateway that comes, `heard` takes each of its own."""
+
+    def __init__(
+        self, path: str, selector: selectors.BaseSelector, greet: Callable[[], Json], heard: Callable[[Json], None]
+    ) -> None:
+        self.selector = selector
+        self.greet = greet
+        self.heard = heard
+        self.gateway: socket.socket | None = None
+        self.inbox = bytearray()
+        self.outbox = bytearray()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(path)
+        os.chmod(path, 0o600)
+        self.listener.listen(4)
+        self.listener.setblocking(False)  # noqa: FBT003  # its only form
+        selector.register(self.listener, selectors.EVENT_READ, self.welcome)
+
+    def welcome(self) -> None:
+        """A gateway comes; the one before, if there is one, is let go."""
+        connection, _ = self.listener.accept()
+        connection.setblocking(False)  # noqa: FBT003  # its only form
+        self.farewell()
+        self.gateway = connection
+        self.selector.register(connection, selectors.EVENT_READ, self.read)
+        self.send(self.greet())
+
+    def farewell(self) -> None:
+        """The gateway has gone; everything is kept for the next."""
+        if self.gateway is not None:
+            self.selector.unregister(self.gateway)
+            self.gateway.close()
+            self.gateway = None
+        self.inbox.clear()
+        self.outbox.clear()
+
+    def read(self) -> None:
+        """All that has come."""
+        assert self.gateway is not None
+        try:
+            while True:
+                piece = self.gateway.recv(1 << 20)
+                if not piece:
+                    self.farewell()
+                    return
+                self.inbox += piece
+                if len(piece) < 1 << 20:
+                    break
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.farewell()
+            return
+        while len(self.inbox) >= HEAD:
+            (length,) = struct.unpack_from(">I", self.inbox)
+            if length > MAX_FRAME:
+                self.farewell()
+                return
+            if len(self.inbox) < HEAD + length:
+                return
+            frame = json.loads(bytes(self.inbox[HEAD : HEAD + length]))
+            del self.inbox[: HEAD + length]
+            self.heard(frame)
+
+    def send(self, frame: Json) -> None:
+        """Now, or as soon as the gateway reads on."""
+        data = json.dumps(frame).encode()
+        self.outbox += struct.pack(">I", len(data)) + data
+        self.write()
+
+    def write(self) -> None:
+        """As much as the socket takes."""
+        if self.gateway is None:
+            return
+        try:
+            sent = self.gateway.send(self.outbox)
+            del self.outbox[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.farewell()
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.outbox else 0)
+        act = self.read if not self.outbox else self.both
+        self.selector.modify(self.gateway, events, act)
+
+    def both(self) -> None:
+        """Readable, writable, or both."""
+        self.write()
+        if self.gateway is not None:
+            self.read()

@@ -1,0 +1,126 @@
+"""Facts about processes and files, from /proc and the file system."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import time
+from typing import Any
+
+PUNCH_HOLE = 0x03
+"""FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE."""
+MARK = "JOBGATE_ATTEMPT"
+"""Environment variable by which a plain job's processes are known."""
+
+Json = dict[str, Any]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def boot_id() -> str:
+    """Names this run of the machine. The variable is for tests of a reboot."""
+    given = os.environ.get("JOBGATE_BOOT_ID")
+    if given:
+        return given
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def born_at(pid: int) -> int:
+    """Start time of a process in clock ticks, 0 when there is none: with pid and boot id it names the process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def children_of(pid: int) -> list[int]:
+    """Direct children of a process."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def bears(pid: int, name: str) -> bool:
+    """Whether a process was started by the job of that name."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return f"{MARK}={name}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def join(path: str) -> None:
+    """This process enters a control group."""
+    with contextlib.suppress(OSError):
+        fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+
+
+def exit_code(path: str) -> int | None:
+    """The last word of a sandbox's status file."""
+    return _status(path, "exit-code")
+
+
+def child_pid(path: str) -> int | None:
+    """The first process of a sandbox."""
+    return _status(path, "child-pid")
+
+
+def _status(path: str, key: str) -> int | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):
+                    value = json.loads(line).get(key)
+                    if isinstance(value, int):
+                        return value
+    except OSError:
+        pass
+    return None
+
+
+def used(root: str, enough: int) -> int:
+    """Bytes that a tree takes on disk; stops counting beyond `enough`. Follows no link."""
+    total, stack = 0, [root]
+    while stack and total <= enough:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        status = entry.stat(follow_symlinks=False)
+                        total += status.st_blocks * 512
+                        if entry.is_dir(follow_symlinks=False):
+                            stack.append(entry.path)
+        except OSError:
+            continue
+    return total
+
+
+def complain(text: str) -> None:
+    """To the launcher's own log."""
+    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
+
+
+def trim(spec: Json) -> None:
+    """The middle of a log that is too long is given back to the disk; its length stays."""
+    cap = spec.get("cap")
+    if not cap:
+        return
+    try:
+        size = os.stat(spec["log"]).st_size
+        if size <= 2 * cap:
+            return
+        fd = os.open(spec["log"], os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return
+    half = cap // 2
+    libc.fallocate(fd, PUNCH_HOLE, ctypes.c_int64(half), ctypes.c_int64(size - cap))
+    os.close(fd)
