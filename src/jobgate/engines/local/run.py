@@ -54,9 +54,9 @@ class LocalEngine:
 
     name = "local"
 
-    def __init__(self, settings: LocalSettings) -> None:
+    def __init__(self, settings: LocalSettings, *, launcher_env: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._launcher = Launcher(settings.directory, env={"PATH": _PATH})
+        self._launcher = Launcher(settings.directory, env={"PATH": _PATH, **(launcher_env or {})})
         self._bwrap: str | None = None
         self._slirp: str | None = None
         self._filter = settings.directory / "filter.bpf"
@@ -113,6 +113,11 @@ class LocalEngine:
             words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
         )
         return tried.returncode == 0
+
+    @property
+    def launcher_pid(self) -> int:
+        """The process that parents the jobs now."""
+        return self._launcher.pid
 
     async def close(self) -> None:
         """Lets go; jobs run on."""

@@ -120,8 +120,10 @@ def make_etc(directory: Path) -> None:
         (directory / name).chmod(0o644)
     for name in _COPIED:
         source, target = Path("/etc", name), directory / name
+        if target.exists():
+            continue  # a job may be looking at it
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+            shutil.copytree(source, target, symlinks=True, ignore_dangling_symlinks=True)
         elif source.exists():
             target.parent.mkdir(exist_ok=True)
             shutil.copy(source, target)

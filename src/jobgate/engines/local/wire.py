@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ class Launcher:
         self.pid = 0
         self._writer: asyncio.StreamWriter | None = None
         self._changed: asyncio.Queue[list[str]] = asyncio.Queue()
-        self._out: Json = {}
+        self._out: list[tuple[str, Any]] = []
         self._flushing = False
         self._reading: asyncio.Task[None] | None = None
         self._closed = False
@@ -51,8 +52,15 @@ class Launcher:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-        if self._writer is not None:
-            self._writer.close()
+        await self._drop()
+
+    async def _drop(self) -> None:
+        """Closes the connection, if there is one."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _connect(self) -> asyncio.StreamReader:
         path = self._directory / "socket"
@@ -61,6 +69,7 @@ class Launcher:
                 reader, self._writer = await asyncio.open_unix_connection(path, limit=1 << 20)
                 self._hello((await _frame(reader))["hello"])
             except (OSError, asyncio.IncompleteReadError):
+                await self._drop()
                 if tried % 10 == 0:
                     await asyncio.to_thread(self._start)
                 await asyncio.sleep(_PAUSE)
@@ -95,7 +104,7 @@ class Launcher:
             try:
                 self._heard(await _frame(reader))
             except (OSError, asyncio.IncompleteReadError):
-                self._writer = None
+                await self._drop()
                 if self._leaving:
                     return
                 reader = await self._connect()  # it died: the next one knows what it knew
@@ -138,12 +147,11 @@ class Launcher:
     def shutdown(self, *, stop_jobs: bool) -> None:
         """Asks the launcher to go when its jobs have ended; with `stop_jobs`, they are killed."""
         self._leaving = True
-        self._out["shutdown"] = stop_jobs
-        self._flush_soon()
+        self._ask("shutdown", [stop_jobs])
 
     def _ask(self, word: str, items: Sequence[Any]) -> None:
         if items:
-            self._out.setdefault(word, []).extend(items)
+            self._out.append((word, items))
             self._flush_soon()
 
     def _flush_soon(self) -> None:
@@ -155,8 +163,8 @@ class Launcher:
     def _flush(self) -> None:
         self._flushing = False
         if self._writer is not None and self._out:
-            frame, self._out = self._out, {}
-            data = json.dumps(frame).encode()
+            words, self._out = self._out, []
+            data = json.dumps({"do": words}).encode()
             self._writer.write(struct.pack(">I", len(data)) + data)
 
 

@@ -104,22 +104,30 @@ class Launcher:
         self.reap()
 
     def heard(self, frame: Json) -> None:
-        """One frame of the gateway's."""
-        for spec in frame.get("start", ()):
-            self.start(spec)
-        for name in frame.get("stop", ()):
-            self.stop(name)
-        for name in frame.get("forget", ()):
-            self.refused.discard(name)
-            if name not in self.jobs and name in self.journal.names:
-                self.journal.add("f", name)
-        if "shutdown" in frame:
-            if frame["shutdown"]:
-                for job in list(self.jobs.values()):
-                    self.kill(job)
-            self.running = bool(self.jobs)
-            if self.running:
-                self.later(0.1, self.maybe_leave)
+        """One frame of the gateway's: its wishes, in order."""
+        for word, items in frame.get("do", ()):
+            for item in items:
+                if word == "start":
+                    self.start(item)
+                elif word == "stop":
+                    self.stop(item)
+                elif word == "forget":
+                    self.forget(item)
+                elif word == "shutdown":
+                    self.shut_down(stop_jobs=item)
+
+    def forget(self, name: str) -> None:
+        """Its end is saved."""
+        self.refused.discard(name)
+        if name not in self.jobs and name in self.journal.names:
+            self.journal.add("f", name)
+
+    def shut_down(self, *, stop_jobs: bool) -> None:
+        """Leaves after the last job; with `stop_jobs`, that is soon."""
+        if stop_jobs:
+            for job in list(self.jobs.values()):
+                self.kill(job)
+        self.maybe_leave()
 
     def maybe_leave(self) -> None:
         """After the last job."""
