@@ -12,10 +12,16 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-setup: $(STAMP) ## the virtual environment, from the locked versions
+setup: provision $(STAMP) ## system packages (as root on Debian) and the virtual environment, from the locked versions
 
-demo: setup ## one job's life through the model, its log, and the job made again from the log
+provision: ## the system packages, when root on Debian; says which
+	scripts/provision
+
+demo: setup ## the founding text's example: over HTTP, in the sandbox, and its output file back
 	$(PY) scripts/demo.py
+
+serve: setup ## the demo's gateway, kept running
+	$(PY) scripts/demo.py --keep
 
 test: setup ## every test
 	$(PY) -m pytest
@@ -27,7 +33,7 @@ check: setup ## format, lint, types, floors, generated pages
 	.venv/bin/lint-imports --no-cache
 	$(PY) scripts/generate_docs.py --check
 
-bench: setup ## events a second through the model, beside an empty loop
+bench: setup ## the numbers of the design, each beside its floor
 	$(PY) scripts/bench.py
 
 soak: setup ## the property tests, long
@@ -36,8 +42,8 @@ soak: setup ## the property tests, long
 docs: setup ## writes the generated pages again
 	$(PY) scripts/generate_docs.py
 
-lock: setup ## new locked versions
+lock: $(STAMP) ## new locked versions
 	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --upgrade --custom-compile-command "make lock" -o requirements/dev.txt
 
-.PHONY: help setup demo test check bench soak docs lock
+.PHONY: help setup provision demo serve test check bench soak docs lock

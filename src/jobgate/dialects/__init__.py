@@ -11,7 +11,6 @@ from jobgate.model.errors import NotFound
 
 DIALECTS: Final[Mapping[str, tuple[str, str]]] = {
     "charity_engine": ("/remotejobs/v2", "jobgate.dialects.charity_engine.routes:CharityEngine"),
-    "native": ("/v1", "jobgate.dialects.native.routes:Native"),
 }
 """Name to prefix and class."""
 

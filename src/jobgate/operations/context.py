@@ -10,6 +10,7 @@ import msgspec
 from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
+from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest
 from jobgate.model.operations import Limits
 from jobgate.store.feed import Feed
@@ -17,7 +18,11 @@ from jobgate.store.store import Store
 
 
 class Blobs(Protocol):
-    """The part of a storage that is read here."""
+    """The part of a storage that is needed here."""
+
+    async def put(self, source: bytes, *, limit: int | None) -> Stored:
+        """Stores the content. Raises TooLarge, Unavailable."""
+        ...
 
     def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The content, in pieces."""

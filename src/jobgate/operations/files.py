@@ -60,9 +60,11 @@ async def _piece(context: Context, artifact: Artifact, offset: int, limit: int) 
 
 
 async def write(context: Context, principal: Principal, operation: Write) -> Written:
-    """A stored upload becomes an entry of the account's uploads."""
+    """An upload becomes an entry of the account's uploads. Raises TooLarge, Unavailable."""
     now = context.clock()
     upload = operation.upload
+    if isinstance(upload, bytes):
+        upload = await context.blobs.put(upload, limit=context.limits.upload)
 
     def work(tx: Transaction) -> Written:
         folder = tx.folders.uploads(principal.account, now)

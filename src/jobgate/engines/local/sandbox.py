@@ -73,6 +73,8 @@ def command_line(bwrap: str, box: Box, env: Mapping[str, str], argv: Sequence[st
         words += ["--setenv", name, value]
     words += _file_system(box)
     words += ["--proc", "/proc", "--dev", "/dev", "--size", str(TMP), "--tmpfs", "/tmp"]  # noqa: S108  # its own
+    for path in box.binds:
+        words += ["--ro-bind", path, path]  # after /tmp, which would hide what lies below the host's
     words += ["--bind", str(box.workspace), box.home, "--chdir", os.path.normpath(f"{box.home}/{box.workdir}")]
     words += ["--unshare-user", "--uid", str(USER), "--gid", str(USER), "--cap-drop", "ALL", "--json-status-fd", "3"]
     if box.seccomp:
@@ -99,8 +101,6 @@ def _file_system(box: Box) -> list[str]:
             elif Path(link).exists():
                 words += ["--ro-bind", link, link]
         words += ["--ro-bind", str(box.etc), "/etc"]
-    for path in box.binds:
-        words += ["--ro-bind", path, path]
     return words
 
 

@@ -1,0 +1,79 @@
+"""Who asks: a credential to a principal, and how often it may."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from jobgate.auth.keys import digest
+from jobgate.model.account import Account, Credential, Kind, Principal, Proof
+from jobgate.model.errors import TooMany, Unauthenticated
+from jobgate.model.ids import AccountId
+
+LookUp = Callable[[Kind, bytes], Awaitable[tuple[Credential, Account] | None]]
+KEPT: Final = 1.0
+"""Seconds that an answer is remembered: a revoked credential holds no longer than this."""
+_MOST: Final = 10_000
+
+
+class Authenticator:
+    """Looks credentials up by the digest of their value: how long that takes tells nothing about the value."""
+
+    def __init__(self, look_up: LookUp, clock: Callable[[], float], kept: float = KEPT) -> None:
+        self._look_up = look_up
+        self._clock = clock
+        self._kept = kept
+        self._known: dict[tuple[Kind, bytes], tuple[float, Principal]] = {}
+
+    async def __call__(self, proof: Proof) -> Principal:
+        """Raises Unauthenticated, in the same words for an unknown, revoked, expired or blocked one."""
+        key = (proof.kind, digest(proof.kind, proof.value))
+        now = self._clock()
+        known = self._known.get(key)
+        if known is not None and known[0] > now:
+            return known[1]
+        found = await self._look_up(*key)
+        if found is None or not _holds(*found, now):
+            self._known.pop(key, None)
+            raise Unauthenticated("this credential does not hold here")
+        credential, account = found
+        principal = Principal(
+            account=account.id,
+            name=account.name,
+            scopes=credential.scopes,
+            weight=account.weight,
+            quota=account.quota,
+        )
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[key] = (now + self._kept, principal)
+        return principal
+
+
+def _holds(credential: Credential, account: Account, now: float) -> bool:
+    return not (credential.revoked or account.blocked or (credential.expires is not None and credential.expires <= now))
+
+
+class Rates:
+    """Calls of each account, by a bucket that fills `rate` times a second and holds a second's worth, at least one."""
+
+    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._buckets: dict[AccountId, tuple[float, float]] = {}
+
+    def admit(self, principal: Principal) -> None:
+        """Raises TooMany (`rate-limited`) with the time after which one more call is allowed."""
+        rate = principal.quota.calls if principal.quota.calls is not None else self._rate
+        if rate <= 0:
+            return
+        now = self._clock()
+        full = max(rate, 1.0)
+        level, when = self._buckets.get(principal.account, (full, now))
+        level = min(full, level + (now - when) * rate)
+        if level < 1:
+            self._buckets[principal.account] = (level, now)
+            raise TooMany(
+                f"more than {rate:g} calls a second", code="rate-limited", retry_after=max((1 - level) / rate, 0.01)
+            )
+        self._buckets[principal.account] = (level - 1, now)

@@ -1,0 +1,136 @@
+"""From the file's text to settings, or to every fault in it with its line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from jobgate.config.lines import locate
+from jobgate.config.settings import Settings
+from jobgate.config.units import Unit
+from jobgate.model.errors import Invalid
+
+_WHOLE: Final = inspect.type_info(Settings)
+_LINE: Final = re.compile(r"at line (\d+)")
+Path_ = tuple[str | int, ...]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong."""
+
+    line: int
+    """From 1; 0 when it is nowhere in particular."""
+    key: str
+    message: str
+
+
+def load(path: Path | None, overrides: Mapping[str, object] | None = None) -> Settings:
+    """The settings in that file, or the defaults; `overrides` are keys of its section [server].
+
+    Raises Invalid naming every fault, one a line.
+    """
+    text = ""
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Invalid(f"{path} cannot be read: {error}") from error
+    faults = check(text)
+    if faults:
+        raise Invalid("\n".join(f"{path}:{fault.line}: {fault.key}: {fault.message}" for fault in faults))
+    settings: Settings = msgspec.convert(_read(tomllib.loads(text), _WHOLE, (), []), Settings)
+    if overrides:
+        settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **overrides))
+    return settings
+
+
+def check(text: str) -> list[Fault]:
+    """Everything that is wrong, in the order of lines."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _LINE.search(str(error))
+        return [Fault(int(found[1]) if found else 0, "", str(error))]
+    faults: list[tuple[Path_, str]] = []
+    _read(document, _WHOLE, (), faults)
+    lines = locate(text)
+    told = [Fault(_line(lines, path), ".".join(map(str, path)), message) for path, message in faults]
+    return sorted(told, key=lambda fault: fault.line)
+
+
+def _line(lines: Mapping[Any, int], path: Path_) -> int:
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 0)
+
+
+def _read(value: object, wanted: inspect.Type, at: Path_, faults: list[tuple[Path_, str]]) -> object:
+    """The value with its units read; what is wrong is added to `faults`."""
+    if isinstance(wanted, inspect.Metadata):
+        unit = (wanted.extra or {}).get("unit")
+        if isinstance(unit, Unit):
+            try:
+                return unit.read(value)
+            except ValueError as error:
+                faults.append((at, f"must be {error}"))
+                return value
+        return _read(value, wanted.type, at, faults)
+    if isinstance(wanted, inspect.StructType):
+        return _section(value, wanted, at, faults)
+    if isinstance(wanted, inspect.DictType) and isinstance(value, dict):
+        for name in value:
+            _plain(name, wanted.key_type, (*at, name), faults)
+        return {name: _read(item, wanted.value_type, (*at, name), faults) for name, item in value.items()}
+    items = getattr(wanted, "item_type", None)
+    if items is not None and isinstance(value, list):
+        return [_read(item, items, (*at, place), faults) for place, item in enumerate(value)]
+    _plain(value, wanted, at, faults)
+    return value
+
+
+def _section(value: object, wanted: inspect.StructType, at: Path_, faults: list[tuple[Path_, str]]) -> object:
+    if not isinstance(value, dict):
+        faults.append((at, "must be a section"))
+        return value
+    fields = {field.encode_name: field for field in wanted.fields}
+    for name in value:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, 1)
+            faults.append(((*at, name), f"there is no such key{f'; did you mean {near[0]}?' if near else ''}"))
+    return {name: _read(item, fields[name].type, (*at, name), faults) for name, item in value.items() if name in fields}
+
+
+def _plain(value: object, wanted: inspect.Type, at: Path_, faults: list[tuple[Path_, str]]) -> None:
+    if isinstance(wanted, inspect.AnyType):
+        return
+    faults.extend((at, message) for message in _faults(value, wanted))
+
+
+def _faults(value: object, wanted: inspect.Type) -> Iterator[str]:
+    match wanted:
+        case inspect.LiteralType(values):
+            if value not in values:
+                yield f"must be one of {', '.join(map(str, values))}"
+        case inspect.BoolType():
+            if not isinstance(value, bool):
+                yield "must be true or false"
+        case inspect.StrType(pattern=pattern):
+            if not isinstance(value, str):
+                yield "must be a text"
+            elif pattern and not re.fullmatch(pattern, value):
+                yield "is no name: small letters, digits, and . _ - between them"
+        case inspect.IntType(ge=least, le=most) | inspect.FloatType(ge=least, le=most):
+            kinds = (int,) if isinstance(wanted, inspect.IntType) else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                yield "must be a whole number" if kinds == (int,) else "must be a number"
+            elif (least is not None and value < least) or (most is not None and value > most):
+                yield f"must be {f'at least {least}' if most is None else f'from {least} to {most}'}"
+        case _:
+            yield "must be a list" if hasattr(wanted, "item_type") else "must be a table"

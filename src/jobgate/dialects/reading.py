@@ -1,0 +1,90 @@
+"""What dialects read alike: a JSON body, a value of a wire type, an address that may hold a password."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import msgspec
+
+from jobgate.model.errors import Invalid
+
+T = TypeVar("T")
+
+ADDRESS_LIMIT: Final = 8192
+_MARK: Final = b"\xef\xbb\xbf"
+"""UTF-8's byte-order mark."""
+_PLACE: Final = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+_NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(?P<name>.*)`$", re.DOTALL)
+_CODES: Final = {"Object missing required": "missing-field", "Object contains unknown": "unknown-field"}
+
+
+def json_object(body: bytes) -> dict[str, object]:
+    """The one JSON object a body holds, whatever its label says. Raises Invalid (`invalid-json`)."""
+    try:
+        found = msgspec.json.decode(body.removeprefix(_MARK))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json") from None
+    if not isinstance(found, dict):
+        raise Invalid("the body is JSON, but not one object: it must begin with { and end with }", code="invalid-json")
+    return found
+
+
+def typed(value: object, kind: type[T]) -> T:
+    """`value` as a wire type. Raises Invalid as `fault` words it."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise fault(error) from None
+
+
+def fault(error: msgspec.ValidationError) -> Invalid:
+    """The error with the place it stands at: `inputFiles[0].url`; code missing-field, unknown-field or invalid-field.
+
+    msgspec names types and members in its messages, never a value, so that nothing secret comes along.
+    """
+    text = str(error)
+    place = _PLACE.search(text)
+    said = text[: place.start()] if place else text
+    field = place["path"].replace("[...]", "") if place else ""
+    named = _NAMED.search(said)
+    if named:
+        field = f"{field}.{named['name']}" if field else named["name"]
+    code = next((code for begin, code in _CODES.items() if said.startswith(begin)), "invalid-field")
+    what = {"missing-field": "it is needed, and missing", "unknown-field": "there is no such member"}.get(
+        code, said[:1].lower() + said[1:].replace("`", "")
+    )
+    return Invalid(f"{field or 'the body'}: {what}", code=code, field=field or None)
+
+
+def address(url: str, field: str) -> tuple[str, str | None]:
+    """The address without user and password, and these as `user:password`; None where it holds none.
+
+    Raises Invalid (`invalid-field`), in words that do not quote it.
+    """
+    if len(url) > ADDRESS_LIMIT:
+        raise _unfit(field, f"an address has at most {ADDRESS_LIMIT} characters")
+    if any(c <= " " or c in "\\\x7f" for c in url):
+        raise _unfit(field, "an address holds no blanks, no control characters and no backslash")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise _unfit(field, "this is no address") from None
+    if parts.scheme not in ("http", "https"):
+        raise _unfit(field, "only http and https are allowed")
+    if not host:
+        raise _unfit(field, "the address names no host")
+    holder, at, place = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    user, _, password = holder.partition(":")
+    if ":" in unquote(user):
+        raise _unfit(field, "a user's name for HTTP Basic holds no colon")
+    clean = urlunsplit(parts._replace(netloc=place))
+    return clean, f"{unquote(user)}:{unquote(password)}" if holder not in ("", ":") else None
+
+
+def _unfit(field: str, why: str) -> Invalid:
+    return Invalid(f"{field}: {why}", code="invalid-field", field=field)

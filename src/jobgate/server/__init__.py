@@ -1,0 +1,1 @@
+"""The front: requests. It never calls the back; they meet in the store."""

@@ -1,0 +1,507 @@
+"""One request: call, principal, operation, outcome, reply; in the words of the dialect that owns its path."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from time import perf_counter
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+import structlog
+from starlette import types
+from starlette.routing import compile_path
+
+from jobgate.dialects.dialect import Body, Call, Dialect, Reply, Route
+from jobgate.files.storage import Storage
+from jobgate.model.account import Principal, Proof, Scope, may
+from jobgate.model.errors import (
+    Forbidden,
+    Invalid,
+    JobgateError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    Unauthenticated,
+    Unavailable,
+)
+from jobgate.model.files import Artifact
+from jobgate.model.ids import AccountId
+from jobgate.model.operations import Outcome, Read, Request
+from jobgate.server import body, files
+from jobgate.server.body import Disconnected
+from jobgate.server.metrics import Metrics
+
+RESERVED: Final = ("/healthz", "/readyz", "/metrics")
+"""No dialect may claim these."""
+LINK: Final = Principal(account=AccountId(0), name="link", scopes=frozenset({Scope.READ, Scope.OPERATE}))
+"""Whoever holds a signed address: it may read what that address names, whosesoever it is, and do nothing else."""
+QUERY_FIELDS: Final = 1000
+LINGER: Final = 2.0
+"""Seconds in which a body nobody wants is still taken in, so that its sender hears the answer before the end."""
+
+SMALL: Final = 64 << 10
+"""Bytes of an unwanted body that are read so that the connection can go on."""
+JSON_UPLOAD_LIMIT: Final = 16 << 20
+"""Bytes of an upload that comes as JSON, and so through memory, whatever the route's limit."""
+
+_log = structlog.get_logger("jobgate.front")
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A dialect and where it is spoken."""
+
+    prefix: str
+    dialect: Dialect
+
+
+Methods = dict[str, Route]
+
+
+class Table:
+    """The routes below one prefix, ready for look-up: plain paths by a dict, the others by their patterns."""
+
+    def __init__(self, mount: Mount) -> None:
+        self.prefix = mount.prefix.rstrip("/")
+        if self.prefix and not self.prefix.startswith("/"):
+            raise Invalid(f"the prefix of {mount.dialect.name} must begin with a slash", field="dialects")
+        self.dialect = mount.dialect
+        self.fixed: dict[str, Methods] = {}
+        self._patterns: dict[str, tuple[re.Pattern[str], Methods]] = {}
+        for route in mount.dialect.routes:
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        path = route.path.rstrip("/")
+        if "{" in path:
+            methods = self._patterns.setdefault(shape(path), (compile_path(path)[0], {}))[1]
+        else:
+            methods = self.fixed.setdefault(path, {})
+        for method in (*route.methods, *(("HEAD",) if "GET" in route.methods else ())):
+            other = methods.setdefault(method, route)
+            if other is not route:
+                first, second = f"{self.dialect.name} {other.verb}", f"{self.dialect.name} {route.verb}"
+                raise Invalid(f"{first} and {second} both claim {method} {self.prefix}{path}", field="dialects")
+
+    def owns(self, path: str) -> bool:
+        """Whether `path` is at or below the prefix."""
+        return path.startswith(self.prefix) and path[len(self.prefix) : len(self.prefix) + 1] in ("", "/")
+
+    def find(self, path: str, method: str) -> tuple[Route, Mapping[str, str]]:
+        """The route and what its parameters are. Raises NotFound, MethodNotAllowed with the others as its arguments."""
+        allowed: set[str] = set()
+        fixed = self.fixed.get(path)
+        if fixed is not None:
+            if method in fixed:
+                return fixed[method], {}
+            allowed.update(fixed)
+        for pattern, methods in self._patterns.values():
+            match = pattern.match(path)
+            if match is not None:
+                if method in methods:
+                    return methods[method], match.groupdict()
+                allowed.update(methods)
+        if not allowed:
+            raise NotFound("there is nothing at this address", code="unknown-operation")
+        raise WrongMethod(allowed)
+
+
+class WrongMethod(MethodNotAllowed):
+    """This path answers to another method."""
+
+    def __init__(self, allowed: set[str]) -> None:
+        self.allow = ", ".join(sorted(allowed))
+        super().__init__(f"this address answers to {self.allow}")
+
+
+def shape(path: str) -> str:
+    """The path with its parameters' names taken out: two routes of one shape are one claim."""
+    return re.sub(r"\{[^:}]*", "{", path)
+
+
+def tables(mounts: Sequence[Mount]) -> tuple[Table, ...]:
+    """Longest prefix first. Raises Invalid, naming both, when two claim one prefix or one route."""
+    found: list[Table] = []
+    for table in sorted(map(Table, mounts), key=lambda table: -len(table.prefix)):
+        for taken in RESERVED:
+            if table.owns(taken) and table.prefix:
+                raise Invalid(f"{table.dialect.name} claims {taken}, which is the server's own", field="dialects")
+        for other in found:
+            _apart(other, table)
+        found.append(table)
+    return tuple(found)
+
+
+def _apart(inner: Table, outer: Table) -> None:
+    """Raises Invalid when the prefixes are one, or a route of `outer` could never be reached behind `inner`."""
+    both = f"{inner.dialect.name} and {outer.dialect.name} both claim"
+    if inner.prefix == outer.prefix:
+        raise Invalid(f"{both} {inner.prefix or '/'}", field="dialects")
+    for route in outer.dialect.routes:
+        path = outer.prefix + route.path.rstrip("/")
+        if inner.owns(path) or inner.owns(path.partition("/{")[0]):
+            raise Invalid(f"{both} {path}", field="dialects")
+
+
+class Seen(msgspec.Struct):
+    """What the access log and the numbers will say of one request: never a raw path, a query, a header or a body."""
+
+    method: str
+    id: str = msgspec.field(default_factory=lambda: secrets.token_hex(8))
+    began: float = msgspec.field(default_factory=perf_counter)
+    dialect: str = "-"
+    verb: str = "-"
+    account: str = ""
+    status: int = 0
+    """0 until the answer has begun."""
+    sent: int = 0
+    """Bytes of the answer's body."""
+
+
+class Exchange:
+    """One request and its answer, on the wire's side."""
+
+    __slots__ = ("_receive", "_seconds", "_send", "done", "got", "headers", "method", "query", "scope", "seen")
+
+    def __init__(self, scope: types.Scope, receive: types.Receive, send: types.Send, seconds: float) -> None:
+        headers: dict[str, str] = {}
+        for raw, value in scope["headers"]:
+            name = raw.decode("latin-1")
+            text = value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        self.scope = scope
+        self.headers = headers
+        self.method: str = scope["method"]
+        self.seen = Seen(self.method)
+        self.query: bytes = scope["query_string"]
+        self.done = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        """Whether the whole body was taken in."""
+        self.got = 0
+        self._receive = receive
+        self._send = send
+        self._seconds = seconds
+
+    async def receive(self) -> types.Message:
+        """The next that the client says."""
+        message = await self._receive()
+        self.done = message["type"] == "http.disconnect" or not message.get("more_body", False)
+        self.got += len(message.get("body", b""))
+        return message
+
+    async def _drop(self, seconds: float) -> None:
+        """Reads what still comes, for that time at most; a client that hears a reset may lose its answer."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self.done:
+                    await self.receive()
+        except TimeoutError:
+            return
+
+    async def _drop_small(self) -> None:
+        """Reads a short announced rest, so that the connection can be used again."""
+        length = self.headers.get("content-length", "")
+        if length.isdecimal() and len(length) <= len(str(SMALL)) and int(length) <= SMALL:
+            await self._drop(1.0)
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Sends status and headers; announces the end of the connection when the body was not taken in."""
+        headers.append((b"request-id", self.seen.id.encode()))
+        if not self.done:
+            await self._drop_small()
+            if not self.done:
+                headers.append((b"connection", b"close"))
+        self.seen.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, content: bytes) -> None:
+        """Sends a piece, with more to follow."""
+        self.seen.sent += len(content)
+        await self._send({"type": "http.response.body", "body": content, "more_body": True})
+
+    async def end(self, content: bytes = b"") -> None:
+        """Sends the last piece."""
+        if not self.done:
+            await self.write(content)
+            if "expect" not in self.headers or self.got:  # otherwise the sender waits for our word, or gives up
+                await self._drop(LINGER)
+            content = b""
+        self.seen.sent += len(content)
+        await self._send({"type": "http.response.body", "body": content})
+
+    async def say(self, reply: Reply, extra: Mapping[str, str] | None = None) -> None:
+        """Sends a reply whose body is bytes."""
+        content = reply.body if isinstance(reply.body, bytes) else b""
+        headers = {
+            "content-type": reply.media,
+            "content-length": str(len(content)),
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+        }
+        if reply.status == 204:  # noqa: PLR2004  # RFC 9110 section 8.6: it has neither
+            del headers["content-type"], headers["content-length"]
+        if reply.headers or extra:
+            headers.update(extra or {})
+            headers.update(lower(reply.headers))
+        await self.start(reply.status, wire(headers))
+        await self.end(b"" if self.method == "HEAD" else content)
+
+    async def stream(self, status: int, headers: list[tuple[bytes, bytes]], pieces: AsyncIterator[bytes]) -> None:
+        """Sends pieces as they come, until the client has gone. What opening them raises comes before anything is sent.
+
+        Raises Disconnected, too when one piece is not taken in the time that a body may need.
+        """
+        try:
+            first = await anext(pieces, b"")
+            await self.start(status, headers)
+            await self._relay(first, pieces)
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
+        await self.end()
+
+    async def _relay(self, first: bytes, pieces: AsyncIterator[bytes]) -> None:
+        watch = asyncio.create_task(self._gone())  # ends with this call
+        try:
+            await self._push(first)
+            async for piece in pieces:
+                if watch.done():
+                    raise Disconnected
+                await self._push(piece)
+        finally:
+            watch.cancel()
+            await asyncio.wait((watch,))
+
+    async def _push(self, piece: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self.write(piece)
+        except TimeoutError as error:
+            raise Disconnected from error
+
+
+def lower(headers: Mapping[str, str]) -> dict[str, str]:
+    """The same, names in lower case."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def wire(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """As ASGI has them."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+class _Turn:
+    """A request on its way through its dialect."""
+
+    __slots__ = ("call", "exchange", "table")
+
+    def __init__(self, table: Table, exchange: Exchange, now: float) -> None:
+        self.table = table
+        self.exchange = exchange
+        self.call = Call(verb="", method=exchange.method, headers=exchange.headers, now=now)
+
+
+class Front:
+    """All mounted dialects before one `handle`.
+
+    `authenticate` raises Unauthenticated, `admit` TooMany. `verify` tells whether a path and a query string, both as
+    they stand in the address, are one of our signed addresses whose time is not over. `ready` says why no new work is
+    taken, or None. `patience`: seconds for the next piece of a body to come in, or of an answer to go out.
+    """
+
+    def __init__(  # noqa: PLR0913  # all that a request meets on its way
+        self,
+        mounts: Sequence[Mount],
+        *,
+        authenticate: Callable[[Proof], Awaitable[Principal]],
+        admit: Callable[[Principal], None],
+        handle: Callable[[Request], Awaitable[Outcome]],
+        storage: Storage,
+        verify: Callable[[str, str], bool],
+        ready: Callable[[], str | None],
+        clock: Callable[[], float],
+        patience: float = 60.0,
+    ) -> None:
+        self.tables = tables(mounts)
+        self.metrics = Metrics()
+        self.authenticate = authenticate
+        self.ready = ready
+        self.patience = patience
+        self._admit = admit
+        self._handle = handle
+        self._storage = storage
+        self._verify = verify
+        self._clock = clock
+        self._known = {table.prefix + path: table for table in self.tables for path in table.fixed}
+
+    def owner(self, path: str) -> Table | None:
+        """Whose path it is: the longest claimed prefix wins."""
+        known = self._known.get(path)
+        if known is not None:
+            return known
+        return next((table for table in self.tables if table.owns(path)), None)
+
+    async def speak(self, table: Table, exchange: Exchange) -> None:
+        """Answers in the dialect's own words, whatever happens; nothing when the client has gone."""
+        exchange.seen.dialect = table.dialect.name
+        turn = _Turn(table, exchange, self._clock())
+        try:
+            reply = await self._answer(turn)
+            if isinstance(reply.body, Artifact):
+                await self._stream(turn, reply, reply.body)
+            else:
+                await exchange.say(reply)
+        except Disconnected:
+            return
+        except (RequestError, Unavailable) as error:
+            await _refuse(turn, error)
+        except JobgateError as error:
+            _report(exchange.seen, error)
+            await _refuse(turn, error)
+        except Exception as error:  # noqa: BLE001  # the one place where an unknown error becomes the dialect's own
+            _report(exchange.seen, error)
+            await _refuse(turn, JobgateError("the server failed; its operator finds the cause under the Request-Id"))
+
+    async def _answer(self, turn: _Turn) -> Reply:
+        exchange, dialect = turn.exchange, turn.table.dialect
+        route, parameters = turn.table.find(_below(turn.table, exchange.scope), exchange.method)
+        exchange.seen.verb = route.verb
+        turn.call = self._call(turn, route, parameters)
+        if route.body is Body.UPLOAD and not _is_json(exchange):
+            principal = await self._upload(turn, route)
+        else:
+            if route.body is not Body.NONE:
+                await self._whole(turn, route)
+            principal = await self._identify(turn, route)
+        ask = dialect.decode(turn.call)
+        if principal is LINK and not isinstance(ask.operation, Read):
+            raise Forbidden("a signed address allows to read its file and nothing else")
+        request = Request(operation=ask.operation, principal=principal, until=ask.until, within=ask.within)
+        return dialect.encode(turn.call, await self._handle(request))
+
+    def _call(self, turn: _Turn, route: Route, parameters: Mapping[str, str]) -> Call:
+        exchange = turn.exchange
+        return Call(
+            verb=route.verb,
+            method="GET" if exchange.method == "HEAD" else exchange.method,
+            path=parameters,
+            query=_query(exchange.query) if exchange.query else {},
+            headers=exchange.headers,
+            now=turn.call.now,
+        )
+
+    async def _upload(self, turn: _Turn, route: Route) -> Principal:
+        """Who sends it is known, and allowed to, before a byte is stored."""
+        exchange = turn.exchange
+        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience)
+        incoming.check()
+        principal = await self._identify(turn, route)
+        stored = await incoming.store(self._storage, exchange.headers.get("content-type", ""))
+        turn.call = msgspec.structs.replace(turn.call, upload=stored)
+        return principal
+
+    async def _whole(self, turn: _Turn, route: Route) -> None:
+        exchange = turn.exchange
+        if not exchange.done:
+            limit = min(route.limit, JSON_UPLOAD_LIMIT) if route.body is Body.UPLOAD else route.limit
+            content = await body.Body(exchange.receive, exchange.headers, limit, self.patience).whole()
+            turn.call = msgspec.structs.replace(turn.call, body=content)
+
+    async def _identify(self, turn: _Turn, route: Route) -> Principal:
+        seen = turn.exchange.seen
+        if self._linked(turn.exchange):
+            seen.account = LINK.name
+            return LINK
+        principal = await self.authenticate(turn.table.dialect.credential(turn.call))
+        seen.account = principal.name
+        self._admit(principal)
+        may(principal, route.scope)
+        return principal
+
+    def _linked(self, exchange: Exchange) -> bool:
+        """Whether a signed address speaks for itself. Raises Unauthenticated for one that does not hold."""
+        if exchange.method not in ("GET", "HEAD") or b"sig=" not in exchange.query:
+            return False
+        if not {"exp", "sig"} <= _query(exchange.query).keys():
+            return False
+        if self._verify(exchange.scope["raw_path"].decode("latin-1"), exchange.query.decode("latin-1")):
+            return True
+        if "authorization" in exchange.headers:
+            return False
+        raise Unauthenticated("this address does not hold, or its time is over; ask for a new one", code="link-invalid")
+
+    async def _stream(self, turn: _Turn, reply: Reply, artifact: Artifact) -> None:
+        """A stored file, or the part of it that was asked for. Raises NotFound before anything is sent."""
+        exchange, head = turn.exchange, turn.exchange.method == "HEAD"
+        name = (artifact.path or exchange.scope["path"].rstrip("/")).rpartition("/")[2]
+        asked = {k: v for k, v in exchange.headers.items() if k != "range"} if head else exchange.headers
+        part = files.answer(artifact, name.encode("utf-8", "replace").decode(), asked)
+        media = "application/octet-stream" if reply.media == _JSON else reply.media
+        headers = wire({"content-type": media, **part.headers, **lower(reply.headers)})
+        if head or not part.length:
+            await exchange.start(part.status, headers)
+            await exchange.end()
+            return
+        await exchange.stream(part.status, headers, files.content(self._storage, artifact, part.offset, part.length))
+
+
+_JSON: Final = Reply().media
+
+
+def _report(seen: Seen, error: Exception) -> None:
+    _log.error("request failed", request=seen.id, dialect=seen.dialect, verb=seen.verb, exc_info=error)
+
+
+async def _refuse(turn: _Turn, error: JobgateError) -> None:
+    """The error in the dialect's form. An answer that has begun is broken off instead: its end tells."""
+    if turn.exchange.seen.status:
+        return
+    extra = {}
+    if isinstance(error, WrongMethod):
+        extra["allow"] = error.allow
+    if error.retry_after is not None:
+        extra["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    await turn.exchange.say(turn.table.dialect.refuse(turn.call, error), extra)
+
+
+def _is_json(exchange: Exchange) -> bool:
+    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+_TRICKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]|/\.{1,2}(?:/|$)")
+_SLASHES: Final = re.compile(r"/{2,}")
+
+
+def _below(table: Table, scope: types.Scope) -> str:
+    """The path below the prefix; repeated slashes are one, and those at its end none. Raises NotFound for tricks."""
+    path: str = scope["path"]
+    below = path[len(table.prefix) :]
+    if below in table.fixed:
+        return below
+    below = _SLASHES.sub("/", below).rstrip("/")
+    if _TRICKS.search(below) or ("\ufffd" in below and not _is_text(scope["raw_path"])):
+        raise NotFound("there is nothing at this address", code="unknown-operation")
+    return below
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        unquote(raw.decode("ascii"), errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    """Name to value; of one given twice the last."""
+    try:
+        return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS))
+    except ValueError as error:
+        raise Invalid(f"a query has at most {QUERY_FIELDS} fields", field="query") from error
