@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ("local_rig",)
+pytest_plugins = ("gateways", "local_rig")
 
 settings.register_profile("quick", max_examples=300, deadline=None)
 settings.register_profile("soak", max_examples=20_000, deadline=None)

@@ -44,7 +44,7 @@ class Disk:
     async def put(self, source: Source, *, limit: int | None) -> Stored:
         """Stores the content; see `Storage.put`."""
         if self.free() <= 0:
-            raise Unavailable("the storage is full; try again later", code="storage-full")
+            raise Unavailable("the storage is full; try again later", code="storage-full", retry_after=60.0)
         temporary = self._temporary / secrets.token_hex(16)
         digest, size = hashlib.sha256(), 0
         try:
@@ -60,7 +60,9 @@ class Disk:
             await asyncio.to_thread(self._enter, temporary, name)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Unavailable("the storage is full; try again later", code="storage-full") from error
+                raise Unavailable(
+                    "the storage is full; try again later", code="storage-full", retry_after=60.0
+                ) from error
             raise Unavailable(f"the storage cannot be written: {error.strerror}") from error
         finally:
             temporary.unlink(missing_ok=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from jobgate.model.account import Principal
+from jobgate.model.ids import BatchId
+from jobgate.model.job import Batch
 from jobgate.model.operations import Count, Counted, Describe, Described, Find, Found
 from jobgate.operations.context import Context
 from jobgate.operations.select import batch_of, select, view
@@ -14,8 +16,8 @@ async def find(context: Context, principal: Principal, operation: Find) -> Found
 
     def work(tx: Transaction) -> Found:
         jobs, missing, more = select(tx, principal, operation.selector)
-        batches: dict[object, object] = {}
-        views = tuple(view(tx, job, attempts, batches) for job, attempts in jobs)  # type: ignore[arg-type]
+        batches: dict[BatchId, Batch] = {}
+        views = tuple(view(tx, job, attempts, batches) for job, attempts in jobs)
         return Found(jobs=views, missing=missing, more=more)
 
     return await context.store.read(work)

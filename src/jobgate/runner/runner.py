@@ -177,7 +177,9 @@ class Runner:
         world.leftovers(names)
         await world.saver.drain()
         for environment, attempts_asked in handed.items():
-            await self._desks[environment].watch.look(attempts_asked)
+            desk = self._desks[environment]
+            await desk.watch.look(attempts_asked, after_restart=True)
+            await desk.dispatch.hand_over()
         for step in stops:
             self._stop_unwanted(step)
 

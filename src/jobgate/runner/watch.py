@@ -10,12 +10,13 @@ from jobgate.engines.engine import Observation, Phase
 from jobgate.model.attempt import AttemptId
 from jobgate.model.errors import EngineError
 from jobgate.model.events import Started, Vanished
+from jobgate.model.state import AttemptState
 from jobgate.runner.collect import Collect
 from jobgate.runner.dispatch import Dispatch
 from jobgate.runner.hall import Hall, Hand, Live
 from jobgate.runner.world import World
 
-START_KEPT: Final = 1.0
+START_KEPT: Final = 0.25
 """Seconds after which a start is saved at the latest; most join their own end (hot path, section 7.4)."""
 RETRY: Final = 1.0
 """Seconds before an engine that could not be asked is asked again."""
@@ -46,8 +47,12 @@ class Watch:
             await asyncio.sleep(self._hall.engine.capabilities.pace)
             await self.look([ident for ident, live in self._hall.live.items() if live.hand is Hand.ENGINE])
 
-    async def look(self, attempts: Sequence[AttemptId]) -> None:
-        """Asks about them all at once, and acts on every answer."""
+    async def look(self, attempts: Sequence[AttemptId], *, after_restart: bool = False) -> None:
+        """Asks about them all at once, and acts on every answer.
+
+        After a restart, what the engine is certain never to have got is handed over again: under the same name, so
+        that it cannot start twice.
+        """
         asked = [ident for ident in attempts if self._handed(ident)]
         if not asked:
             return
@@ -59,7 +64,11 @@ class Watch:
         ended = []
         for ident, seen in answers.items():
             live = self._hall.live.get(ident)
-            if live is not None and live.hand is Hand.ENGINE and self._heard(live, seen):
+            if live is None or live.hand is not Hand.ENGINE:
+                continue
+            if after_restart and _never_came(live, seen):
+                self._hall.back(live)
+            elif self._heard(live, seen):
                 ended.append((live, seen))
         if ended:
             await self._dispatch.hand_over()  # freed slots are refilled before anything is saved
@@ -117,3 +126,13 @@ class Watch:
                 self._world.log.warning("the engine could not cancel", why=error.message)
                 await asyncio.sleep(RETRY)
                 self._world.spawn(self.stop(handed))
+
+
+def _never_came(live: Live, seen: Observation) -> bool:
+    """The engine knows that it was not handed over: it is not lost, only late."""
+    return (
+        seen.phase is Phase.GONE
+        and seen.failure is None
+        and seen.started is None
+        and live.attempt.state is AttemptState.STARTING
+    )

@@ -233,7 +233,8 @@ class Jobs:
     def page(self, owner: AccountId, where: Where) -> list[tuple[Job, Attempts]]:
         """An account's jobs that meet the conditions, newest first; one more than the limit when there is more."""
         self.flush()
-        clauses, params = ["j.owner = ?"], [owner]
+        clauses: list[str] = ["j.owner = ?"]
+        params: list[object] = [owner]
         joins = ""
         values: list[tuple[str, object]] = []
         if where.after is not None:
@@ -255,7 +256,7 @@ class Jobs:
             clauses.append(f"j.state IN ({', '.join(map(str, numbers))})")
         for clause, value in values:
             clauses.append(clause)
-            params.append(value)  # type: ignore[arg-type]
+            params.append(value)
         sql = (
             "SELECT j.id, j.batch, j.owner, j.spec, j.state, j.priority, j.created, j.ready, j.version, j.doc "  # noqa: S608  # only our own words are joined
             f"FROM job j{joins} WHERE {' AND '.join(clauses)} ORDER BY j.id DESC LIMIT ?"

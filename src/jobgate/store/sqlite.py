@@ -30,6 +30,8 @@ from jobgate.store.transaction import Transaction
 T = TypeVar("T")
 
 HEAD: Final = "0001"
+_COME_AGAIN: Final = 5.0
+"""Seconds."""
 _TEXTS: Final = compiled(sqlite_dialect())
 
 
@@ -211,7 +213,8 @@ class SqliteStore:
 def _unavailable(error: sqlite3.Error) -> Unavailable:
     full = "full" in str(error)
     text = "the disk is full" if full else "the database cannot be used now"
-    return Unavailable(f"{text}; nothing was changed, try again later", code="storage-full" if full else "unavailable")
+    code = "storage-full" if full else "unavailable"
+    return Unavailable(f"{text}; nothing was changed, try again later", code=code, retry_after=_COME_AGAIN)
 
 
 def _last_id(connection: sqlite3.Connection) -> int:

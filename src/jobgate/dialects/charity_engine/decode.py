@@ -79,18 +79,20 @@ def credential(call: Call) -> Proof:
     """The authenticator, from the body, or for file verbs from a header. Raises Unauthenticated or Invalid."""
     if "authenticator" in call.query:
         raise _nobody("an authenticator in an address is refused; addresses are written to logs")
-    value: object
+    value: object = None
     if call.verb in HEADER_VERBS and "authorization" in call.headers:
         value = _header(call.headers["authorization"])
-    elif call.verb not in HEADER_VERBS or (call.verb == "file-upload" and call.upload is None):
+    elif call.verb not in HEADER_VERBS or (call.verb == "file-upload" and _is_json(call)):
         value = body_of(call).get("authenticator")
-    else:
-        value = None
     if value is None or value == "":
         raise _nobody("an authenticator is needed")
     if not isinstance(value, str) or len(value) > _LONGEST_KEY:
         raise Unauthenticated("this is no authenticator", code="authenticator-invalid")
     return Proof(Kind.CHARITY_ENGINE, value)
+
+
+def _is_json(call: Call) -> bool:
+    return call.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def _nobody(why: str) -> Unauthenticated:

@@ -123,7 +123,7 @@ def _result(words: Words, call: Call, outcome: Found) -> Reply:
             status=status(job),
             exit_code=UNSET if job.exit_code is None else job.exit_code,
             output_files=tuple(_output(words, call, view, artifact, signed=signed) for artifact in outputs),
-            log_url=_url(words, call, f"/logs/{job_text(job.id)}", signed=signed),
+            log_url=f"{words.setup.prefix}/logs/{job_text(job.id)}",
         )
     )
 
@@ -147,13 +147,13 @@ def _filename(view: JobView, artifact: Artifact) -> str:
     return f"{output.path}/{artifact.path}" if output.kind is OutputKind.DIRECTORY else output.path
 
 
-def _url(words: Words, call: Call, path: str, *, signed: bool, output: int = 0) -> str:
-    """The address of a file of this gateway. Signed is the path as it reads, not as it is escaped."""
-    whole = words.setup.prefix + path
+def _url(words: Words, call: Call, path: str, *, signed: bool, output: int) -> str:
+    """The address of a file of this gateway; signed as it stands, escaped."""
+    whole = quote(words.setup.prefix + path)
     query = [f"output={output}"] if output else []
     if signed and words.setup.sign is not None:
         query.append(words.setup.sign(whole, call.now + words.own.signed_seconds))
-    return "?".join([quote(whole), *(["&".join(query)] if query else [])])
+    return f"{whole}?{'&'.join(query)}" if query else whole
 
 
 def _log(words: Words, call: Call, outcome: Log) -> Reply:
@@ -185,16 +185,12 @@ def _whole_characters(content: bytes) -> bytes:
 
 def _whole_log(words: Words, call: Call, outcome: Log) -> Reply:
     del words, call
-    return Reply(body=outcome.content, media="text/plain; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"})
+    return Reply(body=outcome.content, media="text/plain; charset=utf-8")
 
 
 def _file(words: Words, call: Call, outcome: Content) -> Reply:
     del words, call
-    headers = {
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(outcome.name, safe='')}",
-        "X-Content-Type-Options": "nosniff",
-    }
-    return Reply(body=outcome.artifact, media="application/octet-stream", headers=headers)
+    return Reply(body=outcome.artifact, media="application/octet-stream")
 
 
 def _written(words: Words, call: Call, outcome: Written) -> Reply:
@@ -391,7 +387,7 @@ def _headers(call: Call, error: JobgateError, number: int) -> dict[str, str]:
     headers: dict[str, str] = {}
     if error.retry_after is not None or number == 429:  # noqa: PLR2004  # the contract wants it with each 429
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
-    if isinstance(error, MethodNotAllowed):
+    if isinstance(error, MethodNotAllowed) and call.verb:
         headers["Allow"] = ALLOWED.get(call.verb, "POST")
     return headers
 

@@ -1,0 +1,201 @@
+"""From an outcome to the answer, and from an error to a problem of RFC 9457."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET
+
+from jobgate.dialects.dialect import Call, Reply
+from jobgate.dialects.native.states import NAMES
+from jobgate.dialects.native.wire import BatchView, Fault, FileView, JobView, Problem
+from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, Unauthenticated
+from jobgate.model.ids import JobId, batch_text, job_text, place
+from jobgate.model.job import Batch, Job
+from jobgate.model.operations import Counted, Found, Outcome, Submitted
+from jobgate.model.operations import JobView as Whole
+from jobgate.model.state import JobState
+
+PROBLEM: Final = "application/problem+json"
+
+# --- the answers
+
+
+def _submitted_job(prefix: str, outcome: Submitted) -> Reply:
+    """201 with the job; for a repeated key the job as it is now."""
+    ident = job_text(JobId(outcome.batch.id))
+    headers = {"Location": f"{prefix}/jobs/{ident}"}
+    if not outcome.jobs:  # repeated, and deleted since: what is left to say is its name
+        return _json({"id": ident, "batch": batch_text(outcome.batch.id)}, 201, headers | _replayed(outcome))
+    job = outcome.jobs[0]
+    return _json(_job_view(job, outcome.batch), 201, headers | {"ETag": f'"{job.version}"'} | _replayed(outcome))
+
+
+def _submitted_batch(prefix: str, outcome: Submitted) -> Reply:
+    batch = outcome.batch
+    counts: dict[JobState, int] = {}
+    for job in outcome.jobs:
+        counts[job.state] = counts.get(job.state, 0) + 1
+    if not outcome.jobs and not outcome.replayed:
+        counts = {JobState.QUEUED: batch.count}
+    headers = {"Location": f"{prefix}/batches/{batch_text(batch.id)}"} | _replayed(outcome)
+    return _json(_batch_view(batch, counts), 201, headers)
+
+
+def _replayed(outcome: Submitted) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if outcome.replayed else {}
+
+
+def _job(prefix: str, outcome: Found) -> Reply:
+    if not outcome.jobs:
+        return refuse(Call(verb="job"), NotFound())
+    del prefix
+    view = outcome.jobs[0]
+    return _json(_job_view(view.job, view.batch, view), 200, {"ETag": f'"{view.job.version}"'})
+
+
+def _batch(prefix: str, outcome: Counted) -> Reply:
+    del prefix
+    return _json(_batch_view(outcome.batch, outcome.counts))
+
+
+ENCODERS: Final[Mapping[str, Callable[[str, Any], Reply]]] = {
+    "job-submit": _submitted_job,
+    "batch-submit": _submitted_batch,
+    "job": _job,
+    "batch": _batch,
+}
+
+
+def encode(prefix: str, call: Call, outcome: Outcome) -> Reply:
+    """The answer to a call that went well."""
+    return ENCODERS[call.verb](prefix, outcome)
+
+
+def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status=status, headers=headers or {}, body=msgspec.json.encode(body))
+
+
+def _job_view(job: Job, batch: Batch, whole: Whole | None = None) -> JobView:
+    """The job; with its attempts' number and files where they were looked up."""
+    attempts = whole.attempts if whole else ()
+    shown = attempts[job.canonical - 1] if job.canonical is not None and job.canonical <= len(attempts) else None
+    shown = shown or (attempts[-1] if attempts else None)
+    files = shown.outputs if shown and job.state.over else ()
+    return JobView(
+        id=job_text(job.id),
+        batch=batch_text(batch.id),
+        index=place(batch.id, job.id),
+        state=NAMES[job.state],
+        created=_moment(job.created),
+        name=batch.name or UNSET,
+        labels=dict(batch.labels) or UNSET,
+        priority=job.priority,
+        started=UNSET if job.started is None else _moment(job.started),
+        ended=UNSET if job.ended is None else _moment(job.ended),
+        exit_code=UNSET if job.exit_code is None else job.exit_code,
+        failure=UNSET if job.failure is None else job.failure.value,
+        limit=UNSET if job.limit is None else job.limit.value,
+        message=job.message or UNSET,
+        attempts=len(attempts) if whole else UNSET,
+        outputs=tuple(FileView(path=f.path, size=f.size, sha256=f.digest, output=f.output) for f in files)
+        if whole
+        else UNSET,
+    )
+
+
+def _batch_view(batch: Batch, counts: Mapping[JobState, int]) -> BatchView:
+    return BatchView(
+        id=batch_text(batch.id),
+        name=batch.name,
+        count=batch.count,
+        created=_moment(batch.created),
+        ended=all(state.over for state, number in counts.items() if number),
+        counts={NAMES[state]: counts[state] for state in JobState if counts.get(state)},
+        labels=dict(batch.labels) or UNSET,
+    )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- problems
+
+INVALID: Final = (422, "invalid", "The request has a fault")
+PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "invalid": INVALID,
+    "invalid-json": (400, "invalid-json", "The body cannot be read"),
+    "unauthenticated": (401, "unauthenticated", "No credential, or one that does not hold"),
+    "forbidden": (403, "forbidden", "This account may not do that"),
+    "not-found": (404, "not-found", "There is no such thing here"),
+    "unknown-operation": (404, "unknown-operation", "There is nothing at this address"),
+    "app-not-found": (404, "app-not-found", "There is no such app here"),
+    "file-not-found": (404, "file-not-found", "There is no such file here"),
+    "method-not-allowed": (405, "method-not-allowed", "This address answers to another method"),
+    "conflict": (409, "conflict", "The present state does not allow it"),
+    "job-active": (409, "job-active", "A job is not over"),
+    "gone": (410, "gone", "It was here; its time has ended"),
+    "too-large": (413, "too-large", "Larger than this server accepts"),
+    "key-reused": (422, "key-reused", "This key belongs to another request"),
+    "unrunnable": (422, "unrunnable", "No environment here can run it"),
+    "app-not-runnable": (422, "app-not-runnable", "The image cannot be had here"),
+    "too-many": (429, "too-many", "Over the rate of this account"),
+    "too-many-jobs": (429, "too-many-jobs", "Over the number of jobs of this account"),
+    "unavailable": (503, "unavailable", "The server cannot do this now"),
+    "internal": (500, "internal", "Something went wrong in the server"),
+}
+"""The model's code to status, code and title."""
+
+NEXT: Final[Mapping[str, str]] = {
+    "key-reused": "Use a new key, or send the first body.",
+    "unauthenticated": "Send Authorization: Bearer KEY, with a key of this server.",
+    "too-many": "Come again after the seconds in Retry-After.",
+    "unavailable": "Send it again; nothing was changed.",
+}
+
+_INDEX: Final = re.compile(r"\[(\d+)\]")
+
+
+def refuse(call: Call, error: JobgateError) -> Reply:
+    """The problem. Of faults that are not the asker's it tells no details."""
+    asked = isinstance(error, RequestError)
+    found = PROBLEMS.get(error.code) or PROBLEMS.get(type(error).__dict__.get("code", ""))
+    if found is None:
+        found = INVALID if asked else PROBLEMS["internal"]
+    status, code, title = found
+    detail = error.message if asked and code != "not-found" else title
+    faults: tuple[Fault, ...] = ()
+    if error.field and status in (400, 422):  # the codes that say the body is at fault
+        faults = (Fault(pointer=pointer(error.field), code=error.code, detail=error.message),)
+    problem = Problem(
+        type=f"/v1/problems/{code}",
+        code=code,
+        title=title,
+        status=status,
+        detail=detail,
+        next=NEXT.get(code, UNSET),
+        errors=faults or UNSET,
+    )
+    return Reply(status=status, headers=_headers(call, error, status), body=msgspec.json.encode(problem), media=PROBLEM)
+
+
+def pointer(field: str) -> str:
+    """RFC 6901, in a fragment: `jobs[2].inputs[0].url` is `#/jobs/2/inputs/0/url`."""
+    return "#/" + _INDEX.sub(r".\1", field).replace(".", "/")
+
+
+def _headers(call: Call, error: JobgateError, status: int) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if status in (429, 503):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowed) and call.verb:
+        headers["Allow"] = "POST" if call.verb.endswith("-submit") else "GET, HEAD"
+    return headers

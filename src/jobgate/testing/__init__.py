@@ -1,0 +1,1 @@
+"""The contract suites, shipped to the authors of dialects and engines."""

@@ -1,0 +1,207 @@
+"""Every outcome an operation can have, as samples: each job state, each failure and limit, few jobs and many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from jobgate.model.account import Account
+from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
+from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Remote, Stored
+from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, SpecId
+from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
+from jobgate.model.operations import (
+    Cancel,
+    Change,
+    Changed,
+    Content,
+    Count,
+    Counted,
+    Delete,
+    Deleted,
+    Describe,
+    Described,
+    Find,
+    Found,
+    JobView,
+    Log,
+    Operation,
+    Outcome,
+    Read,
+    ReadLog,
+    Submit,
+    Submitted,
+    Write,
+    Written,
+)
+from jobgate.model.state import AttemptState, Failure, JobState, Limit
+
+NOW: Final = 1_760_000_000.0
+FIRST: Final = 0x0123_4567_89AB_0040
+"""Number of the first job of every sample."""
+DIGEST: Final = Digest("ab" * 32)
+OWNER: Final = AccountId(7)
+MISSING: Final = ("j1", "\x00\u202e", "<job>")
+"""Names that were asked for and are none; a dialect may have to repeat them."""
+
+
+def jobs() -> Iterator[Job]:
+    """A job in each state; failed in each way, at each limit."""
+    for state in JobState:
+        if state is not JobState.FAILED:
+            yield job(state)
+    for failure in Failure:
+        yield job(JobState.FAILED, failure=failure)
+    for limit in Limit:
+        yield job(JobState.FAILED, failure=Failure.LIMIT, limit=limit)
+
+
+def job(state: JobState, *, failure: Failure | None = None, limit: Limit | None = None) -> Job:
+    """One job in that state."""
+    begun = state not in (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
+    return Job(
+        id=JobId(FIRST),
+        batch=BatchId(FIRST),
+        owner=OWNER,
+        spec=SpecId(1),
+        state=state,
+        created=NOW - 100.0,
+        started=NOW - 50.0 if begun else None,
+        ended=NOW - 1.0 if state.over else None,
+        failure=failure,
+        limit=limit,
+        message="it broke" if failure is Failure.ENGINE else "",
+        exit_code=3 if failure is Failure.PROGRAM else 0 if state is JobState.SUCCEEDED else None,
+        canonical=1 if state is JobState.SUCCEEDED else None,
+        progress=0.5 if begun else 0.0,
+        version=4,
+    )
+
+
+def batch(origin: Origin, count: int = 1) -> Batch:
+    """What the sample jobs share."""
+    return Batch(
+        id=BatchId(FIRST), owner=OWNER, count=count, origin=origin, created=NOW - 100.0, labels={"tag": "t"}, name="n"
+    )
+
+
+def attempt(of: Job) -> Attempt:
+    """The one attempt of a sample job that has begun."""
+    return Attempt(
+        id=AttemptId(of.id, 1),
+        state=AttemptState.ENDED if of.state.over else AttemptState.RUNNING,
+        environment=EnvironmentName("local"),
+        created=NOW - 60.0,
+        started=of.started,
+        ended=of.ended,
+        exit=Exit(0) if of.state is JobState.SUCCEEDED else None,
+        usage=Usage(1.5, 2.5, 4096),
+        outputs=(Artifact("a b/ü?#%.txt", DIGEST, 12), Artifact("x", DIGEST, 0, inline=b"")) if of.state.over else (),
+        logs={LOG: Artifact(LOG, DIGEST, 5)},
+    )
+
+
+SPECS: Final = (
+    JobSpec(
+        steps=(Step(command=Argv(("sh", "-c", "true")), program=ImageRef("busybox")),),
+        outputs=(Output(path="output", kind=OutputKind.DIRECTORY),),
+    ),
+    JobSpec(
+        steps=(Step(command=Script("#!/bin/sh\n"), program=Host()), Step(command=Argv(("a b", "c")))),
+        inputs=(
+            Input(path="i", source=Inline(b"\xff")),
+            Input(path="s", source=Stored(DIGEST, 3)),
+            Input(path="r", source=Remote(url="https://example.org/r", size=1)),
+        ),
+        outputs=(Output(path="o"), Output(path="p")),
+    ),
+)
+"""A plain one, and one that no other dialect may be able to express."""
+
+
+def view(of: Job, origin: Origin, spec: JobSpec = SPECS[0]) -> JobView:
+    """A sample job with all that belongs to it."""
+    attempts = (attempt(of),) if of.started is not None else ()
+    return JobView(job=of, batch=batch(origin), spec=spec, attempts=attempts)
+
+
+def _submitted(origin: Origin) -> Iterator[Outcome]:
+    yield Submitted(batch=batch(origin), jobs=(job(JobState.QUEUED),))
+    yield Submitted(batch=batch(origin), jobs=(job(JobState.SUCCEEDED),), replayed=True)
+    yield Submitted(batch=batch(origin), jobs=(), replayed=True)
+    copies = tuple(replace(job(JobState.HELD), id=JobId(FIRST + i * STRIDE)) for i in range(3))
+    yield Submitted(batch=batch(origin, 3), jobs=copies)
+    yield Submitted(batch=batch(origin, 2000), jobs=())
+
+
+def _found(origin: Origin) -> Iterator[Outcome]:
+    for one in jobs():
+        for whence in (origin, Origin(dialect="another")):
+            for spec in SPECS:
+                yield Found(jobs=(view(one, whence, spec),))
+    many = tuple(view(one, origin) for one in jobs())
+    yield Found(jobs=many, missing=MISSING, more=JobId(FIRST))
+    yield Found(jobs=(), missing=MISSING)
+
+
+def _counted(origin: Origin) -> Iterator[Outcome]:
+    yield Counted(batch=batch(origin, 9), counts=dict.fromkeys(JobState, 1))
+    yield Counted(batch=batch(origin), counts={})
+
+
+def _changed(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    every = tuple(jobs())
+    yield Changed(done=every, unchanged=every, missing=MISSING)
+    yield Changed(done=(), missing=MISSING)
+
+
+def _deleted(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Deleted(jobs=(JobId(FIRST),), stopping=(JobId(FIRST + STRIDE),), missing=MISSING)
+    yield Deleted(jobs=(), missing=MISSING)
+
+
+def _content(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Content(artifact=Artifact("a/ü", DIGEST, 3), name="ü")
+    yield Content(artifact=Artifact("e", DIGEST, 0, inline=b""), name='e"\r\n')
+
+
+def _log(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    for content in (b"", b"hello\n", b"\xff\xfe", "ü€𝄞".encode()[:-1]):
+        yield Log(job=job(JobState.RUNNING), offset=0, content=content, complete=False)
+        yield Log(job=job(JobState.SUCCEEDED), offset=9, content=content, complete=True)
+
+
+def _written(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Written(digest=DIGEST, size=3, fresh=True)
+    yield Written(digest=DIGEST, size=0, fresh=False)
+
+
+def _described(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Described(account=Account(id=OWNER, name="n", created=NOW), counts=dict.fromkeys(JobState, 2))
+
+
+SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
+    Submit: _submitted,
+    Find: _found,
+    Count: _counted,
+    Cancel: _changed,
+    Change: _changed,
+    Delete: _deleted,
+    Read: _content,
+    ReadLog: _log,
+    Write: _written,
+    Describe: _described,
+}
+
+
+def outcomes(operation: Operation, origin: Origin) -> Iterator[Outcome]:
+    """What can come of it; jobs bear `origin`, the dialect's own, or another's."""
+    yield from SAMPLES[type(operation)](origin)
