@@ -72,7 +72,9 @@ def data_folder(settings: Settings) -> Path:
     """The data folder, made when there is none."""
     data = Path(settings.server.data).resolve()
     data.mkdir(parents=True, exist_ok=True)
-    data.chmod(0o711)  # a slot's own user passes through to its workspace, and sees no name in here
+    (data / "launcher").mkdir(exist_ok=True)
+    for directory in (data, data / "launcher"):
+        directory.chmod(0o711)  # a slot's own user passes through to its workspace, and sees no name in here
     return data
 
 
@@ -91,7 +93,7 @@ async def start(settings: Settings) -> Gateway:
     owners = await store.read(lambda tx: {account.name: account for account in tx.accounts.all()})
     places = []
     for name, section in settings.environments.items():
-        engine = _engine(section, data, settings)
+        engine = _engine(name, section, data, settings)
         await engine.open()
         places.append((_environment(name, section, owners, engine, storage), engine))
     runner = Runner(
@@ -158,13 +160,14 @@ def _mounts(settings: Settings, context: Context, links: Links) -> Iterator[Moun
         yield Mount(prefix, load(name, setup))
 
 
-def _engine(section: Environment, data: Path, settings: Settings) -> LocalEngine:
+def _engine(name: str, section: Environment, data: Path, settings: Settings) -> LocalEngine:
     allowed = networks(settings.egress.allow)
     forbidden = tuple(str(n) for n in FORBIDDEN if isinstance(n, IPv4Network) and n not in allowed)
     catalogue = settings.catalogue
     return LocalEngine(
         LocalSettings(
-            directory=data / "launcher",
+            directory=data / "launcher" / name,
+            work=data / "work",
             sandbox=section.sandbox,
             log_cap=section.log_cap,
             grace=section.grace,

@@ -21,7 +21,10 @@ def test_a_job_accepted_with_200_survives_a_kill_right_after_the_answer(gateway:
         gateway.kill()
         gateway.start()
         (seen,) = gateway.ended(key, [job])
-        assert seen["status"] == "completed", seen
+        assert seen["status"] == "completed", (
+            seen.get("error"),
+            (gateway.data / "launcher" / "local" / "log").read_text()[-900:],
+        )
 
 
 def test_two_hundred_queued_and_two_running_survive_three_kills_and_run_once_each(

@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -37,9 +37,11 @@ class Server:
         self.requests: list[bytes] = []
         self.port = 0
         self.endless = False
+        self.open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open[asyncio.current_task()] = writer
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
@@ -50,9 +52,11 @@ class Server:
             while self.endless:
                 writer.write(b"x" * 1000)
                 await writer.drain()
-            if b"hang" not in head.split()[1]:
-                writer.close()
+            if b"hang" in head.split()[1]:
+                await reader.read()
         except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
             writer.close()
 
     @asynccontextmanager
@@ -63,6 +67,9 @@ class Server:
             yield self
         finally:
             server.close()
+            for writer in self.open.values():
+                writer.transport.abort()
+            await asyncio.gather(*(task for task in self.open if task), return_exceptions=True)
 
     def egress(self, *names: str, allow: Sequence[str] = (), timeout: float = 20.0) -> Egress:
         """One that knows this server by names."""
@@ -71,7 +78,7 @@ class Server:
 
 
 async def nobody(host: str) -> Sequence[Address]:
-    raise socket.gaierror(socket.EAI_NONAME, "unknown")
+    raise socket.gaierror(socket.EAI_NONAME, host)
 
 
 def knows(*answers: Sequence[str]) -> Callable[[str], Awaitable[Sequence[Address]]]:
@@ -121,7 +128,7 @@ async def refusal(work: Awaitable[object]) -> FetchError:
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
         "[64:ff9b::7f00:1]",
-        "0.0.0.0",
+        "0.0.0.0",  # nothing is bound
         "0",
         "localhost",
         "LOCALHOST.",
@@ -473,9 +480,9 @@ def test_a_download_follows_no_link_and_leaves_nothing_when_it_fails(tmp_path: P
             with pytest.raises(OSError, match="exists"):
                 await server.egress().download("http://files.test/", tmp_path / "link", limit=10)
             assert (await refusal(server.egress().download("http://files.test/b", tmp_path / "b", limit=10))).code
-            assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
     asyncio.run(body())
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 def test_a_download_can_go_into_an_open_file(tmp_path: Path) -> None:
@@ -527,7 +534,7 @@ def test_a_post_is_sent_again_only_by_redirects_that_keep_it_and_without_its_hea
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "files.test")])
     now = datetime.now(UTC)
@@ -589,10 +596,8 @@ def test_a_reader_that_stops_early_leaves_nothing_open() -> None:
 
 def test_an_announced_size_and_the_final_address_are_told() -> None:
     async def body() -> None:
-        async with (
-            Server(lambda path: moved("/b?token=x") if path == "/a" else ok(b"12345")).up() as server,
-            server.egress().fetch("http://files.test/a", limit=10) as answer,
-        ):
+        server = Server(lambda path: moved("/b?token=x") if path == "/a" else ok(b"12345"))
+        async with server.up(), server.egress().fetch("http://files.test/a", limit=10) as answer:
             assert (answer.url, answer.size) == ("http://files.test/b", 5)
 
     asyncio.run(body())

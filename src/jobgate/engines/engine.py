@@ -100,7 +100,7 @@ class Engine(Protocol):
         ...
 
     async def open(self) -> None:
-        """Makes contact with the far side; raises EngineError when there is none."""
+        """Makes contact with the far side, if that is not done yet; raises EngineError when there is none."""
         ...
 
     async def close(self) -> None:

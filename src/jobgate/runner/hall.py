@@ -124,11 +124,10 @@ class Hall:
         self._running.add(live.asked)
 
     def back(self, live: Live) -> None:
-        """The engine never got it: it waits for a slot again."""
+        """The engine never got it: it is in our hands again."""
         self.leave(live)
         live.hand = Hand.OURS
         self._claimed.add(live.asked)
-        self.ready.append(live)
 
     def leave(self, live: Live) -> None:
         """It runs no more: what it had is free."""

@@ -54,6 +54,9 @@ class Watch:
         that it cannot start twice.
         """
         asked = [ident for ident in attempts if self._handed(ident)]
+        strangers = [ident for ident in attempts if ident not in self._hall.live]
+        if strangers and not after_restart:
+            await self._clear(strangers)
         if not asked:
             return
         try:
@@ -68,6 +71,7 @@ class Watch:
                 continue
             if after_restart and _never_came(live, seen):
                 self._hall.back(live)
+                self._dispatch.take(live, straight=True)
             elif self._heard(live, seen):
                 ended.append((live, seen))
         if ended:
@@ -75,6 +79,14 @@ class Watch:
             for live, seen in ended:
                 self._collect.finish(live, seen)
             self._dispatch.wake()
+
+    async def _clear(self, strangers: Sequence[AttemptId]) -> None:
+        """What the engine still keeps, and nobody waits for: a word of ours that it is over was lost with a process."""
+        try:
+            await self._hall.engine.cancel(strangers)
+            await self._hall.engine.release(strangers)
+        except EngineError as error:
+            self._world.log.warning("the engine could not forget", why=error.message)
 
     def _handed(self, ident: AttemptId) -> bool:
         live = self._hall.live.get(ident)

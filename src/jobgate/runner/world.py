@@ -156,8 +156,8 @@ class World:
     def leftovers(self, live: set[str]) -> None:
         """Workspaces that no live attempt has are deleted."""
         for entry in self._work.iterdir():
-            name = entry.name.removesuffix(".log")
-            if name not in live:
+            name = entry.name.partition(".")[0]
+            if name not in live and entry.name in (name, f"{name}.log"):
                 self.sweep(Workspace(self._work / name, self._work / f"{name}.log"))
 
     # --- tasks

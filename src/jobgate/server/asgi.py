@@ -22,7 +22,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from jobgate.dialects.dialect import Reply
 from jobgate.model.account import Kind, Proof, Scope
 from jobgate.model.errors import Forbidden, JobgateError, NotFound, TooMany, Unauthenticated
-from jobgate.server.front import Exchange, Front, Seen
+from jobgate.server.exchange import Exchange, Seen
+from jobgate.server.front import Front
 
 HEAD_LIMIT: Final = 64 << 10
 """Bytes of a request line and its headers, beyond the first piece the network brings."""

@@ -77,7 +77,7 @@ class SqliteStore:
     """The store on one file. Made inside a running loop; `calm` says that nothing else is going on."""
 
     def __init__(
-        self, path: Path, *, busy_timeout: float = 10.0, node: int = 0, calm: Callable[[], bool] = lambda: True
+        self, path: Path, *, busy_timeout: float = 5.0, node: int = 0, calm: Callable[[], bool] = lambda: True
     ) -> None:
         self._path = path
         self._busy = busy_timeout

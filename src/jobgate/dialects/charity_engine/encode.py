@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -27,7 +27,7 @@ from jobgate.dialects.charity_engine.wire import (
 )
 from jobgate.dialects.dialect import Call, Reply
 from jobgate.model.attempt import Attempt
-from jobgate.model.errors import Conflict, Gone, JobgateError, MethodNotAllowed, NotFound, RequestError
+from jobgate.model.errors import Conflict, Gone, JobgateError, MethodNotAllowed, NotFound, RequestError, Unavailable
 from jobgate.model.files import Artifact, OutputKind
 from jobgate.model.ids import STRIDE, JobId, batch_text, job_text, text
 from jobgate.model.job import Batch, Job
@@ -365,22 +365,27 @@ FIXED: Final[Mapping[str, str]] = {
 }
 """Texts that never tell more: unknown and foreign look the same, and faults of ours have no details."""
 
-FALLBACKS: Final[tuple[tuple[int, str], ...]] = ((400, "invalid-field"), (500, "internal"))
-
 
 def refuse(words: Words, call: Call, error: JobgateError) -> Reply:
-    """The error in this API's form."""
+    """The error in this API's form. One with a code that the table lacks is told by its class."""
     del words
-    keys = (f"{error.code} {error.field}", f"{error.code} {call.verb}", error.code, _first_code(type(error)))
-    found = next((REFUSALS[key] for key in keys if key in REFUSALS), FALLBACKS[not isinstance(error, RequestError)])
-    number, code = found
+    keys: tuple[str, ...] = (
+        f"{error.code} {error.field}",
+        f"{error.code} {call.verb}",
+        error.code,
+        _code_of(type(error)),
+        "invalid",
+    )
+    if not isinstance(error, RequestError):
+        keys = ("unavailable" if isinstance(error, Unavailable) else "internal",)
+    number, code = next(REFUSALS[key] for key in keys if key in REFUSALS)
     body = ErrorBody(error=FIXED.get(code, error.message), error_code=code, field=error.field or UNSET)
     return Reply(status=number, headers=_headers(call, error, number), body=msgspec.json.encode(body))
 
 
-def _first_code(kind: type[JobgateError]) -> str:
-    """The code of the error's class: for one whose own code is not in the table."""
-    return cast("str", kind.__dict__.get("code", "internal"))
+def _code_of(kind: type[JobgateError]) -> str:
+    """The code of the nearest class of the tree that has one."""
+    return next(str(base.__dict__["code"]) for base in kind.__mro__ if "code" in base.__dict__)
 
 
 def _headers(call: Call, error: JobgateError, number: int) -> dict[str, str]:

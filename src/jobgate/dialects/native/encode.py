@@ -14,7 +14,7 @@ from msgspec import UNSET
 from jobgate.dialects.dialect import Call, Reply
 from jobgate.dialects.native.states import NAMES
 from jobgate.dialects.native.wire import BatchView, Fault, FileView, JobView, Problem
-from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, Unauthenticated
+from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, Unauthenticated, Unavailable
 from jobgate.model.ids import JobId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job
 from jobgate.model.operations import Counted, Found, Outcome, Submitted
@@ -127,9 +127,8 @@ def _moment(seconds: float) -> str:
 
 # --- problems
 
-INVALID: Final = (422, "invalid", "The request has a fault")
 PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
-    "invalid": INVALID,
+    "invalid": (422, "invalid", "The request has a fault"),
     "invalid-json": (400, "invalid-json", "The body cannot be read"),
     "unauthenticated": (401, "unauthenticated", "No credential, or one that does not hold"),
     "forbidden": (403, "forbidden", "This account may not do that"),
@@ -164,12 +163,11 @@ _INDEX: Final = re.compile(r"\[(\d+)\]")
 
 def refuse(call: Call, error: JobgateError) -> Reply:
     """The problem. Of faults that are not the asker's it tells no details."""
-    asked = isinstance(error, RequestError)
-    found = PROBLEMS.get(error.code) or PROBLEMS.get(type(error).__dict__.get("code", ""))
-    if found is None:
-        found = INVALID if asked else PROBLEMS["internal"]
-    status, code, title = found
-    detail = error.message if asked and code != "not-found" else title
+    keys: tuple[str, ...] = (error.code, _code_of(type(error)), "invalid")
+    if not isinstance(error, RequestError):
+        keys = ("unavailable" if isinstance(error, Unavailable) else "internal",)
+    status, code, title = next(PROBLEMS[key] for key in keys if key in PROBLEMS)
+    detail = error.message if isinstance(error, RequestError) and code != "not-found" else title
     faults: tuple[Fault, ...] = ()
     if error.field and status in (400, 422):  # the codes that say the body is at fault
         faults = (Fault(pointer=pointer(error.field), code=error.code, detail=error.message),)
@@ -183,6 +181,11 @@ def refuse(call: Call, error: JobgateError) -> Reply:
         errors=faults or UNSET,
     )
     return Reply(status=status, headers=_headers(call, error, status), body=msgspec.json.encode(problem), media=PROBLEM)
+
+
+def _code_of(kind: type[JobgateError]) -> str:
+    """The code of the nearest class of the tree that has one."""
+    return next(str(base.__dict__["code"]) for base in kind.__mro__ if "code" in base.__dict__)
 
 
 def pointer(field: str) -> str:

@@ -35,6 +35,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     directory: Path
     """The launcher's own."""
+    work: Path
+    """Where workspaces and logs are."""
     sandbox: str = "auto"
     """auto, bubblewrap or none."""
     log_cap: int = 10 << 20
@@ -66,6 +68,7 @@ class LocalEngine:
         self._uid: int | None = None
         self._forbidden = settings.forbidden
         self._capabilities = Capabilities(pushes=True)
+        self._opened = False
 
     @property
     def capabilities(self) -> Capabilities:
@@ -73,7 +76,9 @@ class LocalEngine:
         return self._capabilities
 
     async def open(self) -> None:
-        """Finds out what this machine can do and meets the launcher. Raises EngineError."""
+        """Finds out what this machine can do and meets the launcher; once. Raises EngineError."""
+        if self._opened:
+            return
         self._settings.directory.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._settings.directory.chmod(0o711)  # a slot's own user reads /etc and the filter through it
         await asyncio.to_thread(self._find_out)
@@ -88,6 +93,7 @@ class LocalEngine:
             together=True,
         )
         await self._launcher.open()
+        self._opened = True
 
     def _find_out(self) -> None:
         settings = self._settings
@@ -250,7 +256,7 @@ class LocalEngine:
 
     async def read(self, attempt: Attempt, offset: int, limit: int) -> bytes:
         """Bytes of the log as it is now."""
-        path = self._settings.directory.parent / "work" / f"{attempt.id}.log"
+        path = self._settings.work / f"{attempt.id}.log"
 
         def piece() -> bytes:
             with suppress(FileNotFoundError), path.open("rb") as file:

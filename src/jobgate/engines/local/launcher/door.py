@@ -56,10 +56,9 @@ class Door:
         self.outbox.clear()
 
     def read(self) -> None:
-        """All that has come."""
-        assert self.gateway is not None
+        """All that has come; nothing when the gateway was let go in this very pass."""
         try:
-            while True:
+            while self.gateway is not None:
                 piece = self.gateway.recv(1 << 20)
                 if not piece:
                     self.farewell()

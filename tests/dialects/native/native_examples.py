@@ -1,0 +1,94 @@
+"""Valid calls of the native API, one for each verb, and one with a credential at every place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jobgate.dialects.dialect import Call, Setup
+from jobgate.testing.dialects import Planted, Subject
+from jobgate.testing.outcomes import NOW
+
+KEY = "native-key"
+JOB = "j28ffbfrk01"
+BATCH = "b28ffbfrk01"
+DIGEST = "cd" * 32
+
+
+def setup(**settings: object) -> Setup:
+    return Setup(prefix="/v1", settings=settings)
+
+
+def post(verb: str, body: dict[str, Any], key: str = KEY, **headers: str) -> Call:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Call(verb=verb, headers={"authorization": f"Bearer {key}", **named}, body=msgspec.json.encode(body), now=NOW)
+
+
+def get(verb: str, ident: str, **query: str) -> Call:
+    return Call(
+        verb=verb, method="GET", path={"id": ident}, query=query, headers={"authorization": f"Bearer {KEY}"}, now=NOW
+    )
+
+
+FULL: dict[str, Any] = {
+    "command": ["python", "train.py"],
+    "image": "busybox",
+    "env": {"LANG": "C"},
+    "workdir": "src",
+    "stdin": "in.txt",
+    "inputs": [
+        {"path": "in.txt", "content": "hello"},
+        {"path": "train.py", "url": "https://example.org/t", "size": 3, "sha256": DIGEST, "executable": True},
+        {"path": "data/x", "upload": DIGEST},
+    ],
+    "outputs": [{"path": "out", "kind": "directory", "keep": "success"}, {"path": "model.bin", "required": True}],
+    "cores": 0.5,
+    "memory": "4GiB",
+    "disk": 1048576,
+    "gpus": 2,
+    "walltime": 60,
+    "network": "outbound",
+    "environment": "local",
+    "tries": 2,
+}
+BATCH_MEMBERS: dict[str, Any] = {"name": "n", "labels": {"a": "b"}, "priority": 5, "held": True}
+
+EXAMPLES = (
+    post("job-submit", FULL | BATCH_MEMBERS),
+    post("job-submit", {"script": "#!/bin/sh\ntrue\n"}, idempotency_key="k1"),
+    post("batch-submit", {"template": FULL, "count": 5} | BATCH_MEMBERS),
+    post("batch-submit", {"jobs": [{"command": ["a"]}, {"command": ["a"]}, {"command": ["b"]}]}),
+    get("job", JOB, wait="30"),
+    get("batch", BATCH),
+)
+
+URL = "https://canary-user-91:canary-password-92@example.org/x"
+INPUTS: dict[str, Any] = {"command": ["true"], "inputs": [{"path": "x", "url": URL}]}
+CANARIES = ("canary-key-90", "canary-user-91", "canary-password-92")
+
+
+def _planted(verb: str, body: dict[str, Any]) -> Planted:
+    call = post(verb, body, key=CANARIES[0])
+    return Planted(call=call, canaries=CANARIES)
+
+
+def status(body: bytes) -> str:
+    word = msgspec.json.decode(body)["state"]
+    assert isinstance(word, str)
+    return word
+
+
+SUBJECT = Subject(
+    name="native",
+    setup=setup(),
+    examples=EXAMPLES,
+    shows=get("job", JOB),
+    status=status,
+    named=(lambda ident: get("job", ident), lambda ident: get("batch", ident)),
+    planted=(
+        _planted("job-submit", INPUTS),
+        _planted("batch-submit", {"template": INPUTS, "count": 2}),
+        _planted("batch-submit", {"jobs": [INPUTS, INPUTS]}),
+    ),
+)
