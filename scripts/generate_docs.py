@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import sys
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
+import typer
+
+from jobgate.cli.main import commands
+from jobgate.config import reference
+from jobgate.dialects import DIALECTS, load
+from jobgate.dialects.dialect import Setup
 from jobgate.model.advance import ON_ATTEMPT
 from jobgate.model.state import ATTEMPT_MOVES, MOVES, AttemptState, Failure, JobState, Limit
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "states.md"
+FOLDER = Path(__file__).parent.parent / "docs" / "reference"
+os.environ["COLUMNS"] = "100"
 
 
 def meanings(kind: type[Enum]) -> dict[str, str]:
@@ -63,14 +73,63 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def routes() -> str:
+    """The page of every dialect's addresses."""
+    lines = ["# Routes", "", "Generated from the dialects; `make docs` writes it again.", ""]
+    for name, (prefix, _) in DIALECTS.items():
+        lines += [
+            f"## {name}, below `{prefix}`",
+            "",
+            "| method | path | asks of the credential | |",
+            "|---|---|---|---|",
+        ]
+        for route in load(name, Setup(prefix=prefix)).routes:
+            methods = " ".join(sorted(route.methods))
+            lines.append(f"| {methods} | `{route.path}` | {route.scope.value} | {route.summary} |")
+        lines.append("")
+    lines += [
+        "## The server's own",
+        "",
+        "`GET /` (index), `/healthz`, `/readyz`, `/metrics` (loopback, or an operator's key).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def command_line() -> str:
+    """The page of the command line: each command's own help."""
+    lines = ["# Command line", "", "Generated from `jobgate --help`; `make docs` writes it again.", ""]
+    root = typer.main.get_command(commands)
+    for words, command in _walk(("jobgate",), root):
+        with command.make_context(" ".join(words), [], resilient_parsing=True, terminal_width=100) as context:
+            lines += [f"## `{' '.join(words)}`", "", "```text", command.get_help(context).strip(), "```", ""]
+    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
+def _walk(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield words, command
+    for name, below in sorted(getattr(command, "commands", {}).items()):
+        yield from _walk((*words, name), below)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "states.md": page,
+    "configuration.md": reference,
+    "routes.md": routes,
+    "commands.md": command_line,
+}
+
+
 def main() -> int:
-    """Writes or checks the page; 1 when it is not current."""
-    if "--check" not in sys.argv:
-        PAGE.write_text(page())
-    elif not PAGE.exists() or PAGE.read_text() != page():
-        print(f"{PAGE.name} is not current: run make docs")
-        return 1
-    return 0
+    """Writes or checks the pages; 1 when one is not current."""
+    stale = 0
+    for name, write in PAGES.items():
+        path = FOLDER / name
+        if "--check" not in sys.argv:
+            path.write_text(write())
+        elif not path.exists() or path.read_text() != write():
+            print(f"{name} is not current: run make docs")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from jobgate.model.errors import NotFound
 
 DIALECTS: Final[Mapping[str, tuple[str, str]]] = {
     "charity_engine": ("/remotejobs/v2", "jobgate.dialects.charity_engine.routes:CharityEngine"),
+    "native": ("/v1", "jobgate.dialects.native.routes:Native"),
 }
 """Name to prefix and class."""
 
