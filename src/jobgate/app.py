@@ -66,6 +66,7 @@ class Gateway:
     engines: tuple[LocalEngine, ...]
     front: Front
     storage: Disk
+    context: Context
 
 
 def data_folder(settings: Settings) -> Path:
@@ -124,7 +125,7 @@ async def start(settings: Settings) -> Gateway:
     )
     await runner.start()
     front = _front(settings, context, storage, Links(key, clock))
-    return Gateway(settings, data, store, feed, runner, tuple(engine for _, engine in places), front, storage)
+    return Gateway(settings, data, store, feed, runner, tuple(engine for _, engine in places), front, storage, context)
 
 
 def _front(settings: Settings, context: Context, storage: Disk, links: Links) -> Front:

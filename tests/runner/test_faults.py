@@ -1,0 +1,109 @@
+"""One whole job life, with an error at the n-th transaction, for every n; and a disk that is full."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from jobgate import app
+from jobgate.config import Egress, Environment, Server, Settings, Storage
+from jobgate.model.account import Principal
+from jobgate.model.errors import Unavailable
+from jobgate.model.facts import rebuild
+from jobgate.model.files import Inline, Input, Output, OutputKind
+from jobgate.model.ids import AccountId
+from jobgate.model.job import Argv, JobSpec, Origin, Step
+from jobgate.model.operations import Count, Group, Request, Submit, Submitted, Until
+from jobgate.model.state import JobState
+from jobgate.operations.handle import handle
+from jobgate.runner import saver, world
+from jobgate.store.sqlite import SqliteStore
+
+SPEC = JobSpec(
+    steps=(Step(command=Argv(("sh", "-c", "cat in; echo out > out/file"))),),
+    inputs=(Input(path="in", source=Inline(b"hello\n")),),
+    outputs=(Output(path="out", kind=OutputKind.DIRECTORY),),
+)
+ONE = Submit(groups=(Group(SPEC),), origin=Origin(dialect="test"))
+
+
+def settings(data: Path) -> Settings:
+    return Settings(
+        server=Server(data=str(data), stop_jobs=True),
+        storage=Storage(reserve=0),
+        egress=Egress(),
+        environments={"local": Environment(slots=2, sandbox="none")},
+    )
+
+
+async def life(data: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> int:
+    """Submits one job and waits for its end; how many transactions that took."""
+    calls = 0
+    begin = SqliteStore._begin  # noqa: SLF001  # the one place where every transaction begins
+
+    def begins(self: SqliteStore, connection: sqlite3.Connection) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == fail_at:
+            raise sqlite3.OperationalError("disk I/O error")
+        begin(self, connection)
+
+    gateway = await app.start(settings(data))
+    try:
+        account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
+        who = Principal(account=AccountId(account.id), name="lab")
+        monkeypatch.setattr(SqliteStore, "_begin", begins)
+        try:
+            made = await handle(gateway.context, Request(operation=ONE, principal=who))
+        except Unavailable:
+            monkeypatch.setattr(SqliteStore, "_begin", begin)
+            assert (await gateway.store.read(lambda tx: tx.jobs.owned(account.id))) == {}
+            return calls
+        assert isinstance(made, Submitted)
+        counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
+        await handle(gateway.context, counted)
+        monkeypatch.setattr(SqliteStore, "_begin", begin)
+        job = made.jobs[0].id
+        facts = await gateway.store.read(lambda tx: tx.jobs.events(job))
+        row = (await gateway.store.read(lambda tx: tx.jobs.get([job])))[job]
+        assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
+        assert rebuild(facts) == row
+        assert row[0].state is JobState.SUCCEEDED
+        assert len(row[1]) == 1
+        assert [(a.path, a.inline) for a in row[1][0].outputs] == [("file", b"out\n")]
+        return calls
+    finally:
+        await app.stop_gateway(gateway, stop_jobs=True)
+
+
+def test_an_error_at_any_transaction_of_a_jobs_life_loses_nothing_and_runs_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saver, "PATIENCE", 0.01)
+    monkeypatch.setattr(world, "PATIENCE", 0.01)
+    most = asyncio.run(life(tmp_path / "0", monkeypatch, 0))
+    assert most >= 4
+    for n in range(1, most + 1):
+        asyncio.run(life(tmp_path / str(n), monkeypatch, n))
+
+
+def test_a_full_storage_refuses_uploads_and_says_so(tmp_path: Path) -> None:
+    async def body() -> None:
+        huge = Settings(
+            server=Server(data=str(tmp_path / "data"), stop_jobs=True),
+            storage=Storage(reserve=1 << 60),
+            environments={"local": Environment(slots=1, sandbox="none", disk=1 << 30)},
+        )
+        gateway = await app.start(huge)
+        try:
+            assert gateway.front.ready() == "the storage is full"
+            with pytest.raises(Unavailable) as refused:
+                await gateway.storage.put(b"x", limit=None)
+            assert refused.value.code == "storage-full"
+        finally:
+            await app.stop_gateway(gateway, stop_jobs=True)
+
+    asyncio.run(body())
