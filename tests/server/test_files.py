@@ -107,7 +107,7 @@ def test_a_client_gone_in_the_middle_ends_the_stream_and_closes_the_file() -> No
         return {"type": "http.disconnect"}
 
     async def work() -> list[Any]:
-        world.memory.open = pieces  # type: ignore[method-assign]  # a file of a thousand pieces
+        world.memory.open = pieces  # type: ignore[method-assign, assignment]  # a file of a thousand pieces
         return await drive(world, scope(URL, "GET"), receive)
 
     sent = asyncio.run(work())

@@ -286,7 +286,7 @@ def test_json_to_an_upload_route_is_a_whole_body() -> None:
 
 def test_a_form_with_one_file_is_stored_and_its_other_fields_are_no_credential() -> None:
     world = World()
-    form = {"data": {"authenticator": "user"}, "files": {"file": ("n", b"line\r\n--x")}}
+    form: dict[str, Any] = {"data": {"authenticator": "user"}, "files": {"file": ("n", b"line\r\n--x")}}
     assert world.ask("POST", "/p/upload", **form).status_code == 401
     assert world.memory.began == 0
     assert world.ask("POST", "/p/upload", headers=KEY, **form).json()["size"] == 9

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from jobgate.model.ids import Ids, SpecId
+from jobgate.model.ids import AccountId, Ids, SpecId
 from jobgate.model.job import JobSpec
 
 Row = tuple[Any, ...]
@@ -42,3 +42,5 @@ class Shared(msgspec.Struct):
 
     ids: Ids
     specs: dict[SpecId, JobSpec] = {}
+    live: dict[AccountId, int] = {}
+    """Jobs of each account that are not over, as of the last commit; counted once, then kept."""

@@ -45,6 +45,8 @@ class Jobs:
         self._changed: dict[JobId, None] = {}
         self._facts: list[Fact] = []
         self._fresh: dict[SpecId, JobSpec] = {}
+        self.lives: dict[AccountId, int] = {}
+        """How many more jobs of each account are not over."""
         self.steps: list[Step] = []
         """What `advance` came to, in order: the store publishes it after the commit."""
         self.queued = 0
@@ -88,6 +90,7 @@ class Jobs:
                     self._changed[JobId(i)] = None
             job += group.count * STRIDE
             self.queued += 0 if held else group.count
+            self.lives[batch.owner] = self.lives.get(batch.owner, 0) + group.count
         return specs
 
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
@@ -142,6 +145,8 @@ class Jobs:
                 self._changed[ident] = None
                 self._facts.extend(step.facts)
                 self.steps.append(step)
+                if step.job.state.over and not job.state.over:
+                    self.lives[job.owner] = self.lives.get(job.owner, 0) - 1
                 if step.job.state is JobState.QUEUED and step.job.wanted:
                     self.queued += 1
             results.append(step)
@@ -226,9 +231,22 @@ class Jobs:
 
     def live_of(self, owner: AccountId) -> int:
         """How many of an account's jobs are not over."""
-        self.flush()
-        row = self._db.one("owner_live", owner)
-        return int(row[0]) if row else 0
+        known = self._shared.live.get(owner)
+        if known is None:
+            self.flush()
+            row = self._db.one("owner_live", owner)
+            return int(row[0]) if row else 0
+        return known + self.lives.get(owner, 0)
+
+    def settled(self) -> None:
+        """The store calls it when this transaction's part is in: what is remembered follows."""
+        for owner, more in self.lives.items():
+            known = self._shared.live.get(owner)
+            if known is None:
+                row = self._db.one("owner_live", owner)
+                self._shared.live[owner] = int(row[0]) if row else 0
+            else:
+                self._shared.live[owner] = known + more
 
     def page(self, owner: AccountId, where: Where) -> list[tuple[Job, Attempts]]:
         """An account's jobs that meet the conditions, newest first; one more than the limit when there is more."""

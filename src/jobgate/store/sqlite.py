@@ -168,6 +168,7 @@ class SqliteStore:
             connection.execute("COMMIT")
             self.commits += 1
         except sqlite3.Error as error:
+            self._shared.live.clear()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for write in writes:
@@ -182,6 +183,7 @@ class SqliteStore:
         try:
             write.result = write.work(transaction)
             transaction.flush()
+            transaction.jobs.settled()
         except sqlite3.Error:
             raise  # a full disk or a broken file undoes the others too
         except Exception as error:  # noqa: BLE001  # it belongs to the one who asked, and is raised there
