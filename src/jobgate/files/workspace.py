@@ -76,6 +76,22 @@ class Workspace:
         """Makes it, empty. Raises OSError; one that is there already is no error."""
         self.root.mkdir(mode=0o755, exist_ok=True)
 
+    def pass_on(self, heir: Workspace) -> bool:
+        """Whether it was left as it was made, and is now the heir's: a rename instead of a deletion and a creation.
+
+        On some file systems a directory made soon after many deletions costs ten times a rename (hot path, section 1).
+        """
+        try:
+            if os.listdir(self.root) or (self.log.exists() and self.log.stat().st_size):
+                return False
+            self.root.rename(heir.root)
+            heir.root.chmod(0o755)
+            if self.log.exists():
+                self.log.rename(heir.log)
+        except OSError:
+            return False
+        return True
+
     # --- in
 
     async def stage(  # noqa: PLR0913  # what inputs are brought in with

@@ -108,7 +108,7 @@ class Dispatch:
         """A claimed attempt is made ready: at once, or when its inputs are there."""
         if straight:
             try:
-                live.workspace.create()
+                self._world.lay_out(live.workspace, live.owner)
             except OSError as error:
                 self._broke(live, Failure.ENGINE, f"its workspace could not be made: {error.strerror}")
                 return
@@ -227,7 +227,8 @@ class Dispatch:
     def forget(self, live: Live) -> None:
         """It is over: its workspace goes, its room is free."""
         if self._hall.forget(live):
-            self._world.sweep(live.workspace)
+            kept = live.owner if not live.spec.inputs and not live.spec.outputs else None
+            self._world.sweep(live.workspace, kept)
         self.wake()
 
 

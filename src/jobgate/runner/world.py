@@ -31,6 +31,8 @@ Opener = Callable[[BatchId, str, bytes], str]
 
 
 _SWEPT_AT_ONCE: Final = 64
+_SPARE: Final = 16
+"""Workspaces kept for the next jobs of one account, if these left them empty."""
 _REST: Final = 0.05
 """Seconds between two portions of deletions."""
 
@@ -68,6 +70,7 @@ class World:
         self._standings = dict(standings)
         self._counted = clock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._spare: dict[AccountId, list[Workspace]] = {}
         self._swept: asyncio.Queue[Workspace] = asyncio.Queue()
 
     # --- the store
@@ -137,9 +140,21 @@ class World:
             timeout=3600.0,
         )
 
-    def sweep(self, workspace: Workspace) -> None:
-        """Deletes it some time: slowly, one after the other (hot path, section 1)."""
-        self._swept.put_nowait(workspace)
+    def lay_out(self, workspace: Workspace, owner: AccountId) -> None:
+        """Makes it, empty: out of one that the same account left empty, where there is one. Raises OSError."""
+        spare = self._spare.get(owner)
+        while spare:
+            if (old := spare.pop()).pass_on(workspace):
+                return
+            self._swept.put_nowait(old)
+        workspace.create()
+
+    def sweep(self, workspace: Workspace, owner: AccountId | None = None) -> None:
+        """Deletes it some time: slowly, one after the other (hot path, section 1); some are kept for their account."""
+        if owner is not None and len(spare := self._spare.setdefault(owner, [])) < _SPARE:
+            spare.append(workspace)
+        else:
+            self._swept.put_nowait(workspace)
 
     async def sweeping(self) -> None:
         """Until cancelled."""

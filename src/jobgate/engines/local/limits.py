@@ -15,6 +15,7 @@ import msgspec
 from jobgate.model.resources import Resources
 
 _V2_PERIOD: Final = 100_000
+_KEPT: Final = 1024
 PROCESSES: Final = 1024
 """Processes and threads of one job."""
 
@@ -35,6 +36,7 @@ class Limits:
         self._name = name
         self._root = root
         self._version = _version(root, name)
+        self._holds: dict[tuple[int, float, int], Hold] = {}
 
     @property
     def enforced(self) -> frozenset[str]:
@@ -44,6 +46,15 @@ class Limits:
 
     def hold(self, slot: int, asked: Resources) -> Hold:
         """The limits of the job in that slot."""
+        key = (slot, asked.cores, asked.memory)
+        hold = self._holds.get(key)
+        if hold is None:
+            if len(self._holds) >= _KEPT:
+                self._holds.clear()
+            hold = self._holds[key] = self._hold(slot, asked)
+        return hold
+
+    def _hold(self, slot: int, asked: Resources) -> Hold:
         if self._version == 1:
             return self._v1(slot, asked)
         if self._version == 2:  # noqa: PLR2004  # the version

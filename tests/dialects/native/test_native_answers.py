@@ -1,0 +1,174 @@
+"""What the native API says: jobs, batches, problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from native_examples import BATCH, JOB, get, post, setup
+
+from jobgate.dialects import load
+from jobgate.dialects.dialect import Dialect, Reply
+from jobgate.dialects.native.encode import pointer
+from jobgate.model.errors import (
+    Conflict,
+    EngineError,
+    Invalid,
+    JobgateError,
+    MethodNotAllowed,
+    NotFound,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    Unrunnable,
+)
+from jobgate.model.ids import BatchId, JobId, batch_id, batch_text, job_id, job_text
+from jobgate.model.job import Origin
+from jobgate.model.operations import Count, Counted, Find, Found, Ids, Submitted, Until
+from jobgate.model.state import Failure, JobState, Limit
+from jobgate.testing.outcomes import FIRST, batch, job, view
+
+NATIVE: Dialect = load("native", setup())
+ORIGIN = Origin(dialect="native")
+SUBMIT = post("job-submit", {"command": ["true"]})
+
+
+def said(reply: Reply) -> dict[str, Any]:
+    assert isinstance(reply.body, bytes)
+    found: dict[str, Any] = msgspec.json.decode(reply.body)
+    return found
+
+
+# --- asking
+
+
+def test_a_job_and_a_batch_are_asked_for_with_a_wait() -> None:
+    ask = NATIVE.decode(get("job", JOB, wait="2.5"))
+    assert ask.operation == Find(selector=Ids((job_id(JOB),)))
+    assert (ask.until, ask.within) == (Until.ENDED, 2.5)
+    ask = NATIVE.decode(get("batch", BATCH, wait="3600"))
+    assert ask.operation == Count(batch_id(BATCH))
+    assert ask.within == 60.0
+    assert NATIVE.decode(get("batch", BATCH)).within == 0.0
+
+
+@pytest.mark.parametrize("wait", ["", "x", "-1", "1e9", "inf", "nan", "٣", "1 "])
+def test_a_wait_that_is_no_number_of_seconds_is_refused(wait: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        NATIVE.decode(get("job", JOB, wait=wait))
+    assert caught.value.field == "wait"
+
+
+def test_a_batch_is_not_asked_for_by_a_jobs_id() -> None:
+    with pytest.raises(NotFound):
+        NATIVE.decode(get("batch", JOB))
+
+
+# --- answers
+
+
+def test_a_new_job_is_created_at_its_address() -> None:
+    ident = job_text(JobId(FIRST))
+    reply = NATIVE.encode(SUBMIT, Submitted(batch=batch(ORIGIN), jobs=(job(JobState.QUEUED),)))
+    assert reply.status == 201
+    assert reply.headers == {"Location": f"/v1/jobs/{ident}", "ETag": '"4"'}
+    assert said(reply) == {
+        "id": ident,
+        "batch": batch_text(BatchId(FIRST)),
+        "index": 0,
+        "state": "queued",
+        "created": "2025-10-09T08:51:40.000Z",
+        "name": "n",
+        "labels": {"tag": "t"},
+        "priority": 0,
+    }
+
+
+def test_a_repeated_key_shows_the_job_as_it_is_now() -> None:
+    reply = NATIVE.encode(SUBMIT, Submitted(batch=batch(ORIGIN), jobs=(job(JobState.SUCCEEDED),), replayed=True))
+    assert reply.status == 201
+    assert reply.headers["Idempotent-Replayed"] == "true"
+    assert said(reply)["state"] == "succeeded"
+
+
+def test_a_new_batch_is_counted() -> None:
+    made = Submitted(batch=batch(ORIGIN, 100_000), jobs=())
+    reply = NATIVE.encode(post("batch-submit", {}), made)
+    ident = batch_text(BatchId(FIRST))
+    assert (reply.status, reply.headers) == (201, {"Location": f"/v1/batches/{ident}"})
+    assert said(reply) == {
+        "id": ident,
+        "name": "n",
+        "count": 100_000,
+        "created": "2025-10-09T08:51:40.000Z",
+        "ended": False,
+        "counts": {"queued": 100_000},
+        "labels": {"tag": "t"},
+    }
+
+
+def test_a_batch_has_ended_when_all_its_jobs_have() -> None:
+    counts = {JobState.SUCCEEDED: 3, JobState.FAILED: 1, JobState.RUNNING: 0}
+    body = said(NATIVE.encode(get("batch", BATCH), Counted(batch=batch(ORIGIN, 4), counts=counts)))
+    assert (body["ended"], body["counts"]) == (True, {"succeeded": 3, "failed": 1})
+    live = said(NATIVE.encode(get("batch", BATCH), Counted(batch=batch(ORIGIN, 4), counts={JobState.CANCELLING: 4})))
+    assert not live["ended"]
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_states_are_spelled_as_in_the_model(state: JobState) -> None:
+    reply = NATIVE.encode(get("job", JOB), Found(jobs=(view(job(state), ORIGIN),)))
+    assert said(reply)["state"] == state.value
+
+
+def test_a_job_that_ended_badly_says_why() -> None:
+    one = job(JobState.FAILED, failure=Failure.LIMIT, limit=Limit.WALLTIME)
+    body = said(NATIVE.encode(get("job", JOB), Found(jobs=(view(replace(one, message="8 s of 8 s"), ORIGIN),))))
+    assert (body["failure"], body["limit"], body["message"]) == ("limit", "walltime", "8 s of 8 s")
+    assert body["attempts"] == 1
+    assert [file["path"] for file in body["outputs"]] == ["a b/ü?#%.txt", "x"]
+
+
+# --- problems
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "code"),
+    [
+        (Invalid("x", code="invalid-json"), 400, "invalid-json"),
+        (Invalid("x", code="missing-field"), 422, "invalid"),
+        (Unauthenticated("x"), 401, "unauthenticated"),
+        (NotFound("x"), 404, "not-found"),
+        (Conflict("x", code="key-reused"), 422, "key-reused"),
+        (Conflict("x"), 409, "conflict"),
+        (MethodNotAllowed("x"), 405, "method-not-allowed"),
+        (Unrunnable("x"), 422, "unrunnable"),
+        (TooMany("x", code="too-many-jobs"), 429, "too-many-jobs"),
+        (EngineError("x"), 500, "internal"),
+        (Unavailable("x"), 503, "unavailable"),
+    ],
+)
+def test_each_error_is_a_problem(error: JobgateError, number: int, code: str) -> None:
+    reply = NATIVE.refuse(SUBMIT, error)
+    body = said(reply)
+    assert (reply.status, body["status"], body["code"]) == (number, number, code)
+    assert reply.media == "application/problem+json"
+    assert body["type"] == f"/v1/problems/{code}"
+    assert body["title"]
+
+
+def test_a_fault_of_the_body_is_pointed_at() -> None:
+    error = Invalid("template.memory: this is no size", code="unit", field="template.memory")
+    assert said(NATIVE.refuse(SUBMIT, error))["errors"] == [
+        {"pointer": "#/template/memory", "code": "unit", "detail": "template.memory: this is no size"}
+    ]
+    assert pointer("jobs[2].inputs[0].url") == "#/jobs/2/inputs/0/url"
+
+
+def test_headers_tell_what_to_do_next() -> None:
+    assert NATIVE.refuse(SUBMIT, Unauthenticated()).headers["WWW-Authenticate"] == "Bearer"
+    assert NATIVE.refuse(SUBMIT, TooMany(retry_after=3.2)).headers["Retry-After"] == "4"
+    assert NATIVE.refuse(SUBMIT, MethodNotAllowed()).headers["Allow"] == "POST"
+    assert NATIVE.refuse(get("job", JOB), MethodNotAllowed()).headers["Allow"] == "GET, HEAD"
