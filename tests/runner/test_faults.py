@@ -90,7 +90,7 @@ def test_an_error_at_any_transaction_of_a_jobs_life_loses_nothing_and_runs_nothi
         asyncio.run(life(tmp_path / str(n), monkeypatch, n))
 
 
-def test_a_full_storage_refuses_uploads_and_says_so(tmp_path: Path) -> None:
+def test_a_full_storage_refuses_uploads_and_new_work_and_says_so(tmp_path: Path) -> None:
     async def body() -> None:
         huge = Settings(
             server=Server(data=str(tmp_path / "data"), stop_jobs=True),
@@ -102,6 +102,10 @@ def test_a_full_storage_refuses_uploads_and_says_so(tmp_path: Path) -> None:
             assert gateway.front.ready() == "the storage is full"
             with pytest.raises(Unavailable) as refused:
                 await gateway.storage.put(b"x", limit=None)
+            assert refused.value.code == "storage-full"
+            with pytest.raises(Unavailable) as refused:
+                who = Principal(account=AccountId(1), name="lab")
+                await handle(gateway.context, Request(operation=ONE, principal=who))
             assert refused.value.code == "storage-full"
         finally:
             await app.stop_gateway(gateway, stop_jobs=True)

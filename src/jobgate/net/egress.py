@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Container, Mapping, Sequence
@@ -39,6 +40,7 @@ _WHOLE: Final = frozenset({200, 201, 202, 203, 204})
 _FRAMING: Final = frozenset({b"transfer-encoding", b"content-length", b"upgrade", b"te", b"trailer", b"expect"})
 _BLOCK: Final = 1024 * 1024
 _HIGHEST_PORT: Final = 65535
+_PLACE: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
 
 
 class EgressSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -353,12 +355,10 @@ def _length(headers: Mapping[str, str]) -> int | None:
 
 def _place(text: str) -> tuple[Address, int]:
     """`address`, `address:port` or `[address]:port`; port 0 where none is stated. Raises Invalid for anything else."""
-    bare, colon, port = text.rpartition(":")
-    if not colon or (bare.count(":") > 0 and not bare.endswith("]")):
-        bare, port = text, ""
+    match = _PLACE.fullmatch(text)
     try:
-        address = ip_address(bare.removeprefix("[").removesuffix("]"))
-        number = int(port) if port else 0
+        address = ip_address((match[1] or match[2]) if match else text)
+        number = int(match[3] or 0) if match else 0
     except ValueError:
         raise Invalid(f"{text!r} is not an address, or an address and a port", field="hosts") from None
     if not 0 <= number <= _HIGHEST_PORT:

@@ -24,6 +24,10 @@ class Blobs(Protocol):
         """Stores the content. Raises TooLarge, Unavailable."""
         ...
 
+    def free(self) -> int:
+        """Bytes that can still be stored; 0: no new work is taken."""
+        ...
+
     def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The content, in pieces."""
         ...

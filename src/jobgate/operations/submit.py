@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.environment import refusal, runnable
-from jobgate.model.errors import Invalid, TooLarge, TooMany
+from jobgate.model.errors import Invalid, TooLarge, TooMany, Unavailable
 from jobgate.model.files import Input, Stored, UserFile
 from jobgate.model.folder import Entry
 from jobgate.model.ids import BatchId, FolderId
@@ -22,13 +22,15 @@ _SHOWN = 1000
 async def submit(context: Context, principal: Principal, operation: Submit) -> Submitted:
     """The batch, on disk.
 
-    Raises Invalid, NotFound, Unrunnable, TooLarge, TooMany or Conflict; then nothing was made.
+    Raises Invalid, NotFound, Unrunnable, TooLarge, TooMany, Conflict or Unavailable; then nothing was made.
     """
     count = sum(group.count for group in operation.groups)
     if count < 1:
         raise Invalid("a batch needs at least one job", field="jobs")
     if count > context.limits.batch:
         raise TooLarge(f"a batch has at most {context.limits.batch} jobs here", field="count")
+    if context.blobs.free() <= 0:
+        raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     for group in operation.groups:
         for step in group.spec.steps:
             context.catalogue.check(step, pulls=context.pulls)

@@ -1,4 +1,3 @@
-# a suite asserts
 """The contract suite of dialects: each function holds one promise, and says in an AssertionError where it is broken.
 
 A dialect's author writes one Subject: how it is set up, a valid call for every verb, and where in a call credentials
@@ -108,7 +107,7 @@ MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
 
 def well_formed(reply: Reply) -> None:
     """The body is what its media type says, and no header can break out of its line."""
-    assert 200 <= reply.status <= 599, f"{reply.status} is no status of an answer"  # HTTP
+    assert 200 <= reply.status <= 599, f"{reply.status} is no status of an answer"
     kind = reply.media.partition(";")[0]
     assert kind in MEDIA, f"the suite has no reader for {kind}; teach it"
     if isinstance(reply.body, bytes):
@@ -214,8 +213,8 @@ def _refusal(dialect: Dialect, call: Call, error: JobgateError) -> None:
     told = f"{type(error).__name__} {error.code} at {call.verb or 'no verb'}: {reply.status}"
     well_formed(reply)
     assert isinstance(reply.body, bytes), told
-    assert reply.status >= 400, told  # a refusal
-    assert isinstance(error, RequestError) == (reply.status < 500), f"{told}; whose fault is it?"  # HTTP
+    assert reply.status >= 400, told
+    assert isinstance(error, RequestError) == (reply.status < 500), f"{told}; whose fault is it?"
     if not isinstance(error, RequestError):
         assert INNER_DETAIL.encode() not in reply.body, f"{told}; it tells details of a fault of ours"
     names = {name.lower() for name in reply.headers}

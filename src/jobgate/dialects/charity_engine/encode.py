@@ -27,7 +27,16 @@ from jobgate.dialects.charity_engine.wire import (
 )
 from jobgate.dialects.dialect import Call, Reply
 from jobgate.model.attempt import Attempt
-from jobgate.model.errors import Conflict, Gone, JobgateError, MethodNotAllowed, NotFound, RequestError, Unavailable
+from jobgate.model.errors import (
+    Conflict,
+    Gone,
+    JobgateError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    TooMany,
+    Unavailable,
+)
 from jobgate.model.files import Artifact, OutputKind
 from jobgate.model.ids import STRIDE, JobId, batch_text, job_text, text
 from jobgate.model.job import Batch, Job
@@ -380,7 +389,7 @@ def refuse(words: Words, call: Call, error: JobgateError) -> Reply:
         keys = ("unavailable" if isinstance(error, Unavailable) else "internal",)
     number, code = next(REFUSALS[key] for key in keys if key in REFUSALS)
     body = ErrorBody(error=FIXED.get(code, error.message), error_code=code, field=error.field or UNSET)
-    return Reply(status=number, headers=_headers(call, error, number), body=msgspec.json.encode(body))
+    return Reply(status=number, headers=_headers(call, error), body=msgspec.json.encode(body))
 
 
 def _code_of(kind: type[JobgateError]) -> str:
@@ -388,9 +397,9 @@ def _code_of(kind: type[JobgateError]) -> str:
     return next(str(base.__dict__["code"]) for base in kind.__mro__ if "code" in base.__dict__)
 
 
-def _headers(call: Call, error: JobgateError, number: int) -> dict[str, str]:
+def _headers(call: Call, error: JobgateError) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if error.retry_after is not None or number == 429:  # noqa: PLR2004  # the contract wants it with each 429
+    if isinstance(error, TooMany) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     if isinstance(error, MethodNotAllowed) and call.verb:
         headers["Allow"] = ALLOWED.get(call.verb, "POST")

@@ -14,7 +14,15 @@ from msgspec import UNSET
 from jobgate.dialects.dialect import Call, Reply
 from jobgate.dialects.native.states import NAMES
 from jobgate.dialects.native.wire import BatchView, Fault, FileView, JobView, Problem
-from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, Unauthenticated, Unavailable
+from jobgate.model.errors import (
+    JobgateError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from jobgate.model.ids import JobId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job
 from jobgate.model.operations import Counted, Found, Outcome, Submitted
@@ -180,7 +188,7 @@ def refuse(call: Call, error: JobgateError) -> Reply:
         next=NEXT.get(code, UNSET),
         errors=faults or UNSET,
     )
-    return Reply(status=status, headers=_headers(call, error, status), body=msgspec.json.encode(problem), media=PROBLEM)
+    return Reply(status=status, headers=_headers(call, error), body=msgspec.json.encode(problem), media=PROBLEM)
 
 
 def _code_of(kind: type[JobgateError]) -> str:
@@ -193,9 +201,9 @@ def pointer(field: str) -> str:
     return "#/" + _INDEX.sub(r".\1", field).replace(".", "/")
 
 
-def _headers(call: Call, error: JobgateError, status: int) -> dict[str, str]:
+def _headers(call: Call, error: JobgateError) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if status in (429, 503):
+    if isinstance(error, TooMany | Unavailable) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
