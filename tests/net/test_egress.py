@@ -262,6 +262,11 @@ def test_a_mapping_to_what_is_no_address_is_refused_at_the_start(place: str) -> 
         EgressSettings(hosts={"files.test": place})
 
 
+@pytest.mark.parametrize("place", ["127.0.0.1", "127.0.0.1:80", "::1", "[::1]", "[::1]:8080"])
+def test_a_mapping_names_an_address_and_perhaps_a_port(place: str) -> None:
+    assert EgressSettings(hosts={"files.test": place}).hosts["files.test"] == place
+
+
 def test_the_surroundings_name_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def body() -> None:
         async with Server(lambda _: ok(b"proxy")).up() as canary, Server(lambda _: ok(b"direct")).up() as server:

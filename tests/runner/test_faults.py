@@ -103,8 +103,8 @@ def test_a_full_storage_refuses_uploads_and_new_work_and_says_so(tmp_path: Path)
             with pytest.raises(Unavailable) as refused:
                 await gateway.storage.put(b"x", limit=None)
             assert refused.value.code == "storage-full"
+            who = Principal(account=AccountId(1), name="lab")
             with pytest.raises(Unavailable) as refused:
-                who = Principal(account=AccountId(1), name="lab")
                 await handle(gateway.context, Request(operation=ONE, principal=who))
             assert refused.value.code == "storage-full"
         finally:

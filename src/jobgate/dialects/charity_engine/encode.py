@@ -281,8 +281,8 @@ def _object(view: JobView, now: float, documents: dict[int, Document]) -> JobObj
         created_at=moment(job.created),
         started_at=UNSET if job.started is None else moment(job.started),
         ended_at=UNSET if job.ended is None else moment(job.ended),
-        cpu_seconds=sum(a.usage.cpu_seconds for a in view.attempts),
-        wall_seconds=sum(_wall(a, now) for a in view.attempts),
+        cpu_seconds=round(sum(a.usage.cpu_seconds for a in view.attempts), 6),
+        wall_seconds=round(sum(_wall(a, now) for a in view.attempts), 6),
         output_count=len(attempt.outputs if attempt else ()) if job.state.over else UNSET,
     )
 
@@ -290,7 +290,7 @@ def _object(view: JobView, now: float, documents: dict[int, Document]) -> JobObj
 def _wall(attempt: Attempt, now: float) -> float:
     """Seconds it ran; of one that runs, until now."""
     if attempt.state is AttemptState.RUNNING and attempt.started is not None:
-        return max(attempt.usage.wall_seconds, round(now - attempt.started, 3))
+        return max(attempt.usage.wall_seconds, now - attempt.started)
     return attempt.usage.wall_seconds
 
 
