@@ -210,5 +210,5 @@ def test_the_lifespan_is_entered_and_left() -> None:
     async def send(message: types.Message) -> None:
         steps.append(message["type"])
 
-    asyncio.run(build(World().front, lifespan=life)({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]  # a scope of one key is all it reads  # uvicorn keeps it to itself, and nothing else tells
+    asyncio.run(build(World().front, lifespan=life)({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]  # a scope of one key is all it reads
     assert steps == ["in", "lifespan.startup.complete", "out", "lifespan.shutdown.complete"]

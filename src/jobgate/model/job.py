@@ -143,6 +143,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run_as: RunAs | None = None
     home: str = "/work"
     """Where the workspace appears inside the job."""
+    directories: tuple[str, ...] = ()
+    """Directories of the workspace that are there from the start, empty or not."""
     directory: Mount | None = None
     """A directory of the user's own instead of a workspace."""
     wait: float | None = None

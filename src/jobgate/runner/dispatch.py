@@ -119,6 +119,8 @@ class Dispatch:
 
     def _lay_out(self, live: Live) -> None:
         """The directories that are collected are there from the start, so that a job can write into them."""
+        for path in live.spec.place.directories:
+            (live.workspace.root / path).mkdir(parents=True, exist_ok=True)
         for output in live.spec.outputs:
             if output.kind is OutputKind.DIRECTORY:
                 (live.workspace.root / output.path).mkdir(parents=True, exist_ok=True)

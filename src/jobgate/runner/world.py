@@ -172,7 +172,7 @@ class World:
         """Workspaces that no live attempt has are deleted."""
         for entry in self._work.iterdir():
             name = entry.name.partition(".")[0]
-            if name not in live and entry.name in (name, f"{name}.log"):
+            if name and name not in live and entry.name in (name, f"{name}.log"):
                 self.sweep(Workspace(self._work / name, self._work / f"{name}.log"))
 
     # --- tasks

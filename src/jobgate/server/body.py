@@ -89,17 +89,21 @@ class Body:
 async def _file_part(pieces: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
     """The content of the part named `file`. Raises Invalid when there is none, or more than one."""
     form = _Form()
-    parser = MultipartParser(
-        boundary,
-        {
-            "on_part_begin": form.begin,
-            "on_header_field": form.name,
-            "on_header_value": form.value,
-            "on_header_end": form.header,
-            "on_headers_finished": form.headers,
-            "on_part_data": form.data,
-        },
-    )
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": form.begin,
+                "on_header_field": form.name,
+                "on_header_value": form.value,
+                "on_header_end": form.header,
+                "on_headers_finished": form.headers,
+                "on_part_data": form.data,
+                "on_end": form.end,
+            },
+        )
+    except ValueError as error:
+        raise Invalid("this boundary cannot be", code="invalid-field", field="Content-Type") from error
     async for piece in pieces:
         try:
             parser.write(piece)
@@ -107,6 +111,8 @@ async def _file_part(pieces: AsyncIterator[bytes], boundary: bytes) -> AsyncIter
             raise Invalid("the multipart form is broken", code="invalid-field", field="file") from error
         while form.out:
             yield form.out.pop(0)
+    if not form.whole:
+        raise Invalid("the multipart form has no end", code="invalid-field", field="file")
     if form.files != 1:
         raise Invalid("one part named 'file' is needed", code="missing-field", field="file")
 
@@ -117,6 +123,7 @@ class _Form:
     def __init__(self) -> None:
         self.out: list[bytes] = []
         self.files = 0
+        self.whole = False
         self._field = b""
         self._text = b""
         self._headers: dict[bytes, bytes] = {}
@@ -141,6 +148,9 @@ class _Form:
         self.files += self._is_file
         if self.files > 1:
             raise Invalid("only one part named 'file' is taken", code="invalid-field", field="file")
+
+    def end(self) -> None:
+        self.whole = True
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

@@ -15,7 +15,7 @@ from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard, Where
-from jobgate.model.state import JobState
+from jobgate.model.state import JobState, Limit
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
@@ -32,6 +32,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     spec: SpecId
 
 
+_NO_JOB: Final = (1 << 63) - 1
+"""Greater than every id."""
 _SPECS_KEPT: Final = 4096
 
 
@@ -255,8 +257,6 @@ class Jobs:
         params: list[object] = [owner]
         joins = ""
         values: list[tuple[str, object]] = []
-        if where.after is not None:
-            values.append(("j.id < ?", where.after))
         if where.since is not None:
             values.append(("j.created >= ?", where.since))
         if where.before is not None:
@@ -277,9 +277,17 @@ class Jobs:
             params.append(value)
         sql = (
             "SELECT j.id, j.batch, j.owner, j.spec, j.state, j.priority, j.created, j.ready, j.version, j.doc "  # noqa: S608  # only our own words are joined
-            f"FROM job j{joins} WHERE {' AND '.join(clauses)} ORDER BY j.id DESC LIMIT ?"
+            f"FROM job j{joins} WHERE {' AND '.join(clauses)} AND j.id < ? ORDER BY j.id DESC LIMIT ?"
         )
-        return [rows.job_of(row) for row in self._db.text(sql, *params, where.limit + 1)]
+        found: list[tuple[Job, Attempts]] = []
+        before = where.after if where.after is not None else JobId(_NO_JOB)
+        while len(found) <= where.limit:
+            piece = [rows.job_of(row) for row in self._db.text(sql, *params, before, where.limit + 1)]
+            found += [(job, attempts) for job, attempts in piece if _timely(job, where.timed_out)]
+            if len(piece) <= where.limit:
+                break
+            before = piece[-1][0].id
+        return found[: where.limit + 1]
 
     def live(self) -> list[tuple[Job, Attempts]]:
         """Every job that may have a live attempt."""
@@ -358,3 +366,10 @@ class Jobs:
         self._db.run("guard_of_batch", batch.id, now)
         self._db.run("batch_delete", batch.id)
         Blobs(self._db).let_go(-batch.id, now)
+
+
+def _timely(job: Job, timed_out: bool | None) -> bool:
+    """Whether a job is of those asked for: stopped at its wall time, or not; only a failed one can have been."""
+    if timed_out is None or job.state is not JobState.FAILED:
+        return True
+    return (job.limit is Limit.WALLTIME) == timed_out

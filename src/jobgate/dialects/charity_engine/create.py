@@ -89,6 +89,7 @@ def submit(body: Mapping[str, object], setup: Setup, own: Settings) -> Submit:
         ),
         place=Place(
             home=HOME,
+            directories=("input",),
             own=asked.use_own_devices,
             wait=own.own_devices_wait if asked.use_own_devices else own.longest_wait,
         ),

@@ -81,6 +81,7 @@ class LocalEngine:
             return
         self._settings.directory.mkdir(parents=True, exist_ok=True, mode=0o711)
         self._settings.directory.chmod(0o711)  # a slot's own user reads /etc and the filter through it
+        self._settings.work.mkdir(parents=True, exist_ok=True, mode=0o711)
         await asyncio.to_thread(self._find_out)
         networks = {Network.NONE} if self._bwrap else set(Network)
         if self._bwrap and self._slirp:
@@ -113,8 +114,13 @@ class LocalEngine:
         self._forbidden = (*settings.forbidden, *own_addresses())
 
     def _works(self, bwrap: str, uid: int | None) -> bool:
-        """Whether a sandbox can be made under that user."""
-        words = [bwrap, "--unshare-all", "--disable-userns", "--unshare-user", "--ro-bind", "/", "/", "/bin/true"]
+        """Whether a sandbox can be made under that user, which must get to the workspaces too."""
+        probe = self._settings.work / ".probe"
+        probe.mkdir(exist_ok=True)
+        if uid is not None:
+            os.chown(probe, uid, uid)
+        words = [bwrap, "--unshare-all", "--disable-userns", "--unshare-user", "--ro-bind", "/", "/"]
+        words += ["--bind", str(probe), "/mnt", "/bin/true"]
         tried = subprocess.run(  # noqa: S603  # a fixed command
             words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
         )
