@@ -207,3 +207,72 @@ def test_no_credential_is_found_again_anywhere_in_the_data_folder(gateway: Gatew
             content = path.read_bytes()
             assert key.encode() not in content, path
             assert secret.encode() not in content, path
+
+
+def test_a_timed_out_job_is_aborted_and_a_failed_one_is_failed_in_lists_too(gateway: Gateway) -> None:
+    key = gateway.account("lab")
+    (late,) = gateway.create(key, "ls -d input; sleep 60", hours=0.0001)
+    (bad,) = gateway.create(key, "exit 3")
+    seen = {job["id"]: job for job in gateway.ended(key, [late, bad])}
+    assert (seen[late]["status"], seen[late]["statusReason"]) == ("aborted", "timeout")
+    assert (seen[bad]["status"], seen[bad]["exitCode"]) == ("failed", 3)
+    assert [job["id"] for job in gateway.ask(key, "job-list", status="aborted")["jobs"]] == [late]
+    assert [job["id"] for job in gateway.ask(key, "job-list", status="failed")["jobs"]] == [bad]
+    assert gateway.ask(key, "job-log", jobId=late)["content"].startswith("input\n")
+
+
+def test_a_job_that_floods_prints_nul_and_leaves_links_is_collected_and_stays_inside(gateway: Gateway) -> None:
+    key = gateway.account("lab")
+    line = (
+        "printf 'a\\000\\377\\n'; head -c 30000000 /dev/zero | tr '\\000' x; "
+        "ln -s /etc/passwd output/out; ln -s good output/in; echo good > output/good; mkfifo output/pipe"
+    )
+    (job,) = gateway.create(key, line)
+    (seen,) = gateway.ended(key, [job])
+    assert seen["status"] == "completed", seen
+    names = {file["filename"] for file in gateway.ask(key, "job-result", jobId=job)["outputFiles"]}
+    assert names == {"good", "in"}
+    first = gateway.ask(key, "job-log", jobId=job, limit=10)
+    assert first["content"].startswith("a\0\ufffd\n")
+    assert not first["complete"]
+
+
+def test_removed_jobs_are_gone_from_every_table(gateway: Gateway) -> None:
+    key = gateway.account("lab")
+    ids = gateway.create(key, "head -c 20000 /dev/urandom > output/big", copies=2, tag="t", clientToken="one")
+    active = gateway.create(key, "sleep 60")
+    gateway.ended(key, ids)
+    refused = gateway.post(key, "job-remove", jobIds=[*ids, *active])
+    assert (refused.status_code, refused.json()["errorCode"]) == (409, "job-active")
+    removed = gateway.ask(key, "job-remove", jobIds=[*ids, *active], force=True)
+    assert set(removed["removed"]) == {*ids, *active}
+    assert gateway.ask(key, "job-list")["jobs"] == []
+    assert gateway.post(key, "job-status", jobIds=ids).status_code == 404
+    gateway.stop()
+    with sqlite3.connect(gateway.data / "jobgate.sqlite") as database:
+        for table in ("job", "event", "batch", "spec", "label", "blob_ref", "secret"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table  # noqa: S608  # our words
+        assert database.execute("SELECT count(*) FROM orphan").fetchone() == (2,)
+    database.close()
+
+
+def test_an_upload_is_an_input_by_its_hash_and_the_same_token_makes_one_job(gateway: Gateway) -> None:
+    key = gateway.account("lab")
+    url = f"{gateway.url}/remotejobs/v2/file-upload"
+    bearer = {"Authorization": f"Bearer {key}"}
+    first = httpx.post(url, content=b"words\n", headers=bearer).json()
+    again = httpx.post(url, files={"file": ("w.txt", b"words\n")}, headers=bearer).json()
+    assert (first["stored"], again["stored"]) == (True, False)
+    assert first["hash"] == again["hash"]
+    body = {"inputFiles": [{"filename": "w.txt", "hash": first["hash"]}], "clientToken": "t1"}
+    (job,) = gateway.create(key, "cat input/w.txt > output/copy", **body)
+    assert gateway.create(key, "cat input/w.txt > output/copy", **body) == [job]
+    other = gateway.post(key, "job-create", app="host", commandLine="true", **body)
+    assert (other.status_code, other.json()["errorCode"]) == (409, "token-reused")
+    gateway.ended(key, [job])
+    (output,) = gateway.ask(key, "job-result", jobId=job)["outputFiles"]
+    assert httpx.get(gateway.url + output["url"], headers=bearer).text == "words\n"
+    missing = gateway.post(
+        key, "job-create", app="host", commandLine="x", inputFiles=[{"filename": "f", "hash": "0" * 64}]
+    )
+    assert missing.status_code == 404
