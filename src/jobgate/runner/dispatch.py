@@ -44,6 +44,7 @@ class Dispatch:
 
     async def run(self) -> None:
         """Until cancelled. Every wake looks at the queue once more after it: none is lost."""
+        self.wake()
         while True:
             await self._wake.wait()
             self._wake.clear()

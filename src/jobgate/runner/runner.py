@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from jobgate.engines.engine import Engine
 from jobgate.files.storage import Storage
@@ -28,7 +29,9 @@ from jobgate.runner.watch import Watch
 from jobgate.runner.world import Opener, World
 from jobgate.store.store import Store
 
-_LEASE = 60.0
+_LEASE: Final = 60.0
+_LAST_WORDS: Final = 10.0
+"""Seconds that a stop waits for the database."""
 
 
 class _Desk:
@@ -108,11 +111,11 @@ class Runner:
         await self._take_over(world)
         self._store.listen(self._heard)
         for desk in self._desks.values():
-            for duty in (desk.watch.hear(), desk.watch.ask(), desk.dispatch.run()):
-                world.spawn(duty)
+            for duty in (desk.watch.hear, desk.watch.ask, desk.dispatch.run):
+                world.keep(duty)
             desk.dispatch.wake()
-        world.spawn(Reaper(world, self._retention).run())
-        world.spawn(world.sweeping())
+        world.keep(Reaper(world, self._retention).run)
+        world.keep(world.sweeping)
 
     async def stop(self) -> None:
         """Saves what is known and lets go: jobs run on under their engines."""
@@ -120,7 +123,11 @@ class Runner:
         if world is None:
             return
         world.stopping = True
-        await world.saver.drain()
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await world.saver.drain()
+        except TimeoutError:
+            world.log.warning("not everything could be saved; the engines keep it for the next start")
         await world.stop()
         if self._saving is not None:
             self._saving.cancel()

@@ -30,6 +30,9 @@ Opener = Callable[[BatchId, str, bytes], str]
 """Opens a sealed secret of a batch."""
 
 
+_FIRST_PAUSE: Final = 0.5
+_LAST_PAUSE: Final = 30.0
+"""Seconds between a duty's failure and its next beginning."""
 _SWEPT_AT_ONCE: Final = 64
 _SPARE: Final = 16
 """Workspaces kept for the next jobs of one account, if these left them empty."""
@@ -183,6 +186,21 @@ class World:
         self._tasks.add(task)
         task.add_done_callback(self._over)
         return task
+
+    def keep(self, duty: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs a duty for as long as the runner does; one that fails is logged, and begun again after a pause."""
+
+        async def kept() -> None:
+            pause = _FIRST_PAUSE
+            while not self.stopping:
+                try:
+                    await duty()
+                except Exception:  # one job's fault must not end the service of all the others
+                    self.log.exception("a duty failed and begins again", duty=duty.__qualname__, pause=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LAST_PAUSE)
+
+        self.spawn(kept())
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -35,7 +35,8 @@ class Feed:
 
     def __init__(self) -> None:
         self._waiters: dict[BatchId, list[_Waiter]] = {}
-        self._closed = False
+        self.closed = False
+        """The server is stopping: nobody waits any more."""
 
     def __call__(self, steps: list[Step], queued: int) -> None:
         """A commit; `Store.listen` takes this."""
@@ -52,7 +53,7 @@ class Feed:
         """Whether `left()` came down to 0 in time. `left` counts the jobs of `batch` that are awaited still."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within
-        while not self._closed:
+        while not self.closed:
             waiter = _Waiter(loop.create_future(), handed_over=handed_over)
             self._waiters.setdefault(batch, []).append(waiter)
             try:
@@ -72,7 +73,7 @@ class Feed:
 
     def close(self) -> None:
         """Everyone who waits is answered with what there is."""
-        self._closed = True
+        self.closed = True
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.future.done():
