@@ -49,7 +49,7 @@ def test_a_running_job_goes_on_without_the_gateway_and_keeps_its_exit_code(gatew
     while gateway.ask(key, "job-status", jobId=job)["jobs"][0]["status"] != "running":
         pass
     gateway.kill()
-    (workspace,) = [path for path in (gateway.data / "work").iterdir() if path.is_dir()]
+    (workspace,) = [path for path in (gateway.data / "work").glob("j*") if path.is_dir()]
     (workspace / "go").touch()
     gateway.start()
     (seen,) = gateway.ended(key, [job])

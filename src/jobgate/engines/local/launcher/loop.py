@@ -23,6 +23,7 @@ from .processes import (
     child_pid,
     children_of,
     complain,
+    dissolve,
     exit_code,
     libc,
     trim,
@@ -83,6 +84,7 @@ class Launcher:
                 heapq.heappop(self.timers)[2]()
             self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended))
             self.tell()
+        dissolve(self.groups)
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Calls `act` then."""

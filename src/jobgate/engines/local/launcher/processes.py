@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import time
+from collections.abc import Iterable
 from typing import Any
 
 PUNCH_HOLE = 0x03
@@ -62,6 +63,13 @@ def join(path: str) -> None:
             os.write(fd, b"0")
         finally:
             os.close(fd)
+
+
+def dissolve(groups: Iterable[str]) -> None:
+    """Removes control groups that nobody is in."""
+    for path in groups:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def exit_code(path: str) -> int | None:
