@@ -263,10 +263,7 @@ class Launcher:
     def finished_stage(self, job: Job) -> None:
         """All of a stage are over."""
         self.sweep(job)
-        if job.failed is not None:
-            self.end(job)
-        else:
-            self.advance(job)
+        (self.advance if job.failed is None else self.end)(job)
 
     def end(self, job: Job) -> None:
         """Its exit is kept until it is forgotten."""
