@@ -13,10 +13,8 @@ from jobgate.model.ids import BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Submit, Submitted
 from jobgate.operations.context import Context
+from jobgate.store.jobs import SHOWN
 from jobgate.store.transaction import Transaction
-
-_SHOWN = 1000
-"""Jobs of a batch that the answer lists one by one."""
 
 
 async def submit(context: Context, principal: Principal, operation: Submit) -> Submitted:
@@ -72,13 +70,13 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
     )
     groups = [Group(_resolved(tx, principal, group.spec, ident, now), group.count) for group in operation.groups]
     waits = [_wait(context, principal, group.spec) for group in groups]
-    tx.jobs.add(batch, groups, held=operation.held, waits=waits)
+    jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
     tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
-    return Submitted(batch=batch, jobs=_jobs(tx, batch))
+    return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else ())
 
 
 def _jobs(tx: Transaction, batch: Batch) -> tuple[Job, ...]:
-    if batch.count > _SHOWN:
+    if batch.count > SHOWN:
         return ()
     return tuple(job for job, _ in tx.jobs.members(batch))
 

@@ -35,6 +35,8 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 _NO_JOB: Final = (1 << 63) - 1
 """Greater than every id."""
 _SPECS_KEPT: Final = 4096
+SHOWN: Final = 1000
+"""Jobs of a new batch that are told one by one."""
 
 
 class Jobs:
@@ -62,19 +64,21 @@ class Jobs:
 
     def add(
         self, batch: Batch, groups: Sequence[Group], *, held: bool = False, waits: Sequence[float | None] = ()
-    ) -> list[SpecId]:
+    ) -> list[Job]:
         """Makes the batch and all of its jobs; `batch.id` was drawn for as many ids as it has jobs.
 
-        `waits`: for each group, the seconds its jobs may wait in the queue.
+        `waits`: for each group, the seconds its jobs may wait in the queue. Returns the first of the jobs, `SHOWN` at
+        most, in order.
         """
         db, now = self._db, batch.created
         db.run("batch_add", batch.id, batch.owner, batch.app, batch.count, batch.expires, rows.encode(batch))
-        db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
+        if batch.labels:
+            db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
         state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
-        specs, job = [], int(batch.id)
+        jobs: list[Job] = []
+        job = int(batch.id)
         for place, group in enumerate(groups):
             spec = SpecId(self._shared.ids.draw(now))
-            specs.append(spec)
             self._fresh[spec] = group.spec
             db.run("spec_add", spec, batch.id, rows.encode(group.spec))
             wanted = group.spec.replication.replicas
@@ -86,6 +90,7 @@ class Jobs:
             tail = (batch.id, batch.owner, spec, state, batch.priority, now, 0.0, gives_up, 1)
             db.many("job_add", [(i, *tail) for i in ids])
             db.many("event_add", [(i, 1, now, data) for i in ids])
+            jobs += [born(JobId(i), now, birth) for i in ids[: SHOWN - len(jobs)]]
             if wanted != 1:
                 for i in ids:
                     self._loaded[JobId(i)] = (born(JobId(i), now, birth), ())
@@ -93,7 +98,7 @@ class Jobs:
             job += group.count * STRIDE
             self.queued += 0 if held else group.count
             self.lives[batch.owner] = self.lives.get(batch.owner, 0) + group.count
-        return specs
+        return jobs
 
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
@@ -115,7 +120,8 @@ class Jobs:
 
     def seal(self, batch: BatchId, sealed: Mapping[str, bytes]) -> None:
         """Keeps a batch's secrets, already encrypted."""
-        self._db.many("secret_add", [(batch, name, value) for name, value in sealed.items()])
+        if sealed:
+            self._db.many("secret_add", [(batch, name, value) for name, value in sealed.items()])
 
     def sealed(self, batch: BatchId) -> dict[str, bytes]:
         """A batch's secrets, still encrypted."""
