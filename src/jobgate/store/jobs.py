@@ -149,7 +149,7 @@ class Jobs:
                 self.steps.append(step)
                 if step.job.state.over and not job.state.over:
                     self.lives[job.owner] = self.lives.get(job.owner, 0) - 1
-                if step.job.state is JobState.QUEUED and step.job.wanted:
+                if _waits(step.job) and not _waits(job):
                     self.queued += 1
             results.append(step)
         return results
@@ -366,6 +366,11 @@ class Jobs:
         self._db.run("guard_of_batch", batch.id, now)
         self._db.run("batch_delete", batch.id)
         Blobs(self._db).let_go(-batch.id, now)
+
+
+def _waits(job: Job) -> bool:
+    """Whether a claim can take it."""
+    return job.state is JobState.QUEUED and job.wanted > 0
 
 
 def _timely(job: Job, timed_out: bool | None) -> bool:
