@@ -32,6 +32,8 @@ T = TypeVar("T")
 HEAD: Final = "0001"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
+_ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+"""Faults of what was asked, not of the database: trying again cannot help, and its neighbours are not touched."""
 _TEXTS: Final = compiled(sqlite_dialect())
 
 
@@ -184,9 +186,9 @@ class SqliteStore:
             write.result = write.work(transaction)
             transaction.flush()
             transaction.jobs.settled()
-        except sqlite3.Error:
-            raise  # a full disk or a broken file undoes the others too
-        except Exception as error:  # noqa: BLE001  # it belongs to the one who asked, and is raised there
+        except Exception as error:  # it belongs to the one who asked, and is raised there
+            if isinstance(error, sqlite3.Error) and not isinstance(error, _ITS_OWN):
+                raise  # a full disk or a broken file undoes the others too
             connection.execute("ROLLBACK TO one")
             write.error = error
         else:
