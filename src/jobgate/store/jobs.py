@@ -348,6 +348,8 @@ class Jobs:
             if row is None:
                 continue
             batches.add(BatchId(row[1]))
+            if not STATES[row[4]].over:
+                self.lives[row[2]] = self.lives.get(row[2], 0) - 1
             blobs.let_go(ident, now)
             self._db.run("event_delete", ident)
             self._db.run("job_delete", ident)
