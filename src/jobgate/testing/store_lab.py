@@ -20,6 +20,7 @@ from jobgate.model.ids import STRIDE, AccountId, BatchId, EnvironmentName, JobId
 from jobgate.model.job import Argv, Batch, Job, JobSpec, Origin
 from jobgate.model.job import Step as Command
 from jobgate.model.operations import Group, Guard, Where
+from jobgate.model.state import JobState
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
 
@@ -155,9 +156,36 @@ class Lab:
         """The batch's secrets."""
         return await self.store.read(lambda tx: tx.jobs.sealed(ident))
 
-    async def live(self) -> int:
-        """How many jobs of the owner's are not over, as a submit counts them."""
-        return await self.store.write(lambda tx: tx.jobs.live_of(self.owner))
+    async def live(self, owner: AccountId | None = None) -> int:
+        """How many jobs of an account's are not over, as a submit counts them."""
+        mine = self.owner if owner is None else owner
+        return await self.store.write(lambda tx: tx.jobs.live_of(mine))
+
+    async def owned(self, owner: AccountId | None = None) -> dict[JobState, int]:
+        """How many jobs of an account's are in which state, as they are counted one by one."""
+        mine = self.owner if owner is None else owner
+        return await self.store.read(lambda tx: tx.jobs.owned(mine))
+
+    async def events(self, after: int = 0, limit: int = EVERY) -> list[tuple[int, Fact]]:
+        """What follows in the log of all."""
+        return await self.store.read(lambda tx: tx.jobs.events_after(after, limit))
+
+    async def forget(self, jobs: Sequence[JobId]) -> None:
+        """They are deleted."""
+        await self.store.write(lambda tx: tx.jobs.delete(jobs, self.now))
+
+    async def enter(self, name: str) -> Lease:
+        """A node's process has its place."""
+        return await self.store.write(lambda tx: tx.nodes.enter(NodeName(name), self.now, 60.0))
+
+    async def heads(self, limit: int = EVERY, now: float | None = None) -> list[JobId]:
+        """The first jobs of each account."""
+        at = self.now if now is None else now
+        return [head.job for head in await self.store.read(lambda tx: tx.jobs.heads(at, limit))]
+
+    async def advance(self, pairs: Sequence[tuple[JobId, Event]]) -> Sequence[object]:
+        """What each event came to, if it can happen or not, in one transaction."""
+        return await self.store.write(lambda tx: tx.jobs.advance(pairs, self.tick()))
 
     async def page(self, owner: AccountId | None = None, **conditions: Any) -> list[JobId]:
         """Ids of the jobs that meet the conditions."""
