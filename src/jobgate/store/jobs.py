@@ -19,7 +19,7 @@ from jobgate.model.state import JobState, Limit
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
-from jobgate.store.tables import STATE_NUMBERS, STATES
+from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +32,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     spec: SpecId
 
 
-_NO_JOB: Final = (1 << 63) - 1
+_LAST_ID: Final = (1 << 63) - 1
 """Greater than every id."""
 _SPECS_KEPT: Final = 4096
 
@@ -280,7 +280,7 @@ class Jobs:
             f"FROM job j{joins} WHERE {' AND '.join(clauses)} AND j.id < ? ORDER BY j.id DESC LIMIT ?"
         )
         found: list[tuple[Job, Attempts]] = []
-        before = where.after if where.after is not None else JobId(_NO_JOB)
+        before = where.after if where.after is not None else JobId(_LAST_ID)
         while len(found) <= where.limit:
             piece = [rows.job_of(row) for row in self._db.text(sql, *params, before, where.limit + 1)]
             found += [(job, attempts) for job, attempts in piece if _timely(job, where.timed_out)]
@@ -343,6 +343,7 @@ class Jobs:
         self.flush()
         blobs = Blobs(self._db)
         batches = set()
+        cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
@@ -354,6 +355,9 @@ class Jobs:
             self._db.run("event_delete", ident)
             self._db.run("job_delete", ident)
             self._loaded.pop(ident, None)
+            if ident == newest:
+                self._db.run("event_delete", NO_JOB)
+                self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         for batch in batches:
             self._forget(self.batch(batch), now)
 

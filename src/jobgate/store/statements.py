@@ -12,6 +12,7 @@ from sqlalchemy.sql.dml import Delete, Insert
 from jobgate.store.tables import (
     FIRST_OVER,
     FIRST_TAKEN,
+    NO_JOB,
     QUEUED,
     account,
     batch,
@@ -127,12 +128,14 @@ _say("event_of", select(event.c.seq, event.c.at, event.c.data).where(event.c.job
 _say(
     "event_after",
     select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c.data)
-    .where(event.c.cursor > p("c"))
+    .where(event.c.cursor > p("c"), event.c.job != NO_JOB)
     .order_by(event.c.cursor)
     .limit(p("l")),
     "c",
     "l",
 )
+_say("event_last", select(event.c.cursor, event.c.job).order_by(event.c.cursor.desc()).limit(1))
+_say("event_mark", _insert(event, "cursor", *_EVENT), "cursor", *_EVENT)
 _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
 _BATCH = ("id", "owner", "app", "count", "expires", "doc")
