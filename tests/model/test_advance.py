@@ -276,6 +276,13 @@ def test_a_job_on_hold_starts_nothing_until_it_is_released() -> None:
     assert life.tell(Release()).started().job.state is JobState.RUNNING
 
 
+def test_hold_and_release_do_not_shorten_the_pause_before_a_further_try() -> None:
+    life = Life(PERSISTENT).started().ended(code=1)
+    pause = life.job.ready
+    assert pause > life.now
+    assert life.tell(Hold(), Release()).job.ready == pause
+
+
 def test_a_log_with_a_gap_is_refused() -> None:
     life = Life().started().ended()
     with pytest.raises(IllegalMove):
