@@ -16,8 +16,10 @@ from typing import Any, Final, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
+from sqlalchemy.exc import DBAPIError
 
 from jobgate.model.advance import Step
 from jobgate.model.errors import Unavailable
@@ -230,19 +232,37 @@ def _last_id(connection: sqlite3.Connection) -> int:
     return max((row[0] or 0 for row in rows), default=0)
 
 
-def migrate(path: Path) -> None:
-    """Makes the file, or brings it to this version's schema. Raises Unavailable when it cannot be opened."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def migrate(path: Path, *, busy_timeout: float = 5.0) -> None:
+    """Makes the file, or brings it to this version's schema: whole, or not at all.
+
+    Raises Unavailable when it cannot be opened, or belongs to a newer version.
+    """
     try:
-        if _revision(path) == HEAD:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = _revision(path)
+        if known == HEAD:
             return
-        engine = create_engine(f"sqlite:///{path}")
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with engine.begin() as connection:
+        scripts = ScriptDirectory.from_config(config)
+        if known is not None and known not in {script.revision for script in scripts.walk_revisions()}:
+            raise Unavailable(
+                f"the database {path} belongs to a newer version of Jobgate: its schema is {known}, and this version "
+                f"knows those up to {HEAD}. Install the newer version again, or give another database"
+            )
+        engine = create_engine(
+            URL.create("sqlite", database=str(path)),
+            isolation_level="AUTOCOMMIT",  # the driver would commit before each CREATE; the transaction is ours
+            connect_args={"timeout": busy_timeout},
+            poolclass=NullPool,
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-        engine.dispose()
+            connection.exec_driver_sql("COMMIT")
+    except DBAPIError as error:
+        raise Unavailable(f"the database {path} cannot be opened: {error.orig}") from error
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"the database {path} cannot be opened: {error}") from error
 
