@@ -170,6 +170,7 @@ def _engine(name: str, section: Environment, data: Path, settings: Settings) -> 
             directory=data / "launcher" / name,
             work=data / "work",
             sandbox=section.sandbox,
+            slots=section.slots or len(os.sched_getaffinity(0)),
             log_cap=section.log_cap,
             grace=section.grace,
             base_uid=section.base_uid,

@@ -164,6 +164,22 @@ def test_a_job_whose_command_ends_well_succeeds_with_the_code_of_its_attempt() -
     assert (job.state, job.exit_code, job.canonical, job.progress) == (JobState.SUCCEEDED, 0, 1, 1.0)
 
 
+def test_what_became_known_together_settles_the_job_once_and_comes_to_the_same() -> None:
+    apart, together = Life().started().ended(code=3), Life().tell(Claim(HERE, LEASE, straight=True))
+    known = (Started(1, 101.0), Exited(1, 103.0, Exit(3)), Collected(1))
+    step = advance(together.job, together.attempts, known, 104.0, spec=PLAIN)
+    assert (step.job.state, step.job.failure, step.job.exit_code) == (JobState.FAILED, Failure.PROGRAM, 3)
+    assert step.job.state is apart.job.state
+    assert [f.data.state for f in step.facts if isinstance(f.data, Moved)] == [JobState.FAILED]
+    assert step.job.started == 101.0
+
+
+def test_of_events_that_came_together_all_happen_or_none() -> None:
+    life = Life().tell(Claim(HERE, LEASE, straight=True))
+    with pytest.raises(IllegalMove):
+        advance(life.job, life.attempts, (Started(1, 1.0), Collected(1)), 104.0, spec=PLAIN)
+
+
 def test_another_code_than_zero_fails_as_the_program_and_is_not_tried_again() -> None:
     job = Life().started().ended(code=3).job
     assert (job.state, job.failure, job.exit_code, job.wanted) == (JobState.FAILED, Failure.PROGRAM, 3, 0)

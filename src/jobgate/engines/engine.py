@@ -30,6 +30,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """`changes` tells every change as soon as it is known; otherwise `poll` must be asked, every `pace` seconds."""
     pace: float = 30.0
     """Seconds between two polls, as a safety net where it pushes."""
+    holds: bool = False
+    """Takes more than may run at once, and starts each as soon as one before it has ended."""
     isolated: bool = False
     """Jobs see neither each other nor the gateway."""
     limits: frozenset[str] = frozenset()
@@ -53,7 +55,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """Late variables and opened secrets; they win over the steps' own."""
     run_as: RunAs | None = None
     slot: int = 0
-    """Which of the node's places it takes: no two live attempts of a node have the same."""
+    """Which of the node's places it takes: no two attempts that the engine has at once have the same."""
 
 
 class Phase(StrEnum):

@@ -39,6 +39,7 @@ from jobgate.model.events import (
     Report,
     Staged,
     Started,
+    Together,
     Vanished,
 )
 from jobgate.model.facts import (
@@ -103,22 +104,28 @@ _NEVER_STARTED: Final = (_A.OFFERED, _A.CLAIMED)
 _S = JobState
 
 
-def advance(job: Job, attempts: Attempts, event: Event, now: float, *, spec: JobSpec) -> Step:
-    """The job after `event`, at `now`.
+def advance(job: Job, attempts: Attempts, event: Event | Together, now: float, *, spec: JobSpec) -> Step:
+    """The job after `event`, at `now`; events that became known together all happen, then the job is settled once.
 
-    Raises IllegalMove when the event cannot happen in this state; an event that comes too late changes nothing.
+    Raises IllegalMove when an event cannot happen in this state, and then none did; one that comes too late changes
+    nothing.
     """
     log = _Log(job, attempts, now)
-    match event:
-        case Hold() | Release() | Rank() | Cancel() | GiveUp() | Offer():
-            _on_job(log, event)
-        case Claim() if event.number is None:
-            _open(log, event, spec)
-        case _:
-            _on_attempt(log, event, spec)
+    for one in event if isinstance(event, tuple) else (event,):
+        _hear(log, one, spec)
     if log.facts:
         _settle(log, spec)
     return Step(log.job, log.attempts, tuple(log.facts), log.job.wanted)
+
+
+def _hear(log: _Log, event: Event, spec: JobSpec) -> None:
+    match event:
+        case Claim() if event.number is None:
+            _open(log, event)
+        case Hold() | Release() | Rank() | Cancel() | GiveUp() | Offer():
+            _on_job(log, event)
+        case _:
+            _on_attempt(log, event, spec)
 
 
 def unwanted(job: Job, attempts: Attempts, spec: JobSpec) -> tuple[AttemptId, ...]:
@@ -190,25 +197,18 @@ def _cancel(log: _Log, message: str) -> None:
         log.say(Moved(_S.CANCELLED, message, None, None, *_last_exit(log.attempts)))
 
 
-def _offer(log: _Log, environment: str) -> None:
+def _offer(log: _Log, environment: EnvironmentName) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
-    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, _named(environment), *_next_replica(log.attempts)))
-    log.say(Wanted(log.job.wanted - 1, log.job.ready))
+    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, environment, *_next_replica(log.attempts)))
 
 
-def _named(environment: str) -> EnvironmentName:
-    return EnvironmentName(environment)
-
-
-def _open(log: _Log, event: Claim, spec: JobSpec) -> None:
+def _open(log: _Log, event: Claim) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
-    del spec
     state = _A.STARTING if event.straight else _A.CLAIMED
     replica, tried = _next_replica(log.attempts)
     log.say(Opened(len(log.attempts) + 1, state, event.environment, replica, tried, event.lease))
-    log.say(Wanted(log.job.wanted - 1, log.job.ready))
 
 
 def _on_attempt(log: _Log, event: Event, spec: JobSpec) -> None:

@@ -151,4 +151,6 @@ Event = (
     | Vanished
     | Judge
 )
+Together = tuple[Event, ...]
+"""Events of one job that became known at the same time: its command ended, and nothing is left to be collected."""
 EVENTS: tuple[type[Event], ...] = get_args(Event)

@@ -54,7 +54,7 @@ class Wanted(msgspec.Struct, frozen=True, tag="wanted", gc=False):
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened", omit_defaults=True):
-    """An attempt was made, offered or claimed."""
+    """An attempt was made, offered or claimed: one fewer is wanted."""
 
     number: int
     state: AttemptState
@@ -196,7 +196,7 @@ def evolve(job: Job, attempts: Attempts, fact: Fact) -> tuple[Job, Attempts]:
                 lease=opened.lease,
                 created=fact.at,
             )
-            return job, (*attempts, attempt)
+            return replace(job, wanted=max(job.wanted - 1, 0)), (*attempts, attempt)
         case Taken(number, lease):
             return job, _put(attempts, replace(_get(attempts, number), lease=lease))
         case Judged(number, verdict):

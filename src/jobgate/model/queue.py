@@ -153,6 +153,17 @@ def less(free: Resources, asked: Resources) -> Resources:
     )
 
 
+def share(total: Resources, parts: int) -> Resources:
+    """One of `parts` equal parts of `total`."""
+    return replace(
+        total,
+        cores=total.cores / parts,
+        memory=total.memory // parts,
+        disk=total.disk // parts,
+        gpus=(Gpu(_gpus(total) // parts),) if total.gpus else (),
+    )
+
+
 def decayed(usage: float, seconds: float) -> float:
     """What `usage` counts after `seconds`."""
     return float(usage * 0.5 ** (max(seconds, 0.0) / HALF_LIFE))

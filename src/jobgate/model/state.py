@@ -64,7 +64,8 @@ for _state in _HERE_AND_THERE - {JobState.QUEUED}:
     MOVES[_state] -= {_state}
 """Every move a job can make; the property tests hold `advance` to it, and the docs are drawn from it.
 
-Queued to succeeded, and staging to succeeded, happen with replicas only: another attempt has won meanwhile.
+Queued to succeeded happens with replicas only: another attempt has won meanwhile. Staging in to succeeded or failed
+also happens when a start and an end become known together.
 """
 
 

@@ -15,7 +15,7 @@ from jobgate.engines.engine import Observation
 from jobgate.files.workspace import Collection
 from jobgate.model.attempt import LOG, Exit
 from jobgate.model.errors import EngineError, Unavailable
-from jobgate.model.events import Collected, Exited, Started
+from jobgate.model.events import Collected, Event, Exited, Started
 from jobgate.model.files import ARTIFACT_INLINE_LIMIT, Artifact, Keep, Output
 from jobgate.model.ids import Digest
 from jobgate.model.queue import dominant
@@ -43,11 +43,12 @@ class Collect:
         """The command is over: saves that, and collects; one without outputs and with little log is closed at once."""
         world, hall, number, job = self._world, self._hall, live.attempt.id.number, live.attempt.id.job
         ended = seen.ended if seen.ended is not None else world.clock()
-        linger = bool(hall.ready)
+        linger = hall.busy
+        known: list[Event] = []
         if seen.started is not None:
             hall.lasted(ended - seen.started)
             world.used(live.owner, dominant(live.asked, hall.environment.room), ended - seen.started)
-            world.saver.add(job, Started(number, seen.started, seen.handle), linger=linger)
+            known.append(Started(number, seen.started, seen.handle))
         exited = Exited(
             number,
             ended,
@@ -58,20 +59,22 @@ class Collect:
             message=seen.message,
             steps=seen.steps,
         )
-        world.saver.add(job, exited, linger=linger)
+        known.append(exited)
         size = _size(live.workspace.log)
         if live.spec.outputs or size > ARTIFACT_INLINE_LIMIT:
+            world.saver.add(job, tuple(known), linger=linger)
             world.spawn(self._collect(live, seen.exit))
         else:
             logs = _small_log(live.workspace.log) if size else {}
-            self._close(live, Collected(number, logs=logs), linger=linger)
+            known.append(Collected(number, logs=logs))
+            world.saver.add(job, tuple(known), lambda _: self._closed(live), linger=linger)
 
     def resume(self, live: Live) -> None:
         """Its end was saved before a restart; collecting may be repeated."""
         self._world.spawn(self._collect(live, live.attempt.exit))
 
-    def _close(self, live: Live, collected: Collected, *, linger: bool = False) -> None:
-        self._world.saver.add(live.attempt.id.job, collected, lambda _: self._closed(live), linger=linger)
+    def _close(self, live: Live, collected: Collected) -> None:
+        self._world.saver.add(live.attempt.id.job, collected, lambda _: self._closed(live))
 
     def _closed(self, live: Live) -> None:
         self._world.spawn(self._release(live))

@@ -13,17 +13,21 @@ from jobgate.model.environment import refusal
 from jobgate.model.errors import EngineError, FetchError, JobgateError, NotFound
 from jobgate.model.events import Broke, Claim, Event, Staged
 from jobgate.model.files import OutputKind
-from jobgate.model.ids import AccountId, JobId, batch_text, job_text, place
+from jobgate.model.ids import AccountId, JobId, SpecId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job, JobSpec, Late
 from jobgate.model.operations import JobView
 from jobgate.model.queue import Waiting, dominant, pick
+from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.runner.hall import Hall, Hand, Live
 from jobgate.runner.world import World
+from jobgate.store.jobs import Head
 from jobgate.store.transaction import Transaction
 
 _HEADS_EXTRA: Final = 16
 """Jobs looked at of each account beyond those that could start: smaller ones may pass a large one."""
+
+_ASKED_KEPT: Final = 4096
 
 _Taken = tuple[Attempt, AccountId, JobSpec, bool]
 """A claimed attempt, its owner and spec, and whether nothing has to be brought in."""
@@ -37,6 +41,8 @@ class Dispatch:
         self._hall = hall
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
+        """The request of each spec as this place fills it in; None: it cannot run here."""
 
     def wake(self) -> None:
         """Jobs came into the queue, or room became free."""
@@ -82,8 +88,8 @@ class Dispatch:
         waiting: dict[JobId, tuple[Waiting, JobSpec]] = {}
         for head in tx.jobs.heads(now, slots + _HEADS_EXTRA):
             spec = tx.jobs.spec(head.spec)
-            if refusal(hall.environment, spec, head.owner) is None:
-                asked = hall.environment.request(spec)
+            asked = self._request(head, spec)
+            if asked is not None:
                 waiting[head.job] = (Waiting(head.job, head.owner, head.priority, head.created, asked), spec)
         standings = world.standings(now)
         verdicts = pick([item for item, _ in waiting.values()], standings, room, now)
@@ -97,6 +103,15 @@ class Dispatch:
             if isinstance(step, Step) and isinstance(claim, Claim):
                 taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight))
         return taken
+
+    def _request(self, head: Head, spec: JobSpec) -> Resources | None:
+        key = (head.spec, head.owner)
+        if key not in self._asked:
+            if len(self._asked) >= _ASKED_KEPT:
+                self._asked.clear()
+            place = self._hall.environment
+            self._asked[key] = place.request(spec) if refusal(place, spec, head.owner) is None else None
+        return self._asked[key]
 
     def _look_again(self, seconds: float) -> None:
         if self._timer is not None:

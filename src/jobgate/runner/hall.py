@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from enum import Enum
+from typing import Final
 
 from jobgate.engines.engine import Engine
 from jobgate.files.workspace import Workspace
@@ -12,8 +13,13 @@ from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.ids import AccountId
 from jobgate.model.job import JobSpec
-from jobgate.model.queue import Room
+from jobgate.model.queue import Room, share
 from jobgate.model.resources import Gpu, Resources
+
+_AHEAD: Final = 32
+"""Jobs claimed beyond the slots at most."""
+_SECONDS: Final = 0.05
+"""Of work claimed beyond the slots at most: for so long a job of a higher rank may have to let others pass."""
 
 
 class Hand(Enum):
@@ -85,24 +91,31 @@ class Hall:
         self.live: dict[AttemptId, Live] = {}
         self.ready: deque[Live] = deque()
         """Claimed and staged; waits for a slot only."""
-        self.slots = list(range(environment.slots - 1, -1, -1))
-        """Free ones, the lowest last."""
+        self.slots = list(range(environment.slots + (_AHEAD if engine.capabilities.holds else 0) - 1, -1, -1))
+        """Free ones, the lowest last; an engine that holds what cannot run yet has some more."""
         self.mean = 1.0
         """Decayed mean of run times, seconds: how far ahead to claim follows from it."""
         self._claimed = Taken()
-        self._running = Taken()
+        self._handed = Taken()
+        self._uneven = 0
+        """Of those handed over, how many are too large for every slot to have one at once."""
 
     @property
     def ahead(self) -> int:
         """How many to claim beyond the slots: none where jobs are long, some where a slot would wait for a commit."""
-        wish = self.environment.slots * 0.02 / max(self.mean, 0.001)
-        return max(0, min(int(wish), 16))
+        wish = self.environment.slots * _SECONDS / max(self.mean, 0.001)
+        return max(0, min(int(wish), _AHEAD))
+
+    @property
+    def busy(self) -> bool:
+        """Whether every slot has its next job already: an end that is saved a moment later delays nothing."""
+        return self._claimed.jobs > self.environment.slots
 
     def room(self) -> Room:
         """What may be claimed now. None while enough is in memory: the next claim is then worth its commit."""
         slots, ahead = self.environment.slots, self.ahead
         free = slots + ahead - self._claimed.jobs
-        if len(self.ready) > ahead // 2:
+        if free < ahead - ahead // 2:
             free = 0
         left = self._claimed.left(self.environment.room, 1 + ahead / slots)
         return Room(left, self.environment.room, max(free, 0))
@@ -113,15 +126,26 @@ class Hall:
         self._claimed.add(live.asked)
 
     def fits_now(self, live: Live) -> bool:
-        """Whether it can be handed over: a slot is free, and room beside those that run."""
-        return bool(self.slots) and live.asked.fits(self._running.left(self.environment.room))
+        """Whether it can be handed over: a slot is free, and room beside those that run.
+
+        An engine that holds gets more, as long as it does not matter which of them run at once.
+        """
+        room, slots = self.environment.room, self.environment.slots
+        if self._handed.jobs < slots:
+            return bool(self.slots) and live.asked.fits(self._handed.left(room))
+        return bool(self.slots) and self._handed.jobs < slots + self.ahead and not self._uneven and self._even(live)
+
+    def _even(self, live: Live) -> bool:
+        """Whether every slot could have one like it at once."""
+        return live.asked.fits(share(self.environment.room, self.environment.slots))
 
     def enter(self, live: Live) -> None:
         """It takes a slot and is handed over."""
         live.hand = Hand.ENGINE
         if self.slots:
             live.slot = self.slots.pop()
-        self._running.add(live.asked)
+        self._handed.add(live.asked)
+        self._uneven += not self._even(live)
 
     def back(self, live: Live) -> None:
         """The engine never got it: it is in our hands again."""
@@ -132,7 +156,8 @@ class Hall:
     def leave(self, live: Live) -> None:
         """It runs no more: what it had is free."""
         if live.hand is Hand.ENGINE:
-            self._running.add(live.asked, -1)
+            self._handed.add(live.asked, -1)
+            self._uneven -= not self._even(live)
         if live.hand is not Hand.COLLECT:
             self._claimed.add(live.asked, -1)
         live.hand = Hand.COLLECT

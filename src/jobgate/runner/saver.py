@@ -8,13 +8,13 @@ from collections.abc import Callable
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, JobgateError, Unavailable
-from jobgate.model.events import Event
+from jobgate.model.events import Event, Together
 from jobgate.model.ids import JobId
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
 
-LINGER = 0.003
-"""Seconds that ends wait for company while claimed work is ready (hot path, section 5)."""
+LINGER = 0.01
+"""Seconds that ends wait for company while every slot has its next job already (hot path, section 5)."""
 PATIENCE = 0.5
 """Seconds before a save that the database refused is tried again."""
 
@@ -29,14 +29,14 @@ class Saver:
         self._lease = lease
         self._clock = clock
         self._fenced = fenced
-        self._waiting: list[tuple[JobId, Event, Done | None]] = []
+        self._waiting: list[tuple[JobId, Event | Together, Done | None]] = []
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self.lost = False
 
-    def add(self, job: JobId, event: Event, done: Done | None = None, *, linger: bool = False) -> None:
+    def add(self, job: JobId, event: Event | Together, done: Done | None = None, *, linger: bool = False) -> None:
         """Saves `event` with the next commit; `done` hears what it came to, after the commit."""
         self._waiting.append((job, event, done))
         self._idle.clear()
@@ -71,7 +71,7 @@ class Saver:
             if not self._waiting:
                 self._idle.set()
 
-    async def _save(self, items: list[tuple[JobId, Event, Done | None]]) -> None:
+    async def _save(self, items: list[tuple[JobId, Event | Together, Done | None]]) -> None:
         pairs = [(job, event) for job, event, _ in items]
 
         def work(tx: Transaction) -> list[Step | JobgateError]:

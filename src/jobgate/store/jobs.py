@@ -10,7 +10,7 @@ import msgspec
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, IllegalMove, NotFound
-from jobgate.model.events import Event
+from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
@@ -124,9 +124,9 @@ class Jobs:
     # --- moving
 
     def advance(
-        self, events: Iterable[tuple[JobId, Event]], now: float, lease: Lease | None = None
+        self, events: Iterable[tuple[JobId, Event | Together]], now: float, lease: Lease | None = None
     ) -> list[Step | IllegalMove | NotFound]:
-        """Each event's step, in order, or why there is none; only what can happen, happens.
+        """The step of each event, or of those that came together, or why there is none; in order.
 
         Raises Conflict when `lease` is of an older fence than its node's: another process has its place.
         """

@@ -31,11 +31,18 @@ from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
 _ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 """Faults of what was asked, not of the database: trying again cannot help, and its neighbours are not touched."""
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "wal_autocheckpoint=4000",  # pages: a hot page is written back once for many commits
+    "cache_size=-16000",
+    "temp_store=MEMORY",
+)
 _TEXTS: Final = compiled(sqlite_dialect())
 
 
@@ -105,7 +112,7 @@ class SqliteStore:
         connection = sqlite3.connect(
             self._path, timeout=self._busy, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16000", "temp_store=MEMORY"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         if query_only:
             connection.execute("PRAGMA query_only=ON")

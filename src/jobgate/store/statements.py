@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, Update, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Delete, Insert
 
@@ -86,7 +86,11 @@ _say(
     select(_J.owner).where(_J.state == QUEUED, _J.owner > p("o")).order_by(_J.owner).limit(1),
     "o",
 )
-_say("job_next_ready", select(func.min(_J.ready)).where(_J.state == QUEUED, _J.ready > p("n")), "n")
+_say(
+    "job_next_ready",
+    select(func.min(_J.ready)).where(_J.state == QUEUED, _J.ready > literal_column("0"), _J.ready > p("n")),
+    "n",
+)
 _say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
 _say("job_live_ids", select(_J.id).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
 _say("job_delete", delete(job).where(_J.id == p("i")), "i")

@@ -129,6 +129,12 @@ Index(
     sqlite_where=text("state < 2 AND gives_up IS NOT NULL"),
     postgresql_where=text("state < 2 AND gives_up IS NOT NULL"),
 )
+Index(
+    "job_not_before",
+    job.c.ready,
+    sqlite_where=text("state = 1 AND ready > 0"),
+    postgresql_where=text("state = 1 AND ready > 0"),
+)
 Index("job_owner", job.c.owner, job.c.id)
 event = Table(
     "event",

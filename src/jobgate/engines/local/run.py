@@ -39,6 +39,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where workspaces and logs are."""
     sandbox: str = "auto"
     """auto, bubblewrap or none."""
+    slots: int = 0
+    """Jobs that run at once; those handed over beyond it wait at the launcher. 0: as many as are handed over."""
     log_cap: int = 10 << 20
     grace: float = 5.0
     base_uid: int = 200_000
@@ -89,6 +91,7 @@ class LocalEngine:
         self._capabilities = Capabilities(
             networks=frozenset(networks),
             pushes=True,
+            holds=self._settings.slots > 0,
             isolated=self._bwrap is not None,
             limits=self._limits.enforced,
             together=True,
@@ -159,6 +162,7 @@ class LocalEngine:
             _give(start.workspace, uid)
         return {
             "name": str(start.attempt),
+            "slots": self._settings.slots,
             "steps": steps,
             "root": str(start.workspace),
             "log": str(start.log),

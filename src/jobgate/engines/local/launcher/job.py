@@ -10,7 +10,8 @@ import signal
 import time
 from collections.abc import Iterator
 
-from .processes import Json, join
+from .groups import join
+from .processes import Json
 
 DEFAULTS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
 """Signals that a child handles as any program does, whatever this one does with them."""

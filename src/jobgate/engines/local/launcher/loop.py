@@ -10,9 +10,11 @@ import os
 import selectors
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from .door import Door
+from .groups import Groups, kills
 from .job import Job, spawn
 from .journal import Journal
 from .processes import (
@@ -22,8 +24,7 @@ from .processes import (
     born_at,
     child_pid,
     children_of,
-    complain,
-    dissolve,
+    detach,
     exit_code,
     libc,
     trim,
@@ -48,6 +49,8 @@ class Launcher:
         self.journal.add("b", self.boot)
         self.jobs: dict[str, Job] = {}
         self.by_pid: dict[int, Job] = {}
+        self.waiting: deque[Job] = deque()
+        """Accepted; each is started as soon as fewer run than it is told may run at once."""
         self.refused: set[str] = set()
         """Names that were stopped before they came."""
         self.selector = selectors.EpollSelector()
@@ -56,8 +59,7 @@ class Launcher:
         self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
         self.told_started: list[Json] = []
         self.told_ended: list[Json] = []
-        self.groups: dict[str, dict[str, str]] = {}
-        """Control groups with the limits they have now."""
+        self.groups = Groups()
         self.running = True
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
@@ -84,7 +86,7 @@ class Launcher:
                 heapq.heappop(self.timers)[2]()
             self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended))
             self.tell()
-        dissolve(self.groups)
+        self.groups.dissolve()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Calls `act` then."""
@@ -127,6 +129,8 @@ class Launcher:
     def shut_down(self, *, stop_jobs: bool) -> None:
         """Leaves after the last job; with `stop_jobs`, that is soon."""
         if stop_jobs:
+            for job in list(self.waiting):
+                self.stop(job.name)
             for job in list(self.jobs.values()):
                 self.kill(job)
         self.maybe_leave()
@@ -161,19 +165,37 @@ class Launcher:
             return
         job = Job(spec)
         if name in self.refused:
-            job.failure, job.message = "cancelled", "it was cancelled before it was started"
-            self.journal.add("s", name, None, None)
-            self.end(job)
+            self.never(job)
             return
-        kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
-        self.journal.add("s", name, spec["steps"][-1].get("status"), kept)
-        self.journal.flush()  # the intent is on record before the process exists
         self.jobs[name] = job
+        self.waiting.append(job)
+        self.refill()
+
+    def never(self, job: Job) -> None:
+        """Stopped before it was started."""
+        job.failure, job.message = "cancelled", "it was cancelled before it was started"
+        self.journal.add("s", job.name, None, None)
+        self.end(job)
+
+    def refill(self) -> None:
+        """Starts those that wait, as far as there is room beside those that run."""
+        while self.waiting:
+            running = len(self.jobs) - len(self.waiting)
+            if running >= (self.waiting[0].spec.get("slots") or len(self.jobs)):
+                return
+            self.begin(self.waiting.popleft())
+
+    def begin(self, job: Job) -> None:
+        """Its first processes."""
+        spec = job.spec
+        kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
+        self.journal.add("s", job.name, spec["steps"][-1].get("status"), kept)
+        self.journal.flush()  # the intent is on record before the process exists
         for path, values in spec.get("cgroups") or ():
-            self.prepare(path, values)
-        job.oom = self.oom_kills(job)
+            self.groups.prepare(path, values)
+        job.oom = kills(spec.get("oom"))
         self.advance(job)
-        if name in self.jobs:
+        if job.name in self.jobs:
             self.limits(job)
 
     def limits(self, job: Job) -> None:
@@ -182,19 +204,6 @@ class Launcher:
             self.later(job.spec["wall"], lambda: self.timed_out(job))
         if job.spec.get("disk") or job.spec.get("cap"):
             self.later(LOOK, lambda: self.look(job, LOOK))
-
-    def prepare(self, path: str, values: dict[str, str]) -> None:
-        """A control group with its limits; one that cannot be made limits nothing, and says so."""
-        if self.groups.get(path) == values:
-            return
-        self.groups[path] = values
-        try:
-            os.makedirs(path, exist_ok=True)
-            for file, value in values.items():
-                with open(f"{path}/{file}", "w", encoding="ascii") as control:
-                    control.write(value)
-        except OSError as error:
-            complain(f"control group {path}: {error}")
 
     def advance(self, job: Job) -> None:
         """The next stage, or the end."""
@@ -267,7 +276,7 @@ class Launcher:
 
     def end(self, job: Job) -> None:
         """Its exit is kept until it is forgotten."""
-        if job.failure is None and self.oom_kills(job) > job.oom:
+        if job.failure is None and kills(job.spec.get("oom")) > job.oom:
             job.failure, job.limit, job.message = "limit", "memory", "it needed more memory than it may have"
         self.jobs.pop(job.name, None)
         for step in job.spec["steps"]:
@@ -278,17 +287,7 @@ class Launcher:
         record = job.record()
         self.journal.add("e", job.name, record)
         self.told_ended.append(record)
-
-    def oom_kills(self, job: Job) -> int:
-        """How often the kernel killed in its group."""
-        path = job.spec.get("oom")
-        if not path:
-            return 0
-        try:
-            with open(path, encoding="ascii") as file:
-                return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
-        except (OSError, ValueError):
-            return 0
+        self.refill()
 
     def sweep(self, job: Job) -> None:
         """Processes that the job left behind are killed; in a sandbox there are none."""
@@ -312,7 +311,10 @@ class Launcher:
             if name not in self.journal.names:
                 self.refused.add(name)
             return
-        if not job.stopping:
+        if job in self.waiting:
+            self.waiting.remove(job)
+            self.never(job)
+        elif not job.stopping:
             job.stopping = True
             job.failure = job.failure or "cancelled"
             self.terminate(job)
@@ -413,22 +415,6 @@ class Launcher:
             job.failure = "lost"
             job.message = "the machine was restarted" if self.rebooted else "its launcher was killed"
         self.end(job)
-
-
-def detach(directory: str) -> bool:
-    """Leaves whoever started this: own session, no streams. False in the process that is to go away."""
-    if os.fork():
-        return False
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.chdir("/")
-    os.umask(0o022)
-    null = os.open("/dev/null", os.O_RDWR)
-    log = os.open(f"{directory}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for to, fd in enumerate((null, null, log)):
-        os.dup2(fd, to)
-    return True
 
 
 def main(arguments: Iterable[str]) -> int:

@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import time
-from collections.abc import Iterable
 from typing import Any
 
 PUNCH_HOLE = 0x03
@@ -53,23 +52,6 @@ def bears(pid: int, name: str) -> bool:
             return f"{MARK}={name}".encode() in file.read().split(b"\0")
     except OSError:
         return False
-
-
-def join(path: str) -> None:
-    """This process enters a control group."""
-    with contextlib.suppress(OSError):
-        fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, b"0")
-        finally:
-            os.close(fd)
-
-
-def dissolve(groups: Iterable[str]) -> None:
-    """Removes control groups that nobody is in."""
-    for path in groups:
-        with contextlib.suppress(OSError):
-            os.rmdir(path)
 
 
 def exit_code(path: str) -> int | None:
@@ -132,3 +114,19 @@ def trim(spec: Json) -> None:
     half = cap // 2
     libc.fallocate(fd, PUNCH_HOLE, ctypes.c_int64(half), ctypes.c_int64(size - cap))
     os.close(fd)
+
+
+def detach(directory: str) -> bool:
+    """Leaves whoever started this: own session, no streams. False in the process that is to go away."""
+    if os.fork():
+        return False
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    os.umask(0o022)
+    null = os.open("/dev/null", os.O_RDWR)
+    log = os.open(f"{directory}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for to, fd in enumerate((null, null, log)):
+        os.dup2(fd, to)
+    return True

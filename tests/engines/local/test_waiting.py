@@ -1,0 +1,74 @@
+"""What is handed over beyond the slots waits at the launcher."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from local_rig import Open
+
+from jobgate.engines.engine import Phase
+
+
+def test_what_is_handed_over_beyond_the_slots_starts_when_one_before_it_ends(rig: Open, mode: str) -> None:
+    async def body() -> None:
+        async with rig(mode, slots=1) as box:
+            first, second, third = (box.start(words) for words in ("read line < gate", "echo two", "echo three"))
+            os.mkfifo(first.workspace / "gate", 0o666)
+            await box.engine.submit([first, second, third])
+            await box.until(first.attempt, Phase.RUNNING)
+            waiting = await box.engine.poll([second.attempt, third.attempt])
+            assert {seen.phase for seen in waiting.values()} == {Phase.STARTING}
+            assert all(seen.started is None for seen in waiting.values())
+            await asyncio.to_thread((first.workspace / "gate").write_text, "go\n")
+            ends = [await box.ended(start.attempt) for start in (first, second, third)]
+            assert [seen.exit.code for seen in ends if seen.exit] == [0, 0, 0]
+            times = [(seen.started, seen.ended) for seen in ends]
+            assert times == sorted(times, key=lambda pair: pair[0] or 0.0)
+            assert (times[0][1] or 0.0) <= (times[1][0] or 0.0)
+
+    asyncio.run(body())
+
+
+def test_one_that_waits_is_cancelled_without_ever_being_started(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("none", slots=1) as box:
+            first, second = box.start("sleep 30"), box.start("touch was_here")
+            await box.engine.submit([first, second])
+            await box.until(first.attempt, Phase.RUNNING)
+            await box.engine.cancel([second.attempt])
+            seen = await box.ended(second.attempt)
+            assert (seen.exit, seen.started) == (None, None)
+            assert not (second.workspace / "was_here").exists()
+
+    asyncio.run(body())
+
+
+def test_those_that_wait_are_started_while_no_gateway_is_there(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("none", slots=1, leave=True) as box:
+            first, second = box.start("sleep 0.2"), box.start("echo late")
+            await box.engine.submit([first, second])
+            await box.until(first.attempt, Phase.RUNNING)
+        async with rig("none", slots=1) as later:
+            seen = await later.ended(second.attempt)
+            assert seen.exit is not None
+            assert seen.exit.code == 0
+            assert second.log.read_text() == "late\n"
+
+    asyncio.run(body())
+
+
+def test_a_killed_launcher_has_never_started_what_waited_and_says_that_it_is_gone(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("none", slots=1) as box:
+            first, second = box.start("sleep 30"), box.start("touch was_here")
+            await box.engine.submit([first, second])
+            await box.until(first.attempt, Phase.RUNNING)
+            os.kill(box.engine.launcher_pid, signal.SIGKILL)
+            seen = await box.until(second.attempt, Phase.GONE)
+            assert seen.started is None
+            assert not (second.workspace / "was_here").exists()
+
+    asyncio.run(body())

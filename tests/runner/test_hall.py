@@ -1,0 +1,96 @@
+"""How much of an environment may be claimed, and how much handed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from jobgate.engines.engine import Capabilities, Engine
+from jobgate.files.workspace import Workspace
+from jobgate.model.attempt import Attempt, AttemptId
+from jobgate.model.environment import ComputeEnvironment
+from jobgate.model.ids import AccountId, EnvironmentName, JobId
+from jobgate.model.job import Argv, JobSpec, Step
+from jobgate.model.resources import Resources
+from jobgate.model.state import AttemptState
+from jobgate.runner.hall import Hall, Live
+
+HERE = EnvironmentName("here")
+SPEC = JobSpec(steps=(Step(command=Argv(("true",))),))
+
+
+def hall(*, holds: bool, slots: int = 2, mean: float = 0.001) -> Hall:
+    engine: Any = SimpleNamespace(capabilities=Capabilities(holds=holds))
+    room = Resources(cores=4, memory=4000, disk=4000)
+    made = Hall(ComputeEnvironment(name=HERE, engine="x", room=room, slots=slots), cast("Engine", engine))
+    made.mean = mean
+    return made
+
+
+def live(number: int, cores: float = 1.0) -> Live:
+    attempt = Attempt(id=AttemptId(JobId(number), 1), state=AttemptState.STARTING, environment=HERE, created=0.0)
+    asked = Resources(cores=cores, memory=100, disk=100)
+    return Live(attempt, AccountId(1), SPEC, asked, Workspace(Path("/nowhere"), Path("/nowhere.log")))
+
+
+def handed(place: Hall, *jobs: Live) -> int:
+    """How many of them could be handed over, one after the other."""
+    count = 0
+    for job in jobs:
+        place.take(job)
+        if not place.fits_now(job):
+            break
+        place.enter(job)
+        count += 1
+    return count
+
+
+def test_an_engine_that_does_not_hold_gets_one_for_each_slot() -> None:
+    assert handed(hall(holds=False), *(live(n) for n in range(10))) == 2
+
+
+def test_an_engine_that_holds_gets_more_when_jobs_are_short_and_none_when_they_are_long() -> None:
+    assert handed(hall(holds=True), *(live(n) for n in range(10))) == 10
+    assert handed(hall(holds=True, mean=60.0), *(live(n) for n in range(10))) == 2
+
+
+def test_no_two_that_the_engine_has_share_a_slot() -> None:
+    place, jobs = hall(holds=True), [live(n) for n in range(20)]
+    handed(place, *jobs)
+    slots = [job.slot for job in jobs if job.slot is not None]
+    assert len(slots) == len(set(slots)) == 20
+
+
+@pytest.mark.parametrize("large_first", [True, False])
+def test_nothing_waits_at_the_engine_beside_one_that_not_every_slot_could_have(
+    large_first: bool,
+) -> None:  # a parameter of the test
+    place = hall(holds=True)
+    jobs = [live(1, 3.0), live(2), live(3)] if large_first else [live(1), live(2), live(3, 3.0)]
+    assert handed(place, *jobs) == 2
+
+
+def test_what_left_makes_room_for_the_next() -> None:
+    place = hall(holds=False)
+    first, second, third = live(1), live(2), live(3)
+    assert handed(place, first, second, third) == 2
+    place.forget(first)
+    assert place.fits_now(third)
+
+
+def test_more_is_claimed_only_when_it_is_worth_a_commit() -> None:
+    place = hall(holds=True)
+    ahead = place.ahead
+    assert place.room().slots == 2 + ahead
+    handed(place, *(live(n) for n in range(2 + ahead)))
+    assert place.room().slots == 0
+    assert place.busy
+    for job in list(place.live.values())[: ahead // 2 - 1]:
+        place.forget(job)
+    assert place.room().slots == 0
+    for job in list(place.live.values())[:2]:
+        place.forget(job)
+    assert place.room().slots >= ahead // 2
