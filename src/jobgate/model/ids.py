@@ -52,6 +52,11 @@ class Ids:
         return first
 
 
+def bound(at: float) -> int:
+    """Greater than the ids drawn until then, but for those of a burst, which run some milliseconds ahead."""
+    return max(int(at * 1000) + 1 - EPOCH_MS, 1) * (STRIDE << _SEQUENCE_BITS)
+
+
 @lru_cache(4096)
 def text(letter: str, number: int) -> str:
     """The wire form: `letter`, then the number in base 32."""

@@ -12,7 +12,7 @@ from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
-from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard, Where
 from jobgate.model.state import JobState, Limit
@@ -324,7 +324,7 @@ class Jobs:
 
     def with_files(self, ended: float, limit: int) -> list[JobId]:
         """Jobs that had ended by `ended` and still hold blobs."""
-        return [JobId(row[0]) for row in self._db.all("job_with_files", ended, limit)]
+        return [JobId(row[0]) for row in self._db.all("job_with_files", bound(ended), ended, limit)]
 
     def events(self, ident: JobId) -> list[Fact]:
         """A job's log, from its beginning."""

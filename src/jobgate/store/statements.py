@@ -92,7 +92,6 @@ _say(
     "n",
 )
 _say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
-_say("job_live_ids", select(_J.id).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
 _say("job_delete", delete(job).where(_J.id == p("i")), "i")
 _say("job_left", select(func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")), "a", "b", "c")
 _say(
@@ -120,7 +119,15 @@ _say(
 )
 _say(
     "job_with_files",
-    select(_J.id).join(blob_ref, blob_ref.c.holder == _J.id).where(_J.ended < p("e")).distinct().limit(p("l")),
+    select(blob_ref.c.holder)
+    .where(
+        blob_ref.c.holder > literal_column("0"),
+        blob_ref.c.holder < p("i"),
+        select(_J.id).where(_J.id == blob_ref.c.holder, _J.ended < p("e")).exists(),
+    )
+    .distinct()
+    .limit(p("l")),
+    "i",
     "e",
     "l",
 )
@@ -146,12 +153,6 @@ _BATCH = ("id", "owner", "app", "count", "expires", "doc")
 _say("batch_add", _insert(batch, *_BATCH), *_BATCH)
 _say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
 _say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
-_say(
-    "batch_expired",
-    select(batch.c.doc).where(batch.c.expires.is_not(None), batch.c.expires < p("n")).limit(p("l")),
-    "n",
-    "l",
-)
 _say("label_add", _insert(label, "owner", "key", "value", "batch"), "owner", "key", "value", "batch")
 _say(
     "label_delete",
@@ -248,7 +249,6 @@ _say(
     "n",
     "l",
 )
-_say("entry_bytes", select(func.coalesce(func.sum(entry.c.size), 0)).where(entry.c.folder == p("f")), "f")
 
 _say("ref_get", select(blob_ref.c.digest).where(blob_ref.c.digest == p("d"), blob_ref.c.holder == p("h")), "d", "h")
 _say("ref_add", _insert(blob_ref, "digest", "holder"), "digest", "holder")
