@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobgate.model.errors import NotFound
-from jobgate.model.ids import STRIDE, BatchId, Ids, JobId, batch_id, batch_text, job_id, job_text, place
+from jobgate.model.ids import STRIDE, BatchId, Ids, JobId, batch_id, batch_text, bound, job_id, job_text, place
 
 NOW = 1_760_000_000.0
 draws = st.lists(st.tuples(st.floats(NOW - 10, NOW + 10), st.integers(1, 200_000)), max_size=20)
@@ -32,6 +32,15 @@ def test_two_gateways_never_draw_the_same_though_one_has_seen_the_others(
     for now, count in theirs:
         assert other.draw(now, count) % STRIDE == 63
     assert all(ident % STRIDE == 0 for ident in drawn)
+
+
+@given(st.floats(0, 2 * NOW), st.integers(0, STRIDE - 1))
+def test_the_bound_of_a_time_lies_after_the_ids_drawn_until_then_and_before_those_drawn_later(
+    now: float, node: int
+) -> None:
+    assert Ids(node).draw(now) < bound(now)
+    later = max(now, NOW) + 0.002
+    assert Ids(node).draw(later) >= bound(later - 0.002)
 
 
 @given(st.integers(1, (1 << 63) - 1))
