@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -79,7 +80,7 @@ class _Write:
         self.work = work
         self.future = future
         self.result: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.steps: list[Step] = []
         self.queued = 0
 
@@ -93,10 +94,13 @@ class SqliteStore:
         self._path = path
         self._busy = busy_timeout
         self.calm = calm
-        self._writer = self._connect()
-        self._reader = self._connect(query_only=True)
-        last = _Driver(self._writer).one("job_last")
-        self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
+        try:
+            self._writer = self._connect()
+            self._reader = self._connect(query_only=True)
+            last = _Driver(self._writer).one("job_last")
+            self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
+        except sqlite3.Error as error:
+            raise Unavailable(f"the database {path} cannot be opened: {error}") from error
         self._reading = Shared(self._shared.ids)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "jobgate-writer")
@@ -178,14 +182,15 @@ class SqliteStore:
                 self._one(connection, write)
             connection.execute("COMMIT")
             self.commits += 1
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing was written, and nobody is told otherwise
             self._shared.live.clear()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             for write in writes:
                 write.error = write.error or _unavailable(error)
+            with suppress(sqlite3.Error):
+                _undo(connection)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
+        _undo(connection)  # if that failed the last time
         connection.execute("BEGIN IMMEDIATE")
 
     def _one(self, connection: sqlite3.Connection, write: _Write) -> None:
@@ -195,7 +200,7 @@ class SqliteStore:
             write.result = write.work(transaction)
             transaction.flush()
             transaction.jobs.settled()
-        except Exception as error:  # it belongs to the one who asked, and is raised there
+        except BaseException as error:  # it belongs to the one who asked, and is raised there
             if isinstance(error, sqlite3.Error) and not isinstance(error, _ITS_OWN):
                 raise  # a full disk or a broken file undoes the others too
             connection.execute("ROLLBACK TO one")
@@ -209,8 +214,7 @@ class SqliteStore:
         steps = [step for write in writes if write.error is None for step in write.steps]
         queued = sum(write.queued for write in writes if write.error is None)
         if steps or queued:
-            for listener in self._listeners:
-                listener(steps, queued)
+            self._tell(steps, queued)
         for write in writes:
             if write.future.cancelled():
                 continue
@@ -222,12 +226,26 @@ class SqliteStore:
         if not self._running:
             self._quiet.set()
 
+    def _tell(self, steps: list[Step], queued: int) -> None:
+        for listener in self._listeners:
+            try:
+                listener(steps, queued)
+            except Exception as error:  # noqa: BLE001  # those who wrote are answered all the same
+                self._loop.call_exception_handler({"message": "a listener of the store failed", "exception": error})
 
-def _unavailable(error: sqlite3.Error) -> Unavailable:
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _unavailable(error: Exception) -> Unavailable:
     full = "full" in str(error)
     text = "the disk is full" if full else "the database cannot be used now"
     code = "storage-full" if full else "unavailable"
-    return Unavailable(f"{text}; nothing was changed, try again later", code=code, retry_after=_COME_AGAIN)
+    refused = Unavailable(f"{text}; nothing was changed, try again later", code=code, retry_after=_COME_AGAIN)
+    refused.__cause__ = error
+    return refused
 
 
 def _last_id(connection: sqlite3.Connection) -> int:
