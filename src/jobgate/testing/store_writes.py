@@ -74,10 +74,14 @@ async def a_submit_that_fails_at_any_step_leaves_nothing(lab: Lab) -> None:
     assert await lab.submit(guard=GUARD), "the key is free"
 
 
+class _Odd(BaseException):
+    """Nobody's error, as a cancelled task's is."""
+
+
 @promise
 async def what_a_work_raises_comes_out_to_its_asker_alone(lab: Lab) -> None:
     """Its neighbours of the same commit are kept, and nothing of itself is."""
-    errors: dict[int, Exception] = {1: Conflict("one"), 4: ValueError("four"), 5: NotFound("five")}
+    errors: dict[int, BaseException] = {1: Conflict("one"), 4: ValueError("four"), 5: NotFound("five"), 6: _Odd("six")}
 
     def work(place: int) -> Callable[[Transaction], Batch]:
         def run(tx: Transaction) -> Batch:
