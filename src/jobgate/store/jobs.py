@@ -9,7 +9,7 @@ import msgspec
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
+from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
@@ -98,16 +98,19 @@ class Jobs:
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
 
-        Raises Conflict (`key-reused`) when it was used with another body.
+        Raises Conflict (`key-reused`) when it was used with another body, and Gone when what it made was deleted.
         """
         known = self._db.one("guard_get", owner, guard.scope, guard.key)
         if known is not None:
             body, made, expires = known
-            if expires > now or self._db.one("batch_get", made) is not None:
+            kept = self._db.one("batch_get", made) is not None
+            if expires > now or kept:
                 if body != guard.body:
                     raise Conflict(
                         "this key belongs to another request; use a new key, or send the first body", code="key-reused"
                     )
+                if not kept:
+                    raise Gone("the jobs that this key made are deleted; use a new key for new ones")
                 return BatchId(made)
             self._db.run("guard_delete", owner, guard.scope, guard.key)
         self._db.run("guard_add", owner, guard.scope, guard.key, guard.body, batch, now + guard.lives)
@@ -369,7 +372,8 @@ class Jobs:
             self._db.run("label_delete", batch.owner, key, value, batch.id)
         self._db.run("spec_delete", batch.id)
         self._db.run("secret_delete", batch.id)
-        self._db.run("guard_of_batch", batch.id, now)
+        self._db.run("guard_outlives", -batch.id, batch.id)
+        self._db.run("guard_over", now)
         self._db.run("batch_delete", batch.id)
         Blobs(self._db).let_go(-batch.id, now)
 

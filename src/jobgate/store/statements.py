@@ -186,7 +186,8 @@ _say(
     "s",
     "k",
 )
-_say("guard_of_batch", delete(guard).where(guard.c.batch == p("b"), guard.c.expires <= p("n")), "b", "n")
+_say("guard_outlives", update(guard).where(guard.c.batch == p("b")).values(batch=p("g")), "g", "b")
+_say("guard_over", delete(guard).where(guard.c.batch < literal_column("0"), guard.c.expires <= p("n")), "n")
 _say("secret_add", _insert(secret, "batch", "name", "sealed"), "batch", "name", "sealed")
 _say("secret_of", select(secret.c.name, secret.c.sealed).where(secret.c.batch == p("b")), "b")
 _say("secret_delete", delete(secret).where(secret.c.batch == p("b")), "b")
