@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
-from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started
+from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
+from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started, Together
 from jobgate.model.facts import Fact, rebuild
 from jobgate.model.ids import Digest, JobId, NodeName
 from jobgate.model.job import JobSpec, Replication, Retry
@@ -89,15 +89,15 @@ async def what_cannot_happen_is_told_and_the_rest_of_the_events_happens(lab: Lab
     assert await lab.store.read(lambda tx: tx.jobs.get([gone])) == {}
 
 
-def the_log_alone_is_the_job(spec: JobSpec, events: Sequence[Event], *, together: bool) -> Promise:
+def the_log_alone_is_the_job(spec: JobSpec, told: Sequence[Event | Together], *, at_once: bool) -> Promise:
     """Whatever is told, one by one or in one transaction: the events of the log make the row, also after a reopen."""
 
     @promise
     async def held(lab: Lab) -> None:
         batch = await lab.submit(2, spec=spec)
         job, untouched = members(batch)
-        pairs = [(job, event) for event in events]
-        if together:
+        pairs = [(job, event) for event in told]
+        if at_once:
             await lab.advance(pairs)
         else:
             for pair in pairs:
@@ -146,7 +146,7 @@ async def of_many_submits_with_one_key_at_once_one_makes_the_batch(lab: Lab) -> 
 
 @promise
 async def a_key_lives_as_long_as_its_batch_and_its_time_and_no_longer(lab: Lab) -> None:
-    """It is free again when both are over."""
+    """It is free again when both are over; until then it makes no second batch, though the first was deleted."""
     batch = await lab.submit(guard=KEY)
     lab.tick(2 * KEY.lives)
     assert await lab.submit(guard=KEY) == batch
@@ -157,6 +157,7 @@ async def a_key_lives_as_long_as_its_batch_and_its_time_and_no_longer(lab: Lab) 
     await lab.tell(JobId(second.id), *life(lab))
     await lab.forget(members(second))
     await raised(lab.submit(guard=replace(KEY, body=Digest("11" * 32))), Conflict)
+    await raised(lab.submit(guard=KEY), Gone)
     lab.tick(2 * KEY.lives)
     assert (await lab.submit(guard=replace(KEY, body=Digest("11" * 32)))).id != second.id
 

@@ -82,8 +82,8 @@ _CONDITIONS: Final[tuple[tuple[dict[str, Any], Check], ...]] = (
     ({"label": ("colour", "")}, lambda kept: kept.batch.labels.get("colour") == ""),
     ({"app": "sum"}, lambda kept: kept.batch.app == "sum"),
     ({"app": "%"}, lambda kept: kept.batch.app == "%"),
-    ({"since": START + 8.0}, lambda kept: kept.job.created >= START + 8.0),
-    ({"before": START + 8.0}, lambda kept: kept.job.created < START + 8.0),
+    ({"since": START + 3.0}, lambda kept: kept.job.created >= START + 3.0),
+    ({"before": START + 3.0}, lambda kept: kept.job.created < START + 3.0),
 )
 
 
