@@ -6,25 +6,21 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from told import HERE, LEASE, PAIRED, PERSISTENT, PLAIN, lives
 
 from jobgate.model.advance import ON_ATTEMPT, advance, unwanted
-from jobgate.model.attempt import Exit, Lease
+from jobgate.model.attempt import Exit
 from jobgate.model.errors import IllegalMove
 from jobgate.model.events import (
     EVENTS,
-    Adopt,
     Broke,
     Cancel,
     Claim,
     Collected,
     Event,
     Exited,
-    GiveUp,
     Hold,
     Judge,
-    Offer,
-    Rank,
     Release,
     Report,
     Staged,
@@ -32,40 +28,9 @@ from jobgate.model.events import (
     Vanished,
 )
 from jobgate.model.facts import Attempts, Fact, Moved, Submitted, born, rebuild
-from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, NodeName, SpecId
-from jobgate.model.job import Argv, Job, JobSpec, Replication, Retry, Step
+from jobgate.model.ids import AccountId, BatchId, JobId, SpecId
+from jobgate.model.job import Job, JobSpec, Replication
 from jobgate.model.state import ATTEMPT_MOVES, MOVES, AttemptState, Failure, JobState, Limit, Verdict
-
-HERE = EnvironmentName("here")
-LEASE = Lease(NodeName("node"), 1)
-PLAIN = JobSpec(steps=(Step(command=Argv(("true",))),))
-PERSISTENT = msgspec.structs.replace(
-    PLAIN, retry=Retry(tries=3, on=frozenset({Failure.PROGRAM, Failure.LOST}), backoff=10.0)
-)
-PAIRED = msgspec.structs.replace(PLAIN, replication=Replication(replicas=2, quorum=2, errors=2, total=5))
-SPECS = (PLAIN, PERSISTENT, PAIRED)
-
-numbers = st.integers(1, 4)
-failures = st.sampled_from(Failure)
-codes = st.sampled_from([0, 0, 1, 137])
-events: st.SearchStrategy[Event] = st.one_of(
-    st.just(Hold()),
-    st.just(Release()),
-    st.builds(Rank, st.integers(-3, 3)),
-    st.builds(Cancel, st.text(max_size=3)),
-    st.builds(GiveUp, failures, st.text(max_size=3), st.none() | st.sampled_from(Limit)),
-    st.just(Offer(HERE)),
-    st.builds(Claim, st.just(HERE), st.just(LEASE), st.none() | numbers, st.booleans()),
-    st.builds(Adopt, numbers, st.builds(Lease, st.just(NodeName("heir")), st.integers(1, 3))),
-    st.builds(Staged, numbers),
-    st.builds(Started, numbers, st.floats(0, 10)),
-    st.builds(Report, numbers, st.floats(-1, 2)),
-    st.builds(Exited, numbers, st.floats(0, 10), st.none() | st.builds(Exit, codes)),
-    st.builds(Collected, numbers, failure=st.none() | failures),
-    st.builds(Broke, numbers, failures),
-    st.builds(Vanished, numbers),
-    st.builds(Judge, numbers, st.sampled_from([Verdict.VALID, Verdict.INVALID, Verdict.INCONCLUSIVE])),
-)
 
 
 class Life:
@@ -119,8 +84,9 @@ def walked(spec: JobSpec, told: list[Event]) -> Life:
     return life
 
 
-@given(st.sampled_from(SPECS), st.lists(events, max_size=25))
-def test_whatever_happens_only_drawn_moves_are_made_and_the_log_is_the_job(spec: JobSpec, told: list[Event]) -> None:
+@given(lives)
+def test_whatever_happens_only_drawn_moves_are_made_and_the_log_is_the_job(one: tuple[JobSpec, list[Event]]) -> None:
+    spec, told = one
     life = walked(spec, told)
     assert [f.seq for f in life.log] == list(range(1, len(life.log) + 1))
     assert rebuild(life.log) == (life.job, life.attempts)
@@ -130,16 +96,18 @@ def test_whatever_happens_only_drawn_moves_are_made_and_the_log_is_the_job(spec:
         assert all(a.state.over for a in life.attempts)
 
 
-@given(st.sampled_from(SPECS), st.lists(events, max_size=15))
-def test_the_log_survives_the_wire(spec: JobSpec, told: list[Event]) -> None:
+@given(lives)
+def test_the_log_survives_the_wire(one: tuple[JobSpec, list[Event]]) -> None:
+    spec, told = one
     life = walked(spec, told)
     wire = msgspec.msgpack.encode(life.log)
     assert msgspec.msgpack.decode(wire, type=list[Fact]) == life.log
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(life.job), type=Job) == life.job
 
 
-@given(st.sampled_from(SPECS), st.lists(events, max_size=20))
-def test_every_job_can_be_brought_to_an_end(spec: JobSpec, told: list[Event]) -> None:
+@given(lives)
+def test_every_job_can_be_brought_to_an_end(one: tuple[JobSpec, list[Event]]) -> None:
+    spec, told = one
     life = walked(spec, told)
     life.tell(Cancel("enough"))
     for attempt in life.attempts:
@@ -147,8 +115,9 @@ def test_every_job_can_be_brought_to_an_end(spec: JobSpec, told: list[Event]) ->
     assert life.job.state.over
 
 
-@given(st.sampled_from(SPECS), st.lists(events, max_size=20))
-def test_every_job_ends_by_itself_when_every_attempt_does(spec: JobSpec, told: list[Event]) -> None:
+@given(lives)
+def test_every_job_ends_by_itself_when_every_attempt_does(one: tuple[JobSpec, list[Event]]) -> None:
+    spec, told = one
     life = walked(spec, told)
     life.tell(Release())
     for _ in range(60):
@@ -168,8 +137,9 @@ def test_every_job_ends_by_itself_when_every_attempt_does(spec: JobSpec, told: l
     pytest.fail(f"still {life.job}")
 
 
-@given(st.sampled_from(SPECS), st.lists(events, max_size=20))
-def test_cancel_twice_is_cancel_once(spec: JobSpec, told: list[Event]) -> None:
+@given(lives)
+def test_cancel_twice_is_cancel_once(one: tuple[JobSpec, list[Event]]) -> None:
+    spec, told = one
     life = walked(spec, [*told, Cancel("once")])
     before = (life.job, life.attempts)
     life.tell(Cancel("twice"))
@@ -320,6 +290,13 @@ def test_a_job_on_hold_starts_nothing_until_it_is_released() -> None:
     with pytest.raises(IllegalMove):
         life.tell(Claim(HERE, LEASE))
     assert life.tell(Release()).started().job.state is JobState.RUNNING
+
+
+def test_hold_and_release_do_not_shorten_the_pause_before_a_further_try() -> None:
+    life = Life(PERSISTENT).started().ended(code=1)
+    pause = life.job.ready
+    assert pause > life.now
+    assert life.tell(Hold(), Release()).job.ready == pause
 
 
 def test_a_log_with_a_gap_is_refused() -> None:

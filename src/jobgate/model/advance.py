@@ -166,7 +166,7 @@ def _on_job(log: _Log, event: Hold | Release | Rank | Cancel | GiveUp | Offer) -
     state = log.job.state
     match event:
         case Hold() if state is _S.QUEUED:
-            log.say(Moved(_S.HELD))
+            log.say(Moved(_S.HELD, ready=log.job.ready))
         case Release() if state is _S.HELD:
             log.say(Moved(_S.QUEUED, ready=log.job.ready))
         case Rank(priority) if not state.over and priority != log.job.priority:

@@ -47,9 +47,14 @@ class Ids:
     def draw(self, now: float, count: int = 1) -> int:
         """The first of `count` ids that lie STRIDE apart; greater than all drawn before."""
         fresh = ((int(now * 1000) - EPOCH_MS) << _SEQUENCE_BITS) * STRIDE + self._node
-        first = max(fresh, self._last + STRIDE)
+        first = max(fresh, (self._last // STRIDE + 1) * STRIDE + self._node)
         self._last = first + (count - 1) * STRIDE
         return first
+
+
+def bound(at: float) -> int:
+    """Greater than the ids drawn until then, but for those of a burst, which run some milliseconds ahead."""
+    return max(int(at * 1000) + 1 - EPOCH_MS, 1) * (STRIDE << _SEQUENCE_BITS)
 
 
 @lru_cache(4096)

@@ -192,13 +192,13 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: Mapping[str, str] = {}
     priority: int = 0
     expires: float | None = None
-    """The lease: when its records and files are deleted, unless it is renewed."""
+    """When its records and files are deleted, unless that is put off; None: after the server's retention."""
     webhook: str = ""
     """Address that is told of each job's end."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one job stands. Made and changed only by `jobgate.model.state`."""
+    """Where one job stands. Made by `facts.born`, and changed only by the facts of `advance`."""
 
     id: JobId
     batch: BatchId

@@ -110,7 +110,9 @@ def pick(
     blocked = False
     for item in order(waiting, standings, room.total):
         place = len(waits) + 1
-        if slots < 1:
+        if not item.asked.fits(room.total):
+            waits[item.job] = (Reason.NO_ENVIRONMENT, place)
+        elif slots < 1:
             waits[item.job] = (Reason.TURN if blocked else Reason.BUSY, place)
             blocked = True
         elif not item.asked.fits(free):

@@ -23,7 +23,7 @@ class Accounts:
     def create(self, name: str, now: float) -> Account:
         """A new account. Raises Conflict when the name is taken."""
         if self._db.one("account_named", name) is not None:
-            raise Conflict(f"there is an account {name!r} already", field="name")
+            raise _named_already(name)
         account = Account(id=AccountId(self._shared.ids.draw(now)), name=name, created=now)
         self._db.run("account_add", account.id, name, rows.encode(account))
         return account
@@ -45,7 +45,10 @@ class Accounts:
         return rows.account_of(row[0])
 
     def put(self, account: Account) -> None:
-        """Saves a changed account."""
+        """Saves a changed account. Raises Conflict when its new name is another's."""
+        row = self._db.one("account_named", account.name)
+        if row is not None and rows.account_of(row[0]).id != account.id:
+            raise _named_already(account.name)
         self._db.run("account_put", account.name, rows.encode(account), account.id)
 
     def all(self) -> list[Account]:
@@ -102,6 +105,10 @@ class Accounts:
     def use(self, standings: Mapping[AccountId, Standing], now: float) -> None:
         """Saves what accounts have used."""
         self._db.many("account_use", [(standing.usage, now, i) for i, standing in standings.items()])
+
+
+def _named_already(name: str) -> Conflict:
+    return Conflict(f"there is an account {name!r} already", field="name")
 
 
 class Nodes:

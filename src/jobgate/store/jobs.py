@@ -9,17 +9,17 @@ import msgspec
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
+from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
-from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard, Where
 from jobgate.model.state import JobState, Limit
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
-from jobgate.store.tables import STATE_NUMBERS, STATES
+from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +32,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     spec: SpecId
 
 
-_NO_JOB: Final = (1 << 63) - 1
+_LAST_ID: Final = (1 << 63) - 1
 """Greater than every id."""
 _SPECS_KEPT: Final = 4096
 SHOWN: Final = 1000
@@ -103,16 +103,19 @@ class Jobs:
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
 
-        Raises Conflict (`key-reused`) when it was used with another body.
+        Raises Conflict (`key-reused`) when it was used with another body, and Gone when what it made was deleted.
         """
         known = self._db.one("guard_get", owner, guard.scope, guard.key)
         if known is not None:
             body, made, expires = known
-            if expires > now or self._db.one("batch_get", made) is not None:
+            kept = self._db.one("batch_get", made) is not None
+            if expires > now or kept:
                 if body != guard.body:
                     raise Conflict(
                         "this key belongs to another request; use a new key, or send the first body", code="key-reused"
                     )
+                if not kept:
+                    raise Gone("the jobs that this key made are deleted; use a new key for new ones")
                 return BatchId(made)
             self._db.run("guard_delete", owner, guard.scope, guard.key)
         self._db.run("guard_add", owner, guard.scope, guard.key, guard.body, batch, now + guard.lives)
@@ -155,7 +158,7 @@ class Jobs:
                 self.steps.append(step)
                 if step.job.state.over and not job.state.over:
                     self.lives[job.owner] = self.lives.get(job.owner, 0) - 1
-                if step.job.state is JobState.QUEUED and step.job.wanted:
+                if _waits(step.job) and not _waits(job):
                     self.queued += 1
             results.append(step)
         return results
@@ -286,7 +289,7 @@ class Jobs:
             f"FROM job j{joins} WHERE {' AND '.join(clauses)} AND j.id < ? ORDER BY j.id DESC LIMIT ?"
         )
         found: list[tuple[Job, Attempts]] = []
-        before = where.after if where.after is not None else JobId(_NO_JOB)
+        before = where.after if where.after is not None else JobId(_LAST_ID)
         while len(found) <= where.limit:
             piece = [rows.job_of(row) for row in self._db.text(sql, *params, before, where.limit + 1)]
             found += [(job, attempts) for job, attempts in piece if _timely(job, where.timed_out)]
@@ -330,7 +333,7 @@ class Jobs:
 
     def with_files(self, ended: float, limit: int) -> list[JobId]:
         """Jobs that had ended by `ended` and still hold blobs."""
-        return [JobId(row[0]) for row in self._db.all("job_with_files", ended, limit)]
+        return [JobId(row[0]) for row in self._db.all("job_with_files", bound(ended), ended, limit)]
 
     def events(self, ident: JobId) -> list[Fact]:
         """A job's log, from its beginning."""
@@ -349,15 +352,21 @@ class Jobs:
         self.flush()
         blobs = Blobs(self._db)
         batches = set()
+        cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
                 continue
             batches.add(BatchId(row[1]))
+            if not STATES[row[4]].over:
+                self.lives[row[2]] = self.lives.get(row[2], 0) - 1
             blobs.let_go(ident, now)
             self._db.run("event_delete", ident)
             self._db.run("job_delete", ident)
             self._loaded.pop(ident, None)
+            if ident == newest:
+                self._db.run("event_delete", NO_JOB)
+                self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         for batch in batches:
             self._forget(self.batch(batch), now)
 
@@ -369,9 +378,15 @@ class Jobs:
             self._db.run("label_delete", batch.owner, key, value, batch.id)
         self._db.run("spec_delete", batch.id)
         self._db.run("secret_delete", batch.id)
-        self._db.run("guard_of_batch", batch.id, now)
+        self._db.run("guard_outlives", -batch.id, batch.id)
+        self._db.run("guard_over", now)
         self._db.run("batch_delete", batch.id)
         Blobs(self._db).let_go(-batch.id, now)
+
+
+def _waits(job: Job) -> bool:
+    """Whether a claim can take it."""
+    return job.state is JobState.QUEUED and job.wanted > 0
 
 
 def _timely(job: Job, timed_out: bool | None) -> bool:

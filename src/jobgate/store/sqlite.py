@@ -11,13 +11,16 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
+from sqlalchemy.exc import DBAPIError
 
 from jobgate.model.advance import Step
 from jobgate.model.errors import Unavailable
@@ -32,6 +35,8 @@ T = TypeVar("T")
 HEAD: Final = "0002"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
+_ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+"""Faults of what was asked, not of the database: trying again cannot help, and its neighbours are not touched."""
 _PRAGMAS: Final = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -75,7 +80,7 @@ class _Write:
         self.work = work
         self.future = future
         self.result: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.steps: list[Step] = []
         self.queued = 0
 
@@ -89,10 +94,13 @@ class SqliteStore:
         self._path = path
         self._busy = busy_timeout
         self.calm = calm
-        self._writer = self._connect()
-        self._reader = self._connect(query_only=True)
-        last = _Driver(self._writer).one("job_last")
-        self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
+        try:
+            self._writer = self._connect()
+            self._reader = self._connect(query_only=True)
+            last = _Driver(self._writer).one("job_last")
+            self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
+        except sqlite3.Error as error:
+            raise Unavailable(f"the database {path} cannot be opened: {error}") from error
         self._reading = Shared(self._shared.ids)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "jobgate-writer")
@@ -174,14 +182,15 @@ class SqliteStore:
                 self._one(connection, write)
             connection.execute("COMMIT")
             self.commits += 1
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing was written, and nobody is told otherwise
             self._shared.live.clear()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             for write in writes:
                 write.error = write.error or _unavailable(error)
+            with suppress(sqlite3.Error):
+                _undo(connection)
 
     def _begin(self, connection: sqlite3.Connection) -> None:
+        _undo(connection)  # if that failed the last time
         connection.execute("BEGIN IMMEDIATE")
 
     def _one(self, connection: sqlite3.Connection, write: _Write) -> None:
@@ -191,9 +200,9 @@ class SqliteStore:
             write.result = write.work(transaction)
             transaction.flush()
             transaction.jobs.settled()
-        except sqlite3.Error:
-            raise  # a full disk or a broken file undoes the others too
-        except Exception as error:  # noqa: BLE001  # it belongs to the one who asked, and is raised there
+        except BaseException as error:  # it belongs to the one who asked, and is raised there
+            if isinstance(error, sqlite3.Error) and not isinstance(error, _ITS_OWN):
+                raise  # a full disk or a broken file undoes the others too
             connection.execute("ROLLBACK TO one")
             write.error = error
         else:
@@ -205,8 +214,7 @@ class SqliteStore:
         steps = [step for write in writes if write.error is None for step in write.steps]
         queued = sum(write.queued for write in writes if write.error is None)
         if steps or queued:
-            for listener in self._listeners:
-                listener(steps, queued)
+            self._tell(steps, queued)
         for write in writes:
             if write.future.cancelled():
                 continue
@@ -218,12 +226,26 @@ class SqliteStore:
         if not self._running:
             self._quiet.set()
 
+    def _tell(self, steps: list[Step], queued: int) -> None:
+        for listener in self._listeners:
+            try:
+                listener(steps, queued)
+            except Exception as error:  # noqa: BLE001  # those who wrote are answered all the same
+                self._loop.call_exception_handler({"message": "a listener of the store failed", "exception": error})
 
-def _unavailable(error: sqlite3.Error) -> Unavailable:
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _unavailable(error: Exception) -> Unavailable:
     full = "full" in str(error)
     text = "the disk is full" if full else "the database cannot be used now"
     code = "storage-full" if full else "unavailable"
-    return Unavailable(f"{text}; nothing was changed, try again later", code=code, retry_after=_COME_AGAIN)
+    refused = Unavailable(f"{text}; nothing was changed, try again later", code=code, retry_after=_COME_AGAIN)
+    refused.__cause__ = error
+    return refused
 
 
 def _last_id(connection: sqlite3.Connection) -> int:
@@ -235,19 +257,37 @@ def _last_id(connection: sqlite3.Connection) -> int:
     return max((row[0] or 0 for row in rows), default=0)
 
 
-def migrate(path: Path) -> None:
-    """Makes the file, or brings it to this version's schema. Raises Unavailable when it cannot be opened."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def migrate(path: Path, *, busy_timeout: float = 5.0) -> None:
+    """Makes the file, or brings it to this version's schema: whole, or not at all.
+
+    Raises Unavailable when it cannot be opened, or belongs to a newer version.
+    """
     try:
-        if _revision(path) == HEAD:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = _revision(path)
+        if known == HEAD:
             return
-        engine = create_engine(f"sqlite:///{path}")
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with engine.begin() as connection:
+        scripts = ScriptDirectory.from_config(config)
+        if known is not None and known not in {script.revision for script in scripts.walk_revisions()}:
+            raise Unavailable(
+                f"the database {path} belongs to a newer version of Jobgate: its schema is {known}, and this version "
+                f"knows those up to {HEAD}. Install the newer version again, or give another database"
+            )
+        engine = create_engine(
+            URL.create("sqlite", database=str(path)),
+            isolation_level="AUTOCOMMIT",  # the driver would commit before each CREATE; the transaction is ours
+            connect_args={"timeout": busy_timeout},
+            poolclass=NullPool,
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-        engine.dispose()
+            connection.exec_driver_sql("COMMIT")
+    except DBAPIError as error:
+        raise Unavailable(f"the database {path} cannot be opened: {error.orig}") from error
     except (sqlite3.Error, OSError) as error:
         raise Unavailable(f"the database {path} cannot be opened: {error}") from error
 

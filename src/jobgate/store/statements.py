@@ -12,6 +12,7 @@ from sqlalchemy.sql.dml import Delete, Insert
 from jobgate.store.tables import (
     FIRST_OVER,
     FIRST_TAKEN,
+    NO_JOB,
     QUEUED,
     account,
     batch,
@@ -91,7 +92,6 @@ _say(
     "n",
 )
 _say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
-_say("job_live_ids", select(_J.id).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
 _say("job_delete", delete(job).where(_J.id == p("i")), "i")
 _say("job_left", select(func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")), "a", "b", "c")
 _say(
@@ -119,7 +119,15 @@ _say(
 )
 _say(
     "job_with_files",
-    select(_J.id).join(blob_ref, blob_ref.c.holder == _J.id).where(_J.ended < p("e")).distinct().limit(p("l")),
+    select(blob_ref.c.holder)
+    .where(
+        blob_ref.c.holder > literal_column("0"),
+        blob_ref.c.holder < p("i"),
+        select(_J.id).where(_J.id == blob_ref.c.holder, _J.ended < p("e")).exists(),
+    )
+    .distinct()
+    .limit(p("l")),
+    "i",
     "e",
     "l",
 )
@@ -131,24 +139,20 @@ _say("event_of", select(event.c.seq, event.c.at, event.c.data).where(event.c.job
 _say(
     "event_after",
     select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c.data)
-    .where(event.c.cursor > p("c"))
+    .where(event.c.cursor > p("c"), event.c.job != NO_JOB)
     .order_by(event.c.cursor)
     .limit(p("l")),
     "c",
     "l",
 )
+_say("event_last", select(event.c.cursor, event.c.job).order_by(event.c.cursor.desc()).limit(1))
+_say("event_mark", _insert(event, "cursor", *_EVENT), "cursor", *_EVENT)
 _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
 _BATCH = ("id", "owner", "app", "count", "expires", "doc")
 _say("batch_add", _insert(batch, *_BATCH), *_BATCH)
 _say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
 _say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
-_say(
-    "batch_expired",
-    select(batch.c.doc).where(batch.c.expires.is_not(None), batch.c.expires < p("n")).limit(p("l")),
-    "n",
-    "l",
-)
 _say("label_add", _insert(label, "owner", "key", "value", "batch"), "owner", "key", "value", "batch")
 _say(
     "label_delete",
@@ -182,7 +186,8 @@ _say(
     "s",
     "k",
 )
-_say("guard_of_batch", delete(guard).where(guard.c.batch == p("b"), guard.c.expires <= p("n")), "b", "n")
+_say("guard_outlives", update(guard).where(guard.c.batch == p("b")).values(batch=p("g")), "g", "b")
+_say("guard_over", delete(guard).where(guard.c.batch < literal_column("0"), guard.c.expires <= p("n")), "n")
 _say("secret_add", _insert(secret, "batch", "name", "sealed"), "batch", "name", "sealed")
 _say("secret_of", select(secret.c.name, secret.c.sealed).where(secret.c.batch == p("b")), "b")
 _say("secret_delete", delete(secret).where(secret.c.batch == p("b")), "b")
@@ -245,7 +250,6 @@ _say(
     "n",
     "l",
 )
-_say("entry_bytes", select(func.coalesce(func.sum(entry.c.size), 0)).where(entry.c.folder == p("f")), "f")
 
 _say("ref_get", select(blob_ref.c.digest).where(blob_ref.c.digest == p("d"), blob_ref.c.holder == p("h")), "d", "h")
 _say("ref_add", _insert(blob_ref, "digest", "holder"), "digest", "holder")

@@ -44,6 +44,8 @@ QUEUED: Final = STATE_NUMBERS[JobState.QUEUED]
 FIRST_TAKEN: Final = STATE_NUMBERS[JobState.STAGING_IN]
 """From here to the last before `FIRST_OVER` an attempt may be live."""
 FIRST_OVER: Final = STATE_NUMBERS[JobState.SUCCEEDED]
+NO_JOB: Final = 0
+"""Whose event only marks how far the cursor has come, when the last real ones were deleted."""
 
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite's row id is an INTEGER by that name only."""
