@@ -68,6 +68,10 @@ class Blobs:
             self._db.run("ref_add", digest, holder)
             self._db.run("orphan_delete", digest)
 
+    def held(self, holder: int) -> frozenset[Digest]:
+        """All that `holder` needs."""
+        return frozenset(Digest(row[0]) for row in self._db.all("ref_of", holder))
+
     def drop(self, digest: Digest, holder: int, now: float) -> None:
         """`holder` needs it no more."""
         self._db.run("ref_delete", digest, holder)
