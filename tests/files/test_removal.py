@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import shutil
@@ -126,13 +127,14 @@ def test_what_cannot_be_deleted_does_not_save_the_rest(tree: Path) -> None:
     assert not tree.exists()
 
 
-def test_a_hundred_thousand_files_and_wide_trees_go(tree: Path) -> None:
-    for folder in range(100):
+def test_wide_trees_go_and_leave_nothing_open(tree: Path) -> None:
+    for folder in range(20):
         (tree / f"{folder}").mkdir()
         directory = os.open(tree / f"{folder}", os.O_RDONLY)
         for name in range(1000):
             os.close(os.open(f"{name}", os.O_CREAT | os.O_WRONLY, dir_fd=directory))
         os.close(directory)
+    gc.collect()  # what earlier tests let go of is gone
     before = len(os.listdir("/proc/self/fd"))
     remove_tree(tree)
     assert not tree.exists()

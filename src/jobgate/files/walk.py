@@ -154,10 +154,10 @@ class Walk:
         self.skipped += 1
 
     def _names(self, handle: int) -> Iterator[tuple[str, bool]]:
-        """Names that can be told to anyone, in order; the others are skipped. A directory's are read when asked for."""
+        """Names that can be told to anyone, files before directories; the others are skipped."""
         with os.scandir(handle) as entries:
-            listed = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-        for name, is_directory in listed:
+            listed = sorted((entry.is_dir(follow_symlinks=False), entry.name) for entry in entries)
+        for is_directory, name in listed:
             try:
                 check_segment(name, "name")
             except (Invalid, UnicodeEncodeError):
