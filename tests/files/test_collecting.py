@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trees import NOBODY, as_nobody, needs_root, nest
+from trees import NOBODY, as_nobody, fill, in_memory, needs_root, nest
 
 from jobgate.files import walk as walking
 from jobgate.files import workspace as workspaces
@@ -459,24 +459,20 @@ def _changed_when_found(desk: Desk, monkeypatch: pytest.MonkeyPatch, change: Cal
 # --- many and deep
 
 
-def test_a_hundred_thousand_files_are_found_with_few_handles(desk: Desk) -> None:
-    for folder in range(100):
-        place = desk.out / f"{folder}"
-        place.mkdir()
-        directory = os.open(place, os.O_RDONLY)
-        for name in range(1000):
-            os.close(os.open(f"{name}", os.O_CREAT | os.O_WRONLY, dir_fd=directory))
-        os.close(directory)
-    before, most, count = handles(), 0, 0
-    walk = Walk(desk.workspace.root, 100_000, 1)
-    for file in walk.files(OUT):
-        count += 1
-        if count % 1000 == 1:
-            most = max(most, handles() - before)
-        os.close(file.handle)
-    assert (count, walk.skipped, walk.over) == (100_000, 0, False)
-    assert most < 20
-    assert handles() == before
+def test_a_hundred_thousand_files_are_found_with_few_handles(tmp_path: Path) -> None:
+    with in_memory(tmp_path) as place:
+        (place / "out").mkdir()
+        fill(place / "out", 100)
+        before, most, count = handles(), 0, 0
+        walk = Walk(place, 100_000, 1)
+        for file in walk.files(OUT):
+            count += 1
+            if count % 1000 == 1:
+                most = max(most, handles() - before)
+            os.close(file.handle)
+        assert (count, walk.skipped, walk.over) == (100_000, 0, False)
+        assert most < 20
+        assert handles() == before
 
 
 def test_what_one_file_costs_does_not_depend_on_how_many_were_found(desk: Desk) -> None:
