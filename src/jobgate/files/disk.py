@@ -16,12 +16,13 @@ import secrets
 import shutil
 import time
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
-from jobgate.files.storage import Source
+from jobgate.files.storage import Readable, Source
 from jobgate.model.errors import NotFound, TooLarge, Unavailable
 from jobgate.model.files import Stored
 from jobgate.model.ids import Digest
@@ -29,6 +30,8 @@ from jobgate.model.ids import Digest
 _PIECE: Final = 256 * 1024
 _FRESH: Final = 600.0
 """Seconds in which a blob that was just stored is never deleted: whoever stored it is still saying so."""
+_SYNCING: Final = 16
+"""Syncs that wait for the disk together."""
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -43,7 +46,7 @@ class Disk:
         with self._locked(fcntl.LOCK_EX):
             for name in _SHARDS:
                 (root / name).mkdir(exist_ok=True, mode=0o700)
-            _sync(root, os.O_DIRECTORY)
+            _sync(root)
             _sweep(temporary)
             self._temporary = temporary / secrets.token_hex(16)
             self._temporary.mkdir(mode=0o700)
@@ -79,35 +82,30 @@ class Disk:
             return []
         if self.free() <= 0:
             raise _full()
-        written: list[tuple[Path, Stored]] = []
+        sourced = [(self._temporary / secrets.token_hex(16), source) for source in sources]
         try:
-            for source in sources:
-                path = self._temporary / secrets.token_hex(16)
-                written.append((path, Stored(Digest(""), 0)))  # known before it is there, so that it is deleted
-                written[-1] = (path, await _write(path, source, limit))
-            await asyncio.to_thread(self._enter, written)
+            stored = await _write(sourced, limit)
+            await asyncio.to_thread(self._enter, stored)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full() from error
             raise Unavailable(f"the storage cannot be written: {error.strerror}") from error
         finally:
-            for path, _ in written:
+            for path, _ in sourced:
                 path.unlink(missing_ok=True)
-        return [stored for _, stored in written]
+        return [stored[path] for path, _ in sourced]
 
-    def _enter(self, written: Sequence[tuple[Path, Stored]]) -> None:
+    def _enter(self, written: Mapping[Path, Stored]) -> None:
         """Gives each its name when all of it is on disk; when this returns, the names are too."""
         fresh = []
         with self._locked(fcntl.LOCK_SH):
-            for path, stored in written:
+            for path, stored in written.items():
                 if not self._renew(stored):
                     fresh.append((path, self._path(stored.digest)))
-        for path, _ in fresh:
-            _sync(path)
+        _sync_all([path for path, _ in fresh])
         for path, target in fresh:
             path.rename(target)
-        for name in sorted({stored.digest[:2] for _, stored in written}):
-            _sync(self._root / name, os.O_DIRECTORY)
+        _sync_all([self._root / name for name in {stored.digest[:2] for stored in written.values()}])
 
     def _renew(self, stored: Stored) -> bool:
         """Whether it is there already, and so is kept for a while. One of another size was spoilt, and is replaced."""
@@ -210,9 +208,31 @@ class _Writer:
         return Stored(Digest(self._digest.hexdigest()), self._size)
 
 
-async def _write(path: Path, source: Source, limit: int | None) -> Stored:
-    if not isinstance(source, AsyncIterator):
-        return await asyncio.to_thread(_write_now, path, source, limit)
+async def _write(sourced: Sequence[tuple[Path, Source]], limit: int | None) -> dict[Path, Stored]:
+    """A file of each; those that are read without waiting are written in one go."""
+    plain = [(path, source) for path, source in sourced if not isinstance(source, AsyncIterator)]
+    stored = await asyncio.to_thread(_write_now, plain, limit) if plain else {}
+    for path, source in sourced:
+        if isinstance(source, AsyncIterator):
+            stored[path] = await _write_stream(path, source, limit)
+    return stored
+
+
+def _write_now(plain: Sequence[tuple[Path, bytes | Readable]], limit: int | None) -> dict[Path, Stored]:
+    stored = {}
+    for path, source in plain:
+        with _new(path) as file:
+            writer = _Writer(file, limit)
+            if isinstance(source, bytes):
+                writer.write(source)
+            else:
+                while piece := source.read(_PIECE):
+                    writer.write(piece)
+            stored[path] = writer.end()
+    return stored
+
+
+async def _write_stream(path: Path, source: AsyncIterator[bytes], limit: int | None) -> Stored:
     with await asyncio.to_thread(_new, path) as file:
         writer = _Writer(file, limit)
         async for piece in source:
@@ -220,24 +240,27 @@ async def _write(path: Path, source: Source, limit: int | None) -> Stored:
         return await asyncio.to_thread(writer.end)
 
 
-def _write_now(path: Path, source: Any, limit: int | None) -> Stored:
-    with _new(path) as file:
-        writer = _Writer(file, limit)
-        if isinstance(source, bytes):
-            writer.write(source)
-        else:
-            while piece := source.read(_PIECE):
-                writer.write(piece)
-        return writer.end()
-
-
 def _new(path: Path) -> BinaryIO:
     """A file that is written once."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400), "wb")
 
 
-def _sync(path: Path, flags: int = 0) -> None:
-    handle = os.open(path, os.O_RDONLY | flags)
+def _sync_all(paths: Sequence[Path]) -> None:
+    """All at the same time: the file system writes them down in one go, where one by one each would wait for its own.
+
+    Not by `syncfs`, which would wait for whatever running jobs have written too.
+    """
+    if len(paths) <= 1:
+        for path in paths:
+            _sync(path)
+        return
+    with ThreadPoolExecutor(min(len(paths), _SYNCING), "jobgate-sync") as pool:
+        for _ in pool.map(_sync, paths):
+            pass
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -31,7 +31,7 @@ from jobgate.model.ids import Digest
 from jobgate.net.egress import Egress
 
 _AT_ONCE: Final = 4
-_TOGETHER: Final = 64
+_TOGETHER: Final = 128
 """Files that are open at one time, and share one sync, while they are collected."""
 
 
