@@ -16,7 +16,7 @@ from jobgate.model.account import Proof, Scope
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
-from jobgate.model.operations import Operation, Outcome, Until
+from jobgate.model.operations import Archived, Operation, Outcome, Until
 
 
 class Body(Enum):
@@ -71,8 +71,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int = 200
     headers: Mapping[str, str] = {}
-    body: bytes | Artifact = b""
-    """Bytes, or a stored file: the front answers Range, ETag and HEAD for it."""
+    body: bytes | Artifact | Archived = b""
+    """Bytes; a stored file, for which the front answers Range, ETag and HEAD; or stored files, sent as one zip."""
     media: str = "application/json; charset=utf-8"
 
 

@@ -42,10 +42,7 @@ def answer(artifact: Artifact, name: str, headers: Mapping[str, str]) -> Answer:
     out = {
         "accept-ranges": "bytes",
         "etag": tag,
-        "content-disposition": disposition(name),
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "sandbox",
-        "cache-control": "private, no-cache",
+        **saved(name),
     }
     if _matches(headers.get("if-none-match", ""), tag):
         return Answer(304, out, 0, 0)
@@ -75,6 +72,16 @@ def _part(first: str, last: str, size: int) -> tuple[int, int] | None:
 
 def _matches(given: str, tag: str) -> bool:
     return given.strip() == "*" or tag in (word.strip().removeprefix("W/") for word in given.split(","))
+
+
+def saved(name: str) -> dict[str, str]:
+    """Headers of what is to be saved under that name, and never shown or shared."""
+    return {
+        "content-disposition": disposition(name),
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox",
+        "cache-control": "private, no-cache",
+    }
 
 
 def disposition(name: str) -> str:

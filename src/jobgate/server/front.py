@@ -14,6 +14,7 @@ from starlette import types
 from starlette.routing import compile_path
 
 from jobgate.dialects.dialect import Body, Call, Dialect, Reply, Route
+from jobgate.files.archive import Archive
 from jobgate.files.storage import Storage
 from jobgate.model.account import Principal, Proof, Scope, may
 from jobgate.model.errors import (
@@ -28,7 +29,7 @@ from jobgate.model.errors import (
 )
 from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId
-from jobgate.model.operations import Outcome, Read, Request
+from jobgate.model.operations import Archived, Outcome, Read, Request
 from jobgate.server import body, files
 from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire
@@ -199,6 +200,8 @@ class Front:
             reply = await self._answer(turn)
             if isinstance(reply.body, Artifact):
                 await self._stream(turn, reply, reply.body)
+            elif isinstance(reply.body, Archived):
+                await self._archive(turn, reply, reply.body)
             else:
                 await exchange.say(reply)
         except Disconnected:
@@ -293,6 +296,18 @@ class Front:
             await exchange.end()
             return
         await exchange.stream(part.status, headers, files.content(self._storage, artifact, part.offset, part.length))
+
+    async def _archive(self, turn: _Turn, reply: Reply, archived: Archived) -> None:
+        """Stored files as one zip. Raises NotFound before anything is sent, if the first has just been deleted."""
+        exchange = turn.exchange
+        archive = Archive(archived.files, archived.modified, fold_case=archived.fold_case)
+        told = {"content-type": reply.media, "content-length": str(archive.size), "accept-ranges": "none"}
+        headers = wire({**told, **files.saved(archived.name), **lower(reply.headers)})
+        if exchange.method == "HEAD":
+            await exchange.start(reply.status, headers)
+            await exchange.end()
+            return
+        await exchange.stream(reply.status, headers, archive.stream(self._storage))
 
 
 _JSON: Final = Reply().media

@@ -32,7 +32,7 @@ from jobgate.model.job import (
     Script,
     Step,
 )
-from jobgate.model.operations import Count, Find, Group, Guard, Ids, Submit, Until
+from jobgate.model.operations import Archive, Count, Find, Group, Guard, Ids, Submit, Until
 from jobgate.model.resources import Gpu, Resources
 from jobgate.model.state import Failure
 
@@ -44,6 +44,7 @@ UPLOADS: Final = FolderId(0)
 RETRIED: Final = frozenset({Failure.PROGRAM, Failure.LOST, Failure.PREEMPTED, Failure.ENGINE})
 """What `tries` tries again."""
 _SECONDS: Final = re.compile(r"\d{1,9}(?:\.\d{1,6})?", re.ASCII)
+_PLACE: Final = re.compile(r"\d{1,6}", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 T = TypeVar("T")
@@ -94,10 +95,21 @@ def _batch(call: Call) -> Ask:
     return Ask(operation=Count(_batch_id(call)), until=Until.ENDED, within=_wait(call))
 
 
+def _archive(call: Call) -> Ask:
+    output, fold = call.query.get("output"), call.query.get("fold_case", "false")
+    if output is not None and not _PLACE.fullmatch(output):
+        raise Invalid("output: the number of an output is needed, from 0", field="output")
+    if fold not in ("true", "false"):
+        raise Invalid("fold_case: true or false is needed", field="fold_case")
+    operation = Archive(job=_job_id(call), output=None if output is None else int(output), fold_case=fold == "true")
+    return Ask(operation=operation)
+
+
 DECODERS: Final[Mapping[str, Callable[[Call], Ask]]] = {
     "job-submit": _submit_job,
     "batch-submit": _submit_batch,
     "job": _job,
+    "archive": _archive,
     "batch": _batch,
 }
 

@@ -25,7 +25,7 @@ from jobgate.model.errors import (
 )
 from jobgate.model.ids import JobId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Counted, Found, Outcome, Submitted
+from jobgate.model.operations import Archived, Counted, Found, Outcome, Submitted
 from jobgate.model.operations import JobView as Whole
 from jobgate.model.state import JobState
 
@@ -72,10 +72,16 @@ def _batch(prefix: str, outcome: Counted) -> Reply:
     return _json(_batch_view(outcome.batch, outcome.counts))
 
 
+def _archive(prefix: str, outcome: Archived) -> Reply:
+    del prefix
+    return Reply(body=outcome, media="application/zip")
+
+
 ENCODERS: Final[Mapping[str, Callable[[str, Any], Reply]]] = {
     "job-submit": _submitted_job,
     "batch-submit": _submitted_batch,
     "job": _job,
+    "archive": _archive,
     "batch": _batch,
 }
 
@@ -143,6 +149,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "not-found": (404, "not-found", "There is no such thing here"),
     "unknown-operation": (404, "unknown-operation", "There is nothing at this address"),
     "app-not-found": (404, "app-not-found", "There is no such app here"),
+    "result-expired": (410, "gone", "It was here; its time has ended"),
     "file-not-found": (404, "file-not-found", "There is no such file here"),
     "method-not-allowed": (405, "method-not-allowed", "This address answers to another method"),
     "conflict": (409, "conflict", "The present state does not allow it"),
