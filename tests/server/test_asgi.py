@@ -51,6 +51,11 @@ def test_metrics_are_for_this_host_and_for_operators() -> None:
     assert world.ask("GET", "/metrics", headers={"authorization": "Bearer operator"}, **away).status_code == 200
 
 
+def test_metrics_tell_how_many_requests_are_being_answered() -> None:
+    text = World().ask("GET", "/metrics").text
+    assert "jobgate_requests_in_flight 1.0" in text  # the one that asks
+
+
 # --- over a real socket
 
 

@@ -58,6 +58,7 @@ class Site:
             return
         front = self._front
         exchange = Exchange(scope, receive, send, front.patience)
+        front.metrics.in_flight.inc()
         try:
             path = scope["path"]
             table = None if path in self._pages else front.owner(path)
@@ -66,6 +67,7 @@ class Site:
             else:
                 await self._page(path, exchange)
         finally:
+            front.metrics.in_flight.dec()
             self._note(exchange.seen)
 
     def _note(self, seen: Seen) -> None:
