@@ -17,15 +17,20 @@ PATIENCE = 60.0
 Talk = Callable[[str, int], Awaitable[Any]]
 
 
-def served(world: World, talk: Talk, release: Callable[[], None] = lambda: None, **options: Any) -> Any:
-    """What `talk` returns, with the front served beside it; the server has ended when it does."""
+def served(world: World, talk: Talk, *, told: list[str] | None = None, **options: Any) -> Any:
+    """What `talk` returns, with the front served beside it; the server has ended when it does.
+
+    `told` gets the address as the server tells it.
+    """
 
     async def work() -> Any:
         url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         stop = asyncio.Event()
         server = asyncio.create_task(
-            serve(world.front, host="127.0.0.1", port=0, ready=url.set_result, stop=stop, release=release, **options)
+            serve(world.front, host="127.0.0.1", port=0, ready=url.set_result, stop=stop, **options)
         )
+        if told is not None:
+            told.append(await url)
         host, _, port = (await url).partition("://")[2].partition(":")
         try:
             async with asyncio.timeout(PATIENCE):

@@ -155,7 +155,9 @@ def _json(document: Mapping[str, object], status: int = 200) -> Reply:
     return Reply(status=status, body=msgspec.json.encode(document))
 
 
-_FORWARDED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
+_FORWARDED: Final = frozenset(
+    {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+)
 
 
 def _local(exchange: Exchange) -> bool:
