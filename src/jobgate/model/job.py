@@ -62,6 +62,8 @@ class ImageRef(msgspec.Struct, frozen=True, tag="image", gc=False):
 
     name: str
     archive: str = ""
+    secret: str | None = None
+    """Name of the job's secret `user:password` for HTTP Basic at the archive's address."""
 
 
 class Host(msgspec.Struct, frozen=True, tag="host", gc=False):

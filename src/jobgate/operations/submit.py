@@ -26,7 +26,8 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     if count < 1:
         raise Invalid("a batch needs at least one job", field="jobs")
     if count > context.limits.batch:
-        raise TooLarge(f"a batch has at most {context.limits.batch} jobs here", field="count")
+        told = f"a batch has at most {context.limits.batch} jobs here, and this one {count}"
+        raise TooLarge(told, code="batch-too-large", field="count")
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     for group in operation.groups:

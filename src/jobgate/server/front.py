@@ -246,10 +246,10 @@ class Front:
     async def _upload(self, turn: _Turn, route: Route) -> Principal:
         """Who sends it is known, and allowed to, before a byte is stored."""
         exchange = turn.exchange
-        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience)
+        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience, upload=True)
         incoming.check()
         principal = await self._identify(turn, route)
-        stored = await incoming.store(self._storage, exchange.headers.get("content-type", ""))
+        stored = await incoming.store(self._storage)
         turn.call = msgspec.structs.replace(turn.call, upload=stored)
         return principal
 

@@ -191,6 +191,10 @@ CODES: Final = (
     "key-reused",
     "job-active",
     "too-many-jobs",
+    "batch-too-large",
+    "body-too-large",
+    "storage-full",
+    "timeout",
     "result-expired",
     "a-code-nobody-knows",
 )
