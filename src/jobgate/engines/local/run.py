@@ -131,6 +131,11 @@ class LocalEngine:
         """The process that parents the jobs now."""
         return self._launcher.pid
 
+    @property
+    def trouble(self) -> str:
+        """Why no job can be started now: no launcher, or a full disk. Empty when one can."""
+        return self._launcher.trouble
+
     async def close(self) -> None:
         """Lets go; jobs run on."""
         await self._launcher.close()
@@ -140,6 +145,9 @@ class LocalEngine:
         answers: dict[AttemptId, Handle | EngineError] = {}
         specs = []
         for start in starts:
+            if self._launcher.trouble and not self._launcher.knows(str(start.attempt)):
+                answers[start.attempt] = EngineError(self._launcher.trouble, retryable=True)
+                continue
             try:
                 specs.append(self._words(start))
                 answers[start.attempt] = Handle(str(start.attempt))
@@ -245,7 +253,10 @@ class LocalEngine:
             yield [AttemptId.parse(name) for name in names]
 
     async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
-        """From memory: the launcher tells every change."""
+        """From memory: the launcher tells every change. Raises EngineError while it does not."""
+        launcher = self._launcher
+        if launcher.away and any(str(attempt) not in launcher.ended for attempt in attempts):
+            raise EngineError(launcher.away, retryable=True)
         return {attempt: self._observe(str(attempt)) for attempt in attempts}
 
     def _observe(self, name: str) -> Observation:
@@ -288,7 +299,7 @@ class LocalEngine:
         self._launcher.shutdown(stop_jobs=True)
 
 
-_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST}
+_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST, "engine": Failure.ENGINE}
 
 
 def observation(record: Mapping[str, Any]) -> Observation:

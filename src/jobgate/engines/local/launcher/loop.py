@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import heapq
 import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from .door import Door
 from .job import Job, spawn
@@ -31,6 +30,12 @@ from .processes import (
 )
 
 PR_SET_CHILD_SUBREAPER = 36
+EXHAUSTED = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+) | {errno.EAGAIN}
+"""What the machine lacks, and not the command."""
+RETRY = 0.5
+"""Seconds before a journal that could not be written is tried again."""
 LOOK = 1.0
 """Seconds between two looks at a job's files, and before the first."""
 
@@ -43,22 +48,27 @@ class Launcher:
         self.boot = boot_id()
         self.journal = Journal(f"{directory}/journal")
         self.rebooted = bool(self.journal.boot) and self.journal.boot != self.boot
-        self.journal.compact() if self.journal.names else None
+        if self.journal.names:
+            self.journal.compact()
         self.journal.boot = self.boot
         self.journal.add("b", self.boot)
         self.jobs: dict[str, Job] = {}
         self.by_pid: dict[int, Job] = {}
         self.refused: set[str] = set()
         """Names that were stopped before they came."""
+        self.held: list[Job] = []
+        """Jobs that wait for their start to be on record."""
         self.selector = selectors.EpollSelector()
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.count = 0
         self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
         self.told_started: list[Json] = []
         self.told_ended: list[Json] = []
+        self.told_trouble = ""
         self.groups: dict[str, dict[str, str]] = {}
         """Control groups with the limits they have now."""
         self.running = True
+        self.retrying = False
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
     # --- the loop
@@ -74,17 +84,33 @@ class Launcher:
         for word in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(word, signal.SIG_IGN)
         self.selector.register(reading, selectors.EVENT_READ, lambda: self.signalled(reading))
-        self.resume()
-        self.journal.flush()
+        self.keep()
         while self.running:
             timeout = max(self.timers[0][0] - time.monotonic(), 0.0) if self.timers else None
             for key, _ in self.selector.select(timeout):
                 key.data()
             while self.timers and self.timers[0][0] <= time.monotonic():
                 heapq.heappop(self.timers)[2]()
-            self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended))
+            self.keep()
             self.tell()
         dissolve(self.groups)
+
+    def keep(self) -> bool:
+        """Writes the journal; false when it cannot be. Then it is tried again, and nothing is started meanwhile."""
+        if not self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended)):
+            if not self.retrying:
+                self.retrying = True
+                self.later(RETRY, self.retry)
+            return False
+        while self.held:
+            held, self.held = self.held, []
+            for job in held:
+                self.begin(job)
+        return True
+
+    def retry(self) -> None:
+        """The loop keeps the journal after each pass; this makes one."""
+        self.retrying = False
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Calls `act` then."""
@@ -92,12 +118,17 @@ class Launcher:
         heapq.heappush(self.timers, (time.monotonic() + seconds, self.count, act))
 
     def greet(self) -> Json:
-        """What a gateway is told first: all there is."""
+        """What a gateway is told first: all there is. An end that is not on record yet is not told yet."""
+        if self.keep():
+            self.told_ended.clear()
+        waiting = {record["name"]: record for record in self.told_ended}
         running = [{"name": job.name, "started": job.started or None} for job in self.jobs.values()]
-        ended = [entry["end"] for entry in self.journal.names.values() if "end" in entry]
+        running += [{"name": name, "started": record["started"]} for name, record in waiting.items()]
+        ends = [entry["end"] for name, entry in self.journal.names.items() if "end" in entry and name not in waiting]
         self.told_started.clear()
-        self.told_ended.clear()
-        return {"hello": {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ended}}
+        self.told_trouble = self.journal.trouble
+        hello = {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ends}
+        return {"hello": {**hello, "trouble": self.told_trouble}}
 
     def signalled(self, reading: int) -> None:
         """Some child ended."""
@@ -108,10 +139,11 @@ class Launcher:
     def heard(self, frame: Json) -> None:
         """One frame of the gateway's: its wishes, in order."""
         for word, items in frame.get("do", ()):
+            if word == "start":
+                self.start(items)
+                continue
             for item in items:
-                if word == "start":
-                    self.start(item)
-                elif word == "stop":
+                if word == "stop":
                     self.stop(item)
                 elif word == "forget":
                     self.forget(item)
@@ -127,13 +159,17 @@ class Launcher:
     def shut_down(self, *, stop_jobs: bool) -> None:
         """Leaves after the last job; with `stop_jobs`, that is soon."""
         if stop_jobs:
+            for job in self.held:  # never started, and nothing on record: as if it had not come
+                self.jobs.pop(job.name, None)
+                self.journal.names.pop(job.name, None)
+            self.held.clear()
             for job in list(self.jobs.values()):
                 self.kill(job)
         self.maybe_leave()
 
     def maybe_leave(self) -> None:
-        """After the last job."""
-        self.running = bool(self.jobs)
+        """After the last job, and not before its end is on record."""
+        self.running = bool(self.jobs) or bool(self.journal.trouble)
         if self.running:
             self.later(0.1, self.maybe_leave)
 
@@ -142,38 +178,45 @@ class Launcher:
         frame: Json = {}
         if self.told_started:
             frame["started"], self.told_started = self.told_started, []
-        if self.told_ended:
+        if self.told_ended and not self.journal.trouble:
             frame["ended"], self.told_ended = self.told_ended, []
+        if self.told_trouble != self.journal.trouble:
+            frame["trouble"] = self.told_trouble = self.journal.trouble
         if frame and self.door.gateway is not None:
             self.door.send(frame)
 
     # --- starting
 
-    def start(self, spec: Json) -> None:
-        """A job, unless its name is known: the same name is the same run."""
-        name = spec["name"]
-        if name in self.jobs:
-            return
-        if name in self.journal.names:
-            known = self.journal.names[name]
-            if "end" in known:
-                self.told_ended.append(known["end"])
-            return
-        job = Job(spec)
-        if name in self.refused:
-            job.failure, job.message = "cancelled", "it was cancelled before it was started"
-            self.journal.add("s", name, None, None)
-            self.end(job)
-            return
-        kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
-        self.journal.add("s", name, spec["steps"][-1].get("status"), kept)
-        self.journal.flush()  # the intent is on record before the process exists
-        self.jobs[name] = job
-        for path, values in spec.get("cgroups") or ():
+    def start(self, specs: list[Json]) -> None:
+        """Jobs, but for names that are known: the same name is the same run."""
+        for spec in specs:
+            name = spec["name"]
+            if name in self.jobs:
+                continue
+            if name in self.journal.names:
+                known = self.journal.names[name]
+                if "end" in known and known["end"] not in self.told_ended:
+                    self.told_ended.append(known["end"])
+                continue
+            job = Job(spec)
+            if name in self.refused:
+                job.failure, job.message = "cancelled", "it was cancelled before it was started"
+                self.journal.add("s", name, None, None)
+                self.end(job)
+                continue
+            kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
+            self.journal.add("s", name, spec["steps"][-1].get("status"), kept)
+            self.jobs[name] = job
+            self.held.append(job)
+        self.keep()  # the intent is on record before the process exists
+
+    def begin(self, job: Job) -> None:
+        """Its first process."""
+        for path, values in job.spec.get("cgroups") or ():
             self.prepare(path, values)
         job.oom = self.oom_kills(job)
         self.advance(job)
-        if name in self.jobs:
+        if job.name in self.jobs:
             self.limits(job)
 
     def limits(self, job: Job) -> None:
@@ -206,6 +249,9 @@ class Launcher:
             try:
                 pid = spawn(job, step, self.null)
             except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self.broke(job, f"it could not be started: {error.strerror}")
+                    break
                 code = 127 if error.errno == errno.ENOENT else 126
                 job.message = f"{step['argv'][0]}: {os.strerror(error.errno or 0)}"
                 self.stepped(job, step, [code, None])
@@ -218,6 +264,12 @@ class Launcher:
             self.journal.add("p", job.name, pid, born_at(pid), job.started)
         if not job.pids:
             self.finished_stage(job)
+
+    def broke(self, job: Job, message: str) -> None:
+        """The machine's fault, not its own."""
+        job.failure, job.message, job.stopping = job.failure or "engine", message, True
+        for pid in job.pids:
+            self.kill_below(pid)
 
     # --- ending
 
@@ -300,7 +352,7 @@ class Launcher:
         """A process and all its descendants."""
         for child in children_of(pid):
             self.kill_below(child)
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
     # --- stopping
@@ -335,11 +387,11 @@ class Launcher:
             if inner is None:
                 if step.get("status"):
                     continue  # not that far yet: the kill comes in its time
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGTERM)
             else:
                 for command in children_of(inner):
-                    with contextlib.suppress(ProcessLookupError):
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(command, signal.SIGTERM)
 
     def kill(self, job: Job) -> None:
@@ -350,7 +402,7 @@ class Launcher:
         for pid, step in list(job.pids.items()):
             inner = child_pid(step["status"]) if step.get("status") else None
             if inner is not None:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(inner, signal.SIGKILL)  # the first process of its namespace: all others go with it
             self.kill_below(pid)
         self.later(1.0, lambda: self.kill(job))
@@ -368,81 +420,3 @@ class Launcher:
             self.limit(job, "disk", f"it left more than {disk} bytes in its workspace")
         pause = max(LOOK, (time.monotonic() - began) * 20)
         self.later(pause, lambda: self.look(job, pause))
-
-    # --- after a launcher's death
-
-    def resume(self) -> None:
-        """Jobs of the launcher before this: those that live are watched on, of the others the status file speaks."""
-        for name, entry in list(self.journal.names.items()):
-            if "end" in entry:
-                continue
-            job = Job({"name": name, "steps": [], **(entry.get("spec") or {})})
-            job.started = entry["started"] or 0.0
-            living = [
-                pid for pid, born in entry["pids"] if entry["boot"] == self.boot and born and born_at(pid) == born
-            ]
-            if not living:
-                self.lost(job, entry)
-                continue
-            self.jobs[name] = job
-            for pid in living:
-                job.pids[pid] = {"argv": [], "status": entry["status"]}
-                handle = os.pidfd_open(pid)
-                self.selector.register(handle, selectors.EVENT_READ, self.watcher(job, entry, pid, handle))
-            self.limits(job)
-
-    def watcher(self, job: Job, entry: Json, pid: int, handle: int) -> Callable[[], None]:
-        """Acts when a process that is not our child has ended."""
-
-        def ended() -> None:
-            self.selector.unregister(handle)
-            os.close(handle)
-            job.pids.pop(pid, None)
-            if not job.pids:
-                self.jobs.pop(job.name, None)
-                self.lost(job, entry)
-
-        return ended
-
-    def lost(self, job: Job, entry: Json) -> None:
-        """Ended while nobody watched."""
-        code = exit_code(entry["status"]) if entry.get("status") else None
-        if code is not None:
-            job.exits.append([code, code - 128] if 128 < code < 193 else [code, None])
-        elif job.failure is None:
-            job.failure = "lost"
-            job.message = "the machine was restarted" if self.rebooted else "its launcher was killed"
-        self.end(job)
-
-
-def detach(directory: str) -> bool:
-    """Leaves whoever started this: own session, no streams. False in the process that is to go away."""
-    if os.fork():
-        return False
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.chdir("/")
-    os.umask(0o022)
-    null = os.open("/dev/null", os.O_RDWR)
-    log = os.open(f"{directory}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for to, fd in enumerate((null, null, log)):
-        os.dup2(fd, to)
-    return True
-
-
-def main(arguments: Iterable[str]) -> int:
-    """The launcher of one directory; a second one for the same leaves at once."""
-    directory = os.path.abspath(next(iter(arguments)))
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    if not detach(directory):
-        return 0
-    lock = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return 0
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    Launcher(directory).serve()
-    return 0

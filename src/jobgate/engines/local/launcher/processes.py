@@ -113,8 +113,9 @@ def used(root: str, enough: int) -> int:
 
 
 def complain(text: str) -> None:
-    """To the launcher's own log."""
-    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
+    """To the launcher's own log; what a full disk does not take is lost."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
 
 
 def trim(spec: Json) -> None:
