@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import heapq
 import os
 import selectors
 import signal
@@ -12,28 +11,31 @@ import time
 from collections.abc import Callable
 
 from .door import Door
-from .job import Job, spawn
+from .groups import Groups
+from .job import FIRST, Job, spawn
 from .journal import Journal
 from .processes import (
     Json,
-    bears,
     boot_id,
-    born_at,
     child_pid,
+    children,
     children_of,
-    complain,
-    dissolve,
     exit_code,
+    inside,
     libc,
+    mark,
     trim,
     used,
 )
+from .timers import Timers
 
 PR_SET_CHILD_SUBREAPER = 36
 EXHAUSTED = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 ) | {errno.EAGAIN}
 """What the machine lacks, and not the command."""
+STARTS_KEPT = 0.01
+"""Seconds until a start is told, unless its end is first."""
 RETRY = 0.5
 """Seconds before a journal that could not be written is tried again."""
 LOOK = 1.0
@@ -59,17 +61,17 @@ class Launcher:
         self.held: list[Job] = []
         """Jobs that wait for their start to be on record."""
         self.selector = selectors.EpollSelector()
-        self.timers: list[tuple[float, int, Callable[[], None]]] = []
-        self.count = 0
+        self.timers = Timers()
         self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
-        self.told_started: list[Json] = []
+        self.told_started: dict[str, float] = {}
         self.told_ended: list[Json] = []
         self.told_trouble = ""
-        self.groups: dict[str, dict[str, str]] = {}
-        """Control groups with the limits they have now."""
+        self.groups = Groups()
         self.running = True
         self.retrying = False
-        self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        while os.dup(0) < FIRST:
+            pass  # what is opened from now on is above the numbers that a child's streams get
+        self.family = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
 
     # --- the loop
 
@@ -86,21 +88,19 @@ class Launcher:
         self.selector.register(reading, selectors.EVENT_READ, lambda: self.signalled(reading))
         self.keep()
         while self.running:
-            timeout = max(self.timers[0][0] - time.monotonic(), 0.0) if self.timers else None
-            for key, _ in self.selector.select(timeout):
+            for key, _ in self.selector.select(self.timers.pause()):
                 key.data()
-            while self.timers and self.timers[0][0] <= time.monotonic():
-                heapq.heappop(self.timers)[2]()
+            self.timers.run()
             self.keep()
             self.tell()
-        dissolve(self.groups)
+        self.groups.dissolve()
 
     def keep(self) -> bool:
         """Writes the journal; false when it cannot be. Then it is tried again, and nothing is started meanwhile."""
         if not self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended)):
             if not self.retrying:
                 self.retrying = True
-                self.later(RETRY, self.retry)
+                self.timers.later(RETRY, self.retry)
             return False
         while self.held:
             held, self.held = self.held, []
@@ -112,10 +112,11 @@ class Launcher:
         """The loop keeps the journal after each pass; this makes one."""
         self.retrying = False
 
-    def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Calls `act` then."""
-        self.count += 1
-        heapq.heappush(self.timers, (time.monotonic() + seconds, self.count, act))
+    def later(self, job: Job, what: str, seconds: float, act: Callable[[], None]) -> None:
+        """Calls `act` then, unless the job is over or has a new `what`."""
+        if what in job.timers:
+            self.timers.call_off(job.timers[what])
+        job.timers[what] = self.timers.later(seconds, act)
 
     def greet(self) -> Json:
         """What a gateway is told first: all there is. An end that is not on record yet is not told yet."""
@@ -171,19 +172,24 @@ class Launcher:
         """After the last job, and not before its end is on record."""
         self.running = bool(self.jobs) or bool(self.journal.trouble)
         if self.running:
-            self.later(0.1, self.maybe_leave)
+            self.timers.later(0.1, self.maybe_leave)
 
     def tell(self) -> None:
         """One frame with all that happened in this pass."""
         frame: Json = {}
-        if self.told_started:
-            frame["started"], self.told_started = self.told_started, []
         if self.told_ended and not self.journal.trouble:
             frame["ended"], self.told_ended = self.told_ended, []
         if self.told_trouble != self.journal.trouble:
             frame["trouble"] = self.told_trouble = self.journal.trouble
         if frame and self.door.gateway is not None:
             self.door.send(frame)
+
+    def tell_started(self) -> None:
+        """Starts are told a moment later: most jobs of a flood have ended by then, and their ends say it too."""
+        if self.told_started and self.door.gateway is not None:
+            started = [{"name": name, "started": at} for name, at in self.told_started.items()]
+            self.door.send({"started": started})
+        self.told_started.clear()
 
     # --- starting
 
@@ -213,8 +219,8 @@ class Launcher:
     def begin(self, job: Job) -> None:
         """Its first process."""
         for path, values in job.spec.get("cgroups") or ():
-            self.prepare(path, values)
-        job.oom = self.oom_kills(job)
+            self.groups.prepare(path, values)
+        job.oom = self.groups.oom_kills(job.spec.get("oom"))
         self.advance(job)
         if job.name in self.jobs:
             self.limits(job)
@@ -222,22 +228,9 @@ class Launcher:
     def limits(self, job: Job) -> None:
         """Wall time, and looks at its files."""
         if job.spec.get("wall"):
-            self.later(job.spec["wall"], lambda: self.timed_out(job))
+            self.later(job, "wall", job.spec["wall"], lambda: self.timed_out(job))
         if job.spec.get("disk") or job.spec.get("cap"):
-            self.later(LOOK, lambda: self.look(job, LOOK))
-
-    def prepare(self, path: str, values: dict[str, str]) -> None:
-        """A control group with its limits; one that cannot be made limits nothing, and says so."""
-        if self.groups.get(path) == values:
-            return
-        self.groups[path] = values
-        try:
-            os.makedirs(path, exist_ok=True)
-            for file, value in values.items():
-                with open(f"{path}/{file}", "w", encoding="ascii") as control:
-                    control.write(value)
-        except OSError as error:
-            complain(f"control group {path}: {error}")
+            self.later(job, "look", LOOK, lambda: self.look(job, LOOK))
 
     def advance(self, job: Job) -> None:
         """The next stage, or the end."""
@@ -247,7 +240,7 @@ class Launcher:
             return
         for step in job.stages[job.stage]:
             try:
-                pid = spawn(job, step, self.null)
+                pid, born = spawn(job, step, self.groups)
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     self.broke(job, f"it could not be started: {error.strerror}")
@@ -258,10 +251,12 @@ class Launcher:
                 continue
             if not job.started:
                 job.started = time.time()
-                self.told_started.append({"name": job.name, "started": job.started})
+                self.told_started[job.name] = job.started
+                if len(self.told_started) == 1:
+                    self.timers.later(STARTS_KEPT, self.tell_started)
             job.pids[pid] = step
             self.by_pid[pid] = job
-            self.journal.add("p", job.name, pid, born_at(pid), job.started)
+            self.journal.add("p", job.name, pid, born, job.started)
         if not job.pids:
             self.finished_stage(job)
 
@@ -275,15 +270,17 @@ class Launcher:
 
     def reap(self) -> None:
         """Every child that ended; those never started here came home from a job that forked away."""
+        strangers = False
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
-                return
+                break
             job = self.by_pid.pop(pid, None)
             if job is None:
+                strangers = True  # its own children have come home now
                 continue
             step = job.pids.pop(pid)
             job.cpu += usage.ru_utime + usage.ru_stime
@@ -295,6 +292,8 @@ class Launcher:
             self.stepped(job, step, end)
             if not job.pids:
                 self.finished_stage(job)
+        if strangers:
+            self.sweep()
 
     def sandboxed(self, job: Job, step: Json, end: list[int | None]) -> list[int | None]:
         """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
@@ -319,9 +318,12 @@ class Launcher:
 
     def end(self, job: Job) -> None:
         """Its exit is kept until it is forgotten."""
-        if job.failure is None and self.oom_kills(job) > job.oom:
+        if job.failure is None and self.groups.oom_kills(job.spec.get("oom")) > job.oom:
             job.failure, job.limit, job.message = "limit", "memory", "it needed more memory than it may have"
         self.jobs.pop(job.name, None)
+        self.told_started.pop(job.name, None)  # its end says it too
+        for timer in job.timers.values():
+            self.timers.call_off(timer)
         for step in job.spec["steps"]:
             if step.get("status"):
                 with contextlib.suppress(OSError):
@@ -331,22 +333,19 @@ class Launcher:
         self.journal.add("e", job.name, record)
         self.told_ended.append(record)
 
-    def oom_kills(self, job: Job) -> int:
-        """How often the kernel killed in its group."""
-        path = job.spec.get("oom")
-        if not path:
-            return 0
-        try:
-            with open(path, encoding="ascii") as file:
-                return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
-        except (OSError, ValueError):
-            return 0
-
-    def sweep(self, job: Job) -> None:
-        """Processes that the job left behind are killed; in a sandbox there are none."""
-        for pid in children_of(os.getpid()):
-            if pid not in self.by_pid and (bears(pid, job.name) or len(self.jobs) <= 1):
+    def sweep(self, over: Job | None = None) -> None:
+        """Kills what no job is waiting for: processes that forked away and came home when their parents ended."""
+        for pid in children(self.family):
+            if pid not in self.by_pid and self.stray(pid, over):
                 self.kill_below(pid)
+
+    def stray(self, pid: int, over: Job | None) -> bool:
+        """Whether a process that came home is of no living job, or of the one that is `over`."""
+        others = len(self.jobs) - (over is not None and over.name in self.jobs)
+        name = mark(pid)
+        if name is not None and (over is None or name != over.name):
+            return name not in self.jobs
+        return name is not None or not others or (over is not None and inside(pid, over.spec.get("cgroups") or ()))
 
     def kill_below(self, pid: int) -> None:
         """A process and all its descendants."""
@@ -368,7 +367,7 @@ class Launcher:
             job.stopping = True
             job.failure = job.failure or "cancelled"
             self.terminate(job)
-            self.later(job.spec.get("grace", 5.0), lambda: self.kill(job))
+            self.later(job, "kill", job.spec.get("grace", 5.0), lambda: self.kill(job))
 
     def timed_out(self, job: Job) -> None:
         """Its wall time is over."""
@@ -405,7 +404,7 @@ class Launcher:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(inner, signal.SIGKILL)  # the first process of its namespace: all others go with it
             self.kill_below(pid)
-        self.later(1.0, lambda: self.kill(job))
+        self.later(job, "kill", 1.0, lambda: self.kill(job))
 
     # --- looking after files
 
@@ -419,4 +418,4 @@ class Launcher:
         if disk and used(job.spec["root"], disk) > disk:
             self.limit(job, "disk", f"it left more than {disk} bytes in its workspace")
         pause = max(LOOK, (time.monotonic() - began) * 20)
-        self.later(pause, lambda: self.look(job, pause))
+        self.later(job, "look", pause, lambda: self.look(job, pause))

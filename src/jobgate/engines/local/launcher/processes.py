@@ -12,7 +12,9 @@ from typing import Any
 
 PUNCH_HOLE = 0x03
 """FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE."""
-MARK = "JOBGATE_ATTEMPT"
+TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+"""Nanoseconds."""
+MARK = b"JOBGATE_ATTEMPT="
 """Environment variable by which a plain job's processes are known."""
 
 Json = dict[str, Any]
@@ -37,39 +39,44 @@ def born_at(pid: int) -> int:
         return 0
 
 
+def ticks() -> int:
+    """Now, as `born_at` counts."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK
+
+
+def children(family: int) -> list[int]:
+    """Pids in an open file of children."""
+    with contextlib.suppress(OSError):
+        return [int(word) for word in os.pread(family, 1 << 16, 0).split()]
+    return []
+
+
 def children_of(pid: int) -> list[int]:
     """Direct children of a process."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
+        fd = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    found = children(fd)
+    os.close(fd)
+    return found
 
 
-def bears(pid: int, name: str) -> bool:
-    """Whether a process was started by the job of that name."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"{MARK}={name}".encode() in file.read().split(b"\0")
-    except OSError:
-        return False
+def mark(pid: int) -> str | None:
+    """The name of the job that a process was started by, if its environment still says it."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        for word in file.read().split(b"\0"):
+            if word.startswith(MARK):
+                return word[len(MARK) :].decode(errors="replace")
+    return None
 
 
-def join(path: str) -> None:
-    """This process enters a control group."""
-    with contextlib.suppress(OSError):
-        fd = os.open(f"{path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, b"0")
-        finally:
-            os.close(fd)
-
-
-def dissolve(groups: Iterable[str]) -> None:
-    """Removes control groups that nobody is in."""
-    for path in groups:
-        with contextlib.suppress(OSError):
-            os.rmdir(path)
+def inside(pid: int, groups: Iterable[tuple[str, Any]]) -> bool:
+    """Whether a process is in one of these control groups, by the last two parts of their paths."""
+    ends = tuple("/" + "/".join(path.split("/")[-2:]) for path, _ in groups)
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+        return any(line.rstrip("\n").endswith(ends) for line in file) if ends else False
+    return False
 
 
 def exit_code(path: str) -> int | None:
