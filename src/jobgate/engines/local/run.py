@@ -185,13 +185,14 @@ class LocalEngine:
         env = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", **step.env, **start.env, _MARK: str(start.attempt)}
         argv = self._argv(start, place, step, home)
         top = start.workspace
+        root_of = f"{top}/"
 
         def inside(path: str) -> str | None:
-            return str(top / path) if path else None
+            return root_of + path if path else None
 
         words: dict[str, Any] = {
             "env": env,
-            "cwd": str(top / step.workdir),
+            "cwd": root_of + step.workdir,
             "stdin": inside(step.stdin),
             "stdout": inside(step.stdout),
             "stderr": inside(step.stderr),

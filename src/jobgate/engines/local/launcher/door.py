@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from .processes import Json
+from .processes import Json, encode
 
 MAX_FRAME = 64 * 1024 * 1024
 HEAD = 4
@@ -87,7 +87,7 @@ class Door:
 
     def send(self, frame: Json) -> None:
         """Now, or as soon as the gateway reads on."""
-        data = json.dumps(frame).encode()
+        data = encode(frame).encode()
         self.outbox += struct.pack(">I", len(data)) + data
         self.write()
 

@@ -52,7 +52,7 @@ class Groups:
             yield
         finally:
             for path, _ in groups:
-                self.enter(os.path.dirname(os.path.dirname(path)))
+                self.enter(path.rsplit("/", 2)[0])
 
     def enter(self, path: str) -> bool:
         """Whether this process could."""

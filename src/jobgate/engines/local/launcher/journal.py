@@ -11,7 +11,7 @@ import json
 import os
 from typing import Any
 
-from .processes import Json, complain
+from .processes import Json, complain, encode
 
 COMPACT = 8 * 1024 * 1024
 """Bytes of journal after which it is written anew."""
@@ -65,7 +65,7 @@ class Journal:
     def add(self, kind: str, name: str, *rest: Any) -> None:
         """A line that `flush` writes."""
         self._apply(kind, name, list(rest))
-        self._waiting += json.dumps([kind, name, *rest]).encode() + b"\n"
+        self._waiting += encode([kind, name, *rest]).encode() + b"\n"
 
     def flush(self, *, sync: bool = False) -> bool:
         """Writes what waits, with `sync` so that it survives the machine too. False when some still waits."""
@@ -103,13 +103,13 @@ class Journal:
 
     def compact(self) -> None:
         """Writes only what is not forgotten, and takes that file's place; where there is no room, another time."""
-        lines = [json.dumps(["b", self.boot]).encode()]
+        lines = [encode(["b", self.boot]).encode()]
         for name, entry in self.names.items():
             if "end" in entry:
-                lines.append(json.dumps(["e", name, entry["end"]]).encode())
+                lines.append(encode(["e", name, entry["end"]]).encode())
                 continue
-            lines.append(json.dumps(["s", name, entry["status"], entry.get("spec")]).encode())
-            lines += [json.dumps(["p", name, pid, born, entry["started"]]).encode() for pid, born in entry["pids"]]
+            lines.append(encode(["s", name, entry["status"], entry.get("spec")]).encode())
+            lines += [encode(["p", name, pid, born, entry["started"]]).encode() for pid, born in entry["pids"]]
         data = b"\n".join(lines) + b"\n"
         new = self.path + ".new"
         try:

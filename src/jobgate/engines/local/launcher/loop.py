@@ -63,7 +63,8 @@ class Launcher:
         self.selector = selectors.EpollSelector()
         self.timers = Timers()
         self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
-        self.told_started: dict[str, float] = {}
+        self.told_started: dict[str, tuple[float, float]] = {}
+        """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
         self.told_trouble = ""
         self.groups = Groups()
@@ -186,10 +187,14 @@ class Launcher:
 
     def tell_started(self) -> None:
         """Starts are told a moment later: most jobs of a flood have ended by then, and their ends say it too."""
-        if self.told_started and self.door.gateway is not None:
-            started = [{"name": name, "started": at} for name, at in self.told_started.items()]
+        due = time.monotonic() - STARTS_KEPT
+        names = [name for name, (_, when) in self.told_started.items() if when <= due]
+        started = [{"name": name, "started": self.told_started.pop(name)[0]} for name in names]
+        if self.told_started:
+            oldest = min(when for _, when in self.told_started.values())
+            self.timers.later(max(oldest - due, 0.0), self.tell_started)
+        if started and self.door.gateway is not None:
             self.door.send({"started": started})
-        self.told_started.clear()
 
     # --- starting
 
@@ -251,9 +256,9 @@ class Launcher:
                 continue
             if not job.started:
                 job.started = time.time()
-                self.told_started[job.name] = job.started
-                if len(self.told_started) == 1:
+                if not self.told_started:
                     self.timers.later(STARTS_KEPT, self.tell_started)
+                self.told_started[job.name] = (job.started, time.monotonic())
             job.pids[pid] = step
             self.by_pid[pid] = job
             self.journal.add("p", job.name, pid, born, job.started)

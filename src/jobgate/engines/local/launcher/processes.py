@@ -18,6 +18,7 @@ MARK = b"JOBGATE_ATTEMPT="
 """Environment variable by which a plain job's processes are known."""
 
 Json = dict[str, Any]
+encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 libc = ctypes.CDLL(None, use_errno=True)
 
 
