@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from local_rig import Open, Rig
+from local_rig import Open, its
 from structlog.testing import capture_logs
 
 from jobgate.engines.engine import Phase
 from jobgate.engines.local.launcher.journal import Journal
 from jobgate.model.attempt import Exit
 from jobgate.model.errors import EngineError
+from jobgate.testing.engine_site import Site
 
 WAITS = "while [ ! -e go ]; do sleep 0.02; done; "
 
@@ -45,9 +46,9 @@ async def until(asked: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-async def refused_for_now(box: Rig) -> None:
+async def refused_for_now(box: Site) -> None:
     """Waits until the engine knows of its trouble; then it takes no job."""
-    await until(lambda: box.engine.trouble)
+    await until(lambda: its(box.engine).trouble)
     start = box.start("true")
     answer = (await box.engine.submit([start]))[start.attempt]
     assert isinstance(answer, EngineError)
@@ -58,13 +59,13 @@ def test_an_end_that_cannot_be_put_on_record_is_told_when_it_can_be(rig: Open, m
     async def body() -> None:
         async with rig(mode) as box:
             start = box.start(WAITS + "exit 7")
-            await box.engine.submit([start])
-            await box.until(start.attempt, Phase.RUNNING)
-            with full(box.engine.launcher_pid):
+            await box.begin(start)
+            await box.until(start, Phase.RUNNING)
+            with full(its(box.engine).launcher_pid):
                 (start.workspace / "go").touch()
                 await refused_for_now(box)
                 assert (await box.engine.poll([start.attempt]))[start.attempt].phase is Phase.RUNNING
-            assert (await box.ended(start.attempt)).exit == Exit(7)
+            assert (await box.ended(start)).exit == Exit(7)
 
     asyncio.run(body())
 
@@ -73,9 +74,9 @@ def test_a_gateway_that_comes_while_the_disk_is_full_is_told_no_end_that_is_not_
     async def body() -> None:
         async with rig(leave=True) as box:
             start = box.start(WAITS + "exit 7")
-            await box.engine.submit([start])
-            await box.until(start.attempt, Phase.RUNNING)
-            pid = box.engine.launcher_pid
+            await box.begin(start)
+            await box.until(start, Phase.RUNNING)
+            pid = its(box.engine).launcher_pid
             with full(pid):
                 (start.workspace / "go").touch()
                 await refused_for_now(box)
@@ -84,8 +85,8 @@ def test_a_gateway_that_comes_while_the_disk_is_full_is_told_no_end_that_is_not_
                     assert seen.phase is Phase.RUNNING
                     await refused_for_now(after)
         async with rig() as box:
-            assert (await box.ended(start.attempt)).exit == Exit(7)
-            assert box.engine.launcher_pid == pid
+            assert (await box.ended(start)).exit == Exit(7)
+            assert its(box.engine).launcher_pid == pid
 
     asyncio.run(body())
 
@@ -94,14 +95,14 @@ def test_a_start_that_cannot_be_put_on_record_waits_and_those_after_it_are_refus
     async def body() -> None:
         async with rig() as box:
             start = box.start("echo ran")
-            with full(box.engine.launcher_pid):
-                await box.engine.submit([start])
+            with full(its(box.engine).launcher_pid):
+                await box.begin(start)
                 await refused_for_now(box)
                 assert not isinstance((await box.engine.submit([start]))[start.attempt], EngineError)
                 assert not start.log.exists()
-            assert (await box.ended(start.attempt)).exit == Exit(0)
+            assert (await box.ended(start)).exit == Exit(0)
             assert start.log.read_text() == "ran\n"
-            await until(lambda: not box.engine.trouble)
+            await until(lambda: not its(box.engine).trouble)
             assert (await box.run("exit 2"))[0].exit == Exit(2)
 
     asyncio.run(body())
@@ -111,11 +112,11 @@ def test_a_job_that_waits_for_the_disk_can_be_cancelled(rig: Open) -> None:
     async def body() -> None:
         async with rig() as box:
             start = box.start("echo ran")
-            with full(box.engine.launcher_pid):
-                await box.engine.submit([start])
+            with full(its(box.engine).launcher_pid):
+                await box.begin(start)
                 await refused_for_now(box)
                 await box.engine.cancel([start.attempt])
-            seen = await box.ended(start.attempt)
+            seen = await box.ended(start)
             assert seen.exit is None
             assert not start.log.exists()
 
@@ -126,20 +127,20 @@ def test_a_launcher_killed_on_a_full_disk_is_replaced_at_once_and_nothing_is_los
     async def body() -> None:
         async with rig("bubblewrap") as box:
             start, done = box.start(WAITS + "exit 7"), box.start("exit 3")
-            await box.engine.submit([start, done])
-            await box.until(start.attempt, Phase.RUNNING)
-            await box.ended(done.attempt)
-            before = box.engine.launcher_pid
+            await box.begin(start, done)
+            await box.until(start, Phase.RUNNING)
+            await box.ended(done)
+            before = its(box.engine).launcher_pid
             with full(0, before):
                 os.kill(before, signal.SIGKILL)
-                await until(lambda: box.engine.launcher_pid != before)
+                await until(lambda: its(box.engine).launcher_pid != before)
                 said = await box.engine.poll([start.attempt, done.attempt])
                 assert said[start.attempt].phase is Phase.RUNNING
                 assert said[done.attempt].exit == Exit(3)
                 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.prlimit(box.engine.launcher_pid, resource.RLIMIT_FSIZE, (hard, hard))
+            resource.prlimit(its(box.engine).launcher_pid, resource.RLIMIT_FSIZE, (hard, hard))
             (start.workspace / "go").touch()
-            assert (await box.ended(start.attempt)).exit == Exit(7)
+            assert (await box.ended(start)).exit == Exit(7)
 
     asyncio.run(body())
 
@@ -148,14 +149,14 @@ def test_a_client_without_a_launcher_says_so_goes_on_trying_and_recovers_by_itse
     async def body() -> None:
         async with rig("bubblewrap") as box:
             start, late = box.start(WAITS + "exit 7"), box.start("exit 4")
-            await box.engine.submit([start])
-            await box.until(start.attempt, Phase.RUNNING)
-            folder = box.work.parent / "launcher"
+            await box.begin(start)
+            await box.until(start, Phase.RUNNING)
+            folder = box.subject.work.parent / "launcher"
             in_the_way = folder / "socket"
             in_the_way.unlink()
             (in_the_way / "a").mkdir(parents=True)  # no socket can be made here
             with capture_logs() as logs:
-                os.kill(box.engine.launcher_pid, signal.SIGKILL)
+                os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
                 await refused_for_now(box)
                 with pytest.raises(EngineError) as caught:
                     await box.engine.poll([start.attempt])
@@ -165,9 +166,9 @@ def test_a_client_without_a_launcher_says_so_goes_on_trying_and_recovers_by_itse
             (in_the_way / "a").rmdir()
             in_the_way.rmdir()
             (start.workspace / "go").touch()
-            assert (await box.ended(start.attempt)).exit == Exit(7)
-            await box.engine.submit([late])
-            assert (await box.ended(late.attempt)).exit is None
+            assert (await box.ended(start)).exit == Exit(7)
+            await box.begin(late)
+            assert (await box.ended(late)).exit is None
 
     asyncio.run(body())
 
@@ -175,13 +176,13 @@ def test_a_client_without_a_launcher_says_so_goes_on_trying_and_recovers_by_itse
 def test_a_start_the_killed_launcher_never_read_is_asked_of_the_next(rig: Open) -> None:
     async def body() -> None:
         async with rig() as box:
-            pid = box.engine.launcher_pid
+            pid = its(box.engine).launcher_pid
             os.kill(pid, signal.SIGSTOP)
             start = box.start("echo once")
-            await box.engine.submit([start])
+            await box.begin(start)
             await asyncio.sleep(0)
             os.kill(pid, signal.SIGKILL)
-            assert (await box.ended(start.attempt)).exit == Exit(0)
+            assert (await box.ended(start)).exit == Exit(0)
             assert start.log.read_text() == "once\n"
 
     asyncio.run(body())

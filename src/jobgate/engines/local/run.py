@@ -155,6 +155,8 @@ class LocalEngine:
                 answers[start.attempt] = error
             except OSError as error:
                 answers[start.attempt] = EngineError(f"the workspace cannot be used: {error.strerror}", retryable=True)
+            except ValueError as error:
+                answers[start.attempt] = EngineError(f"no process can have such words: {error}")
         self._launcher.start(specs)
         return answers
 

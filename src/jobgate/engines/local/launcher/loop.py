@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import selectors
 import signal
@@ -12,7 +11,7 @@ from collections.abc import Callable
 
 from .door import Door
 from .groups import Groups
-from .job import FIRST, Job, spawn
+from .job import FIRST, Job, blame, spawn
 from .journal import Journal
 from .processes import (
     Json,
@@ -30,10 +29,6 @@ from .processes import (
 from .timers import Timers
 
 PR_SET_CHILD_SUBREAPER = 36
-EXHAUSTED = frozenset(
-    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-) | {errno.EAGAIN}
-"""What the machine lacks, and not the command."""
 STARTS_KEPT = 0.01
 """Seconds until a start is told, unless its end is first."""
 RETRY = 0.5
@@ -246,12 +241,12 @@ class Launcher:
         for step in job.stages[job.stage]:
             try:
                 pid, born = spawn(job, step, self.groups)
-            except OSError as error:
-                if error.errno in EXHAUSTED:
-                    self.broke(job, f"it could not be started: {error.strerror}")
+            except (OSError, ValueError) as error:
+                code, message = blame(step, error)
+                if code is None:
+                    self.broke(job, message)
                     break
-                code = 127 if error.errno == errno.ENOENT else 126
-                job.message = f"{step['argv'][0]}: {os.strerror(error.errno or 0)}"
+                job.message = message
                 self.stepped(job, step, [code, None])
                 continue
             if not job.started:
@@ -348,6 +343,8 @@ class Launcher:
         """Whether a process that came home is of no living job, or of the one that is `over`."""
         others = len(self.jobs) - (over is not None and over.name in self.jobs)
         name = mark(pid)
+        if name == "":
+            return False  # it has ended too
         if name is not None and (over is None or name != over.name):
             return name not in self.jobs
         return name is not None or not others or (over is not None and inside(pid, over.spec.get("cgroups") or ()))

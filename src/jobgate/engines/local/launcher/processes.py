@@ -64,11 +64,17 @@ def children_of(pid: int) -> list[int]:
 
 
 def mark(pid: int) -> str | None:
-    """The name of the job that a process was started by, if its environment still says it."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-        for word in file.read().split(b"\0"):
-            if word.startswith(MARK):
-                return word[len(MARK) :].decode(errors="replace")
+    """The name of the job that a process was started by; None if its environment does not say, "" if it has ended."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            data = file.read()
+    except (ProcessLookupError, FileNotFoundError):
+        return ""
+    except OSError:
+        return None
+    for word in data.split(b"\0"):
+        if word.startswith(MARK):
+            return word[len(MARK) :].decode(errors="replace")
     return None
 
 
