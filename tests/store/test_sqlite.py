@@ -173,7 +173,7 @@ def test_of_what_was_deleted_no_table_keeps_a_row(tmp_path: Path) -> None:
             await lab.tell(members(batch)[0], *life(lab))
             lab.tick(wait)
             await lab.forget(members(batch))
-            await lab.store.write(lambda tx: tx.blobs.buried([Digest("a" * 64)]))
+            await lab.store.write(lambda tx: tx.blobs.bury(lab.now + 1e9, 100))
             guards = 0 if wait else 1
             assert rows() == before | {"guard": guards, "event": 1}, (
                 "a mark of the cursor is left, and a key in its time"

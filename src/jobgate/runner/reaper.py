@@ -117,7 +117,7 @@ class Reaper:
     async def _bury(self) -> bool:
         """Deletes blobs that nobody has needed for an hour. What a crash leaves of them is found a day later."""
         since = self._world.clock() - _MOURNING
-        if not await self._world.store.read(lambda tx: tx.blobs.mourned(since)):
+        if not await self._world.store.read(lambda tx: tx.blobs.orphans(since, 1)):
             return False
         digests = await self._world.write(lambda tx: tx.blobs.bury(since, _AT_ONCE))
         await self._world.storage.delete(digests)

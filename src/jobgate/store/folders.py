@@ -82,13 +82,13 @@ class Blobs:
         for (digest,) in self._db.all("ref_of", holder):
             self.drop(Digest(digest), holder, now)
 
-    def mourned(self, since: float) -> bool:
-        """Whether there is a blob that nobody has needed since then."""
-        return bool(self._db.all("orphan_old", since, 1))
+    def orphans(self, since: float, limit: int) -> list[Digest]:
+        """Blobs that nobody has needed since then."""
+        return [Digest(row[0]) for row in self._db.all("orphan_old", since, limit)]
 
     def bury(self, since: float, limit: int) -> list[Digest]:
         """Blobs that nobody has needed since then, and that are to be deleted now: they are no orphans any more."""
-        digests = [Digest(row[0]) for row in self._db.all("orphan_old", since, limit)]
+        digests = self.orphans(since, limit)
         self._db.many("orphan_delete", [(digest,) for digest in digests])
         return digests
 

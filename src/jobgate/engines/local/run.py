@@ -134,6 +134,11 @@ class LocalEngine:
         """The process that parents the jobs now."""
         return self._launcher.pid
 
+    @property
+    def trouble(self) -> str:
+        """Why no job can be started now: no launcher, or a full disk. Empty when one can."""
+        return self._launcher.trouble
+
     async def close(self) -> None:
         """Lets go; jobs run on."""
         await self._launcher.close()
@@ -143,6 +148,9 @@ class LocalEngine:
         answers: dict[AttemptId, Handle | EngineError] = {}
         specs = []
         for start in starts:
+            if self._launcher.trouble and not self._launcher.knows(str(start.attempt)):
+                answers[start.attempt] = EngineError(self._launcher.trouble, retryable=True)
+                continue
             try:
                 specs.append(self._words(start))
                 answers[start.attempt] = Handle(str(start.attempt))
@@ -150,6 +158,8 @@ class LocalEngine:
                 answers[start.attempt] = error
             except OSError as error:
                 answers[start.attempt] = EngineError(f"the workspace cannot be used: {error.strerror}", retryable=True)
+            except ValueError as error:
+                answers[start.attempt] = EngineError(f"no process can have such words: {error}")
         self._launcher.start(specs)
         return answers
 
@@ -181,13 +191,14 @@ class LocalEngine:
         env = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", **step.env, **start.env, _MARK: str(start.attempt)}
         argv = self._argv(start, place, step, home)
         top = start.workspace
+        root_of = f"{top}/"
 
         def inside(path: str) -> str | None:
-            return str(top / path) if path else None
+            return root_of + path if path else None
 
         words: dict[str, Any] = {
             "env": env,
-            "cwd": str(top / step.workdir),
+            "cwd": root_of + step.workdir,
             "stdin": inside(step.stdin),
             "stdout": inside(step.stdout),
             "stderr": inside(step.stderr),
@@ -249,7 +260,10 @@ class LocalEngine:
             yield [AttemptId.parse(name) for name in names]
 
     async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
-        """From memory: the launcher tells every change."""
+        """From memory: the launcher tells every change. Raises EngineError while it does not."""
+        launcher = self._launcher
+        if launcher.away and any(str(attempt) not in launcher.ended for attempt in attempts):
+            raise EngineError(launcher.away, retryable=True)
         return {attempt: self._observe(str(attempt)) for attempt in attempts}
 
     def _observe(self, name: str) -> Observation:
@@ -292,7 +306,7 @@ class LocalEngine:
         self._launcher.shutdown(stop_jobs=True)
 
 
-_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST}
+_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST, "engine": Failure.ENGINE}
 
 
 def observation(record: Mapping[str, Any]) -> Observation:

@@ -10,10 +10,11 @@ import socket
 import struct
 from collections.abc import Callable
 
-from .processes import Json
+from .processes import Json, encode
 
 MAX_FRAME = 64 * 1024 * 1024
 HEAD = 4
+PIECE = 1 << 16
 
 
 class Door:
@@ -28,6 +29,7 @@ class Door:
         self.gateway: socket.socket | None = None
         self.inbox = bytearray()
         self.outbox = bytearray()
+        self.full = False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -54,17 +56,18 @@ class Door:
             self.gateway = None
         self.inbox.clear()
         self.outbox.clear()
+        self.full = False
 
     def read(self) -> None:
         """All that has come; nothing when the gateway was let go in this very pass."""
         try:
             while self.gateway is not None:
-                piece = self.gateway.recv(1 << 20)
+                piece = self.gateway.recv(PIECE)
                 if not piece:
                     self.farewell()
                     return
                 self.inbox += piece
-                if len(piece) < 1 << 20:
+                if len(piece) < PIECE:
                     break
         except BlockingIOError:
             pass
@@ -84,7 +87,7 @@ class Door:
 
     def send(self, frame: Json) -> None:
         """Now, or as soon as the gateway reads on."""
-        data = json.dumps(frame).encode()
+        data = encode(frame).encode()
         self.outbox += struct.pack(">I", len(data)) + data
         self.write()
 
@@ -100,9 +103,11 @@ class Door:
         except OSError:
             self.farewell()
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.outbox else 0)
-        act = self.read if not self.outbox else self.both
-        self.selector.modify(self.gateway, events, act)
+        full = bool(self.outbox)
+        if full != self.full:
+            self.full = full
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if full else 0)
+            self.selector.modify(self.gateway, events, self.both if full else self.read)
 
     def both(self) -> None:
         """Readable, writable, or both."""
