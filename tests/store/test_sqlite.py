@@ -149,11 +149,14 @@ def test_an_error_anywhere_in_a_commit_undoes_all_of_it_and_no_more(tmp_path: Pa
 
 def test_a_commit_that_failed_holds_the_file_no_longer(tmp_path: Path) -> None:
     async def body(lab: Lab) -> None:
-        with filled(lab.store):
-            with pytest.raises(Unavailable):
-                await lab.submit(20_000)
-            with locked(tmp_path / FILE):
-                pass
+        def breaks(tx: Transaction) -> None:
+            lab.make(tx, 2)
+            raise sqlite3.OperationalError("disk I/O error")
+
+        with pytest.raises(Unavailable):
+            await lab.store.write(breaks)
+        with locked(tmp_path / FILE):
+            assert await lab.page() == []
 
     over(tmp_path, body)
 
