@@ -10,13 +10,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from local_rig import OUTBOUND, Open, its, pids
+from local_rig import OUTBOUND, Open, its, local, pids
+from structlog.testing import capture_logs
 
 from jobgate.engines.engine import Phase
 from jobgate.model.attempt import Exit
 from jobgate.model.errors import EngineError
 from jobgate.model.job import Argv, ImageRef, Script, Step
 from jobgate.model.resources import Network
+from jobgate.testing.engine_site import opened
 
 
 def test_a_script_runs_as_its_first_line_says(rig: Open, mode: str) -> None:
@@ -105,6 +107,42 @@ def test_each_slot_has_a_user_of_its_own_when_the_gateway_is_root(rig: Open) -> 
             await box.begin(start)
             await box.ended(start)
             assert (start.workspace / "mine").stat().st_uid >= 200_000
+
+    asyncio.run(body())
+
+
+def test_a_data_folder_closed_to_the_slots_users_is_said_with_what_to_do(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give jobs users of their own")
+    subject = local(tmp_path / "closed" / "data", "bubblewrap")
+    (tmp_path / "closed").chmod(0o700)
+
+    async def body() -> None:
+        with capture_logs() as logs:
+            async with opened(subject) as site:
+                assert (await site.run("exit 3"))[0].exit == Exit(3)
+        (said,) = [line for line in logs if "root" in line["event"]]
+        assert said["log_level"] == "warning"
+        assert f"{tmp_path}/closed is closed" in said["why"]
+        assert f"chmod o+x {tmp_path}/closed" in said["do"]
+
+    asyncio.run(body())
+
+
+def test_no_sandbox_is_said_with_what_to_do_and_refused_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobgate.engines.local.sandbox.find", lambda _: None)
+
+    async def body() -> None:
+        with capture_logs() as logs:
+            async with opened(local(tmp_path, "auto")) as site:
+                assert not site.engine.capabilities.isolated
+        (said,) = [line for line in logs if "without a sandbox" in line["event"]]
+        assert said["why"] == "bwrap is not installed"
+        assert "install bubblewrap" in said["do"]
+        with pytest.raises(EngineError, match="bwrap is not installed"):
+            await local(tmp_path, "bubblewrap").build().open()
 
     asyncio.run(body())
 

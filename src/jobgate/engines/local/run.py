@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+import stat
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from jobgate.engines.engine import Capabilities, Observation, Phase, Start
 from jobgate.engines.local import sandbox
@@ -27,7 +29,7 @@ from jobgate.model.state import Failure, Limit
 
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _MARK: Final = "JOBGATE_ATTEMPT"
-_HELD: Final = 0.5
+_log = structlog.get_logger("jobgate.engine")
 
 
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,20 +106,27 @@ class LocalEngine:
         if settings.sandbox == "none":
             return
         bwrap = sandbox.find("bwrap")
+        why = "bwrap is not installed"
         if bwrap is not None:
             sandbox.make_etc(self._etc)
             self._has_filter = sandbox.make_filter(self._filter)
             for uid in [settings.base_uid, None] if os.geteuid() == 0 else [None]:
-                if self._works(bwrap, uid):
+                why = self._fault(bwrap, uid)
+                if not why:
                     self._bwrap, self._uid = bwrap, uid
                     self._slirp = sandbox.find("slirp4netns") if Path("/dev/net/tun").exists() else None
                     break
+                if uid is not None:
+                    self._warn_of_root(uid, why)
         if self._bwrap is None and settings.sandbox == "bubblewrap":
-            raise EngineError("the sandbox is asked for, but bwrap is not there or not allowed: install bubblewrap")
+            raise EngineError(f"the sandbox is asked for, and cannot be had: {why}. Install bubblewrap")
+        if self._bwrap is None:
+            do = "install bubblewrap, or allow unprivileged user namespaces; until then trust every job"
+            _log.warning("jobs run without a sandbox", engine=self.name, why=why, do=do)
         self._forbidden = (*settings.forbidden, *own_addresses())
 
-    def _works(self, bwrap: str, uid: int | None) -> bool:
-        """Whether a sandbox can be made under that user, which must get to the workspaces too."""
+    def _fault(self, bwrap: str, uid: int | None) -> str:
+        """Why no sandbox can be made under that user, who must get to the workspaces too; empty when one can."""
         probe = self._settings.work / ".probe"
         probe.mkdir(exist_ok=True)
         if uid is not None:
@@ -127,7 +136,19 @@ class LocalEngine:
         tried = subprocess.run(  # noqa: S603  # a fixed command
             words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
         )
-        return tried.returncode == 0
+        return "" if tried.returncode == 0 else tried.stderr.decode(errors="replace").strip() or "bwrap failed"
+
+    def _warn_of_root(self, uid: int, why: str) -> None:
+        """The sandbox is then tried as root: it holds, but with one wall less."""
+        closed = sandbox.closed_above(self._settings.work)
+        if closed is not None:
+            why = f"{closed} is closed to other users (mode {stat.S_IMODE(closed.stat().st_mode):04o})"
+            do = f"chmod o+x {closed}, or put the data folder elsewhere"
+        else:
+            do = f"let user {uid} and those after it make user namespaces below {self._settings.work}"
+        _log.warning(
+            "sandboxes are started by root: no slot has a user of its own", engine=self.name, why=why, do=do, uid=uid
+        )
 
     @property
     def launcher_pid(self) -> int:

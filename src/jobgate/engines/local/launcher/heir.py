@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 from .job import Job
 from .loop import Launcher
-from .processes import Json, born_at, exit_code
+from .processes import Json, born_at, exit_code, mark, processes
+
+ROUNDS = 10
+"""Looks for processes that multiply while they are killed."""
 
 
 def adopt(launcher: Launcher) -> None:
@@ -31,6 +34,17 @@ def adopt(launcher: Launcher) -> None:
             job.pids[pid] = {"argv": [], "status": entry["status"]}
             launcher.selector.register(handle, selectors.EVENT_READ, _watcher(launcher, job, entry, pid, handle))
         launcher.limits(job)
+    _clear(launcher, {name for name, entry in launcher.journal.names.items() if "end" in entry})
+
+
+def _clear(launcher: Launcher, names: set[str]) -> None:
+    """Kills what jobs that are over have left: it never comes home to us, and is known by its mark alone."""
+    for _ in range(ROUNDS):
+        left = [pid for pid in processes() if mark(pid, launcher.home) in names]
+        if not left:
+            return
+        for pid in left:
+            launcher.kill_below(pid)
 
 
 def _handle(pid: int, born: int) -> int | None:
@@ -53,8 +67,8 @@ def _watcher(launcher: Launcher, job: Job, entry: Json, pid: int, handle: int) -
         os.close(handle)
         job.pids.pop(pid, None)
         if not job.pids:
-            launcher.jobs.pop(job.name, None)
             _lost(launcher, job, entry)
+            _clear(launcher, {job.name})
 
     return ended
 

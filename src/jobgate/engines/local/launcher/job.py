@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from .groups import Groups
-from .processes import Json, born_at, libc, ticks
+from .processes import HOME, Json, born_at, libc, ticks
 from .timers import Timer
 
 FIRST = 16
@@ -75,7 +75,7 @@ class Job:
         }
 
 
-def spawn(job: Job, step: Json, groups: Groups) -> tuple[int, int]:
+def spawn(job: Job, step: Json, groups: Groups, home: str) -> tuple[int, int]:
     """One process and when it was born: own session, own streams, nothing else open. Number 0 is /dev/null here.
 
     Raises OSError, which `blame` explains, or ValueError for words that no process can have.
@@ -94,11 +94,12 @@ def spawn(job: Job, step: Json, groups: Groups) -> tuple[int, int]:
         if step.get("seccomp"):
             streams.append(_open(step["seccomp"], os.O_RDONLY, opened))
         actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(streams) if fd != to]
+        env = {**step["env"], HOME: home}
         os.chdir(step["cwd"])
         with groups.entered(job.spec.get("cgroups") or ()), _user(job, step):
             before = ticks()
             pid = os.posix_spawn(
-                step["argv"][0], step["argv"], step["env"], file_actions=actions, setsid=True, setsigdef=DEFAULTS
+                step["argv"][0], step["argv"], env, file_actions=actions, setsid=True, setsigdef=DEFAULTS
             )
             born = ticks()
         for which, value in job.spec.get("rlimits") or ():

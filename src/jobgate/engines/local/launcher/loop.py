@@ -21,6 +21,7 @@ from .processes import (
     children,
     children_of,
     exit_code,
+    home_of,
     inside,
     libc,
     mark,
@@ -43,6 +44,7 @@ class Launcher:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self.home = home_of(directory)
         self.boot = boot_id()
         self.journal = Journal(f"{directory}/journal")
         self.rebooted = bool(self.journal.boot) and self.journal.boot != self.boot
@@ -259,7 +261,7 @@ class Launcher:
             return
         for step in job.stages[job.stage]:
             try:
-                pid, born = spawn(job, step, self.groups)
+                pid, born = spawn(job, step, self.groups, self.home)
             except (OSError, ValueError) as error:
                 code, message = blame(step, error)
                 if code is None:
@@ -361,7 +363,7 @@ class Launcher:
     def stray(self, pid: int, over: Job | None) -> bool:
         """Whether a process that came home is of no living job, or of the one that is `over`."""
         others = len(self.jobs) - (over is not None and over.name in self.jobs)
-        name = mark(pid)
+        name = mark(pid, self.home)
         if name == "":
             return False  # it has ended too
         if name is not None and (over is None or name != over.name):

@@ -15,6 +15,7 @@ PUNCH_HOLE = 0x03
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """Nanoseconds."""
 MARK = b"JOBGATE_ATTEMPT="
+HOME = "JOBGATE_LAUNCHER"
 """Environment variable by which a plain job's processes are known."""
 
 Json = dict[str, Any]
@@ -63,18 +64,30 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def mark(pid: int) -> str | None:
-    """The name of the job that a process was started by; None if its environment does not say, "" if it has ended."""
+def processes() -> list[int]:
+    """All that this one can see."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def home_of(directory: str) -> str:
+    """A word for the launcher's directory, which another launcher's jobs, of the same names, do not bear."""
+    status = os.stat(directory)
+    return f"{status.st_dev:x}-{status.st_ino:x}"
+
+
+def mark(pid: int, home: str) -> str | None:
+    """The name of the job of this home that a process was started by; "" if it has ended; None if it does not say."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            data = file.read()
+            words = file.read().split(b"\0")
     except (ProcessLookupError, FileNotFoundError):
         return ""
     except OSError:
         return None
-    for word in data.split(b"\0"):
-        if word.startswith(MARK):
-            return word[len(MARK) :].decode(errors="replace")
+    if f"{HOME}={home}".encode() in words:
+        for word in words:
+            if word.startswith(MARK):
+                return word[len(MARK) :].decode(errors="replace")
     return None
 
 
