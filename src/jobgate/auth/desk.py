@@ -155,8 +155,8 @@ class AccountDesk:
                         code="account-blocked",
                     )
             told = tx.accounts.merge(giver, taker, time.time())
-            tx.accounts.record(self._deed(Action.MERGED, giver.id, {**told, "name": heir}, taker.id))
-            tx.accounts.record(self._deed(Action.TOOK_IN, taker.id, {**told, "name": gone}, giver.id))
+            tx.accounts.record(self._deed(Action.MERGED, giver.id, {"account": heir, **told}, taker.id))
+            tx.accounts.record(self._deed(Action.TOOK_IN, taker.id, {"account": gone, **told}, giver.id))
             return told
 
         return self._write(work)

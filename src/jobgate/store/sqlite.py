@@ -268,6 +268,8 @@ def migrate(path: Path, *, busy_timeout: float = 5.0) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # its companions get the same: nobody else on this host reads what jobs are told
         known = _revision(path)
         if known == HEAD:
             return
