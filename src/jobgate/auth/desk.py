@@ -22,6 +22,8 @@ T = TypeVar("T")
 NODE: Final = 63
 """Number of the account desk among those that draw ids from one database."""
 _LONGEST_NAME: Final = 200
+_SHORTEST_SECRET: Final = 16
+"""Characters: what is kept of a secret is a plain digest, which one that can be guessed does not survive."""
 
 
 class AccountDesk:
@@ -91,6 +93,12 @@ class AccountDesk:
             value = new_value(kind)
         elif not value.strip():
             raise Invalid("an empty value proves nothing", field="value")
+        elif kind.secret and len(value) < _SHORTEST_SECRET:
+            raise Invalid(
+                f"a secret has at least {_SHORTEST_SECRET} characters, all of them random; leave --value away and one "
+                "is made",
+                field="value",
+            )
         known = digest(kind, value)
 
         def work(tx: Transaction) -> Credential:

@@ -79,5 +79,5 @@ class Seal:
         """The value. Raises Unavailable when it was sealed under another key, or for another place."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], f"{batch}\0{name}".encode()).decode()
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # cut short, it has not even a nonce
             raise Unavailable(f"a secret of {batch_text(batch)} was sealed under another key", code="key") from error
