@@ -10,29 +10,28 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import msgspec
 import structlog
 import uvloop
 
 from jobgate.auth.auth import Authenticator, Rates
-from jobgate.auth.keys import digest, new_value
+from jobgate.auth.folder import held
 from jobgate.auth.links import Links
-from jobgate.auth.seal import Seal, server_key
-from jobgate.config import Environment, Settings
+from jobgate.auth.rotate import KEY, in_force, settle
+from jobgate.auth.seal import Seal, fingerprint, server_key
+from jobgate.config import Environment, Server, Settings
 from jobgate.dialects import DIALECTS, load
 from jobgate.dialects.dialect import Setup
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
-from jobgate.model.account import USER, Account, Credential, Kind, Scope
+from jobgate.model.account import Account, Credential, Kind
 from jobgate.model.environment import ComputeEnvironment
-from jobgate.model.errors import Invalid
-from jobgate.model.ids import EnvironmentName, NodeName
+from jobgate.model.errors import Invalid, Unavailable
+from jobgate.model.ids import AccountId, EnvironmentName, NodeName
 from jobgate.model.operations import Outcome, Request
 from jobgate.model.resources import Gpu, Network, Resources
 from jobgate.net.addresses import FORBIDDEN, networks
@@ -43,15 +42,13 @@ from jobgate.runner.reaper import Retention
 from jobgate.runner.runner import Runner
 from jobgate.server.asgi import serve as serve_http
 from jobgate.server.front import Front, Mount
+from jobgate.server.listening import check_listening
 from jobgate.store.feed import Feed
 from jobgate.store.sqlite import SqliteStore, migrate
 from jobgate.store.store import database_path
-from jobgate.store.transaction import Transaction
 
-T = TypeVar("T")
-_DESK: Final = 63
-"""Number of the account desk among those that draw ids from one database."""
 _FILES: Final = 65_536
+_log = structlog.get_logger("jobgate")
 
 
 @dataclass
@@ -70,12 +67,15 @@ class Gateway:
 
 
 def data_folder(settings: Settings) -> Path:
-    """The data folder, made when there is none."""
+    """The data folder, made when there is none. Raises Unavailable (`data-unusable`) when it cannot be used."""
     data = Path(settings.server.data).resolve()
-    data.mkdir(parents=True, exist_ok=True)
-    (data / "launcher").mkdir(exist_ok=True)
-    for directory in (data, data / "launcher"):
-        directory.chmod(0o711)  # a slot's own user passes through to its workspace, and sees no name in here
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / "launcher").mkdir(exist_ok=True)
+        for directory in (data, data / "launcher"):
+            directory.chmod(0o711)  # a slot's own user passes through to its workspace, and sees no name in here
+    except OSError as error:
+        raise Unavailable(f"the data folder {data} cannot be used: {error.strerror}", code="data-unusable") from error
     return data
 
 
@@ -84,9 +84,13 @@ async def start(settings: Settings) -> Gateway:
     data = data_folder(settings)
     path = database_path(data, settings.server.database)
     migrate(path)
-    key = server_key(data / "secret.key")
-    seal, clock = Seal(key), time.time
     store = SqliteStore(path, node=0)
+    known = await in_force(store)
+    settle(data, known)
+    key = server_key(data / KEY)
+    if known is not None and fingerprint(key) != known:
+        _log.warning("the server's key is not the one that the database was last sealed with; older secrets stay shut")
+    seal, clock = Seal(key), time.time
     feed = Feed()
     store.listen(feed)
     storage = Disk(data / "blobs", reserve=settings.storage.reserve)
@@ -185,16 +189,29 @@ def _engine(name: str, section: Environment, data: Path, settings: Settings) -> 
 _NETWORKS: Final = {
     "none": frozenset({Network.NONE}),
     "outbound": frozenset({Network.NONE, Network.OUTBOUND}),
+    "host": frozenset(Network),
 }
+
+
+def _owner(name: str, accounts: Mapping[str, Account], field: str) -> AccountId | None:
+    """The account of that name, or the one it was merged into."""
+    if not name:
+        return None
+    if name not in accounts:
+        raise Invalid(f"there is no account {name!r}", field=field)
+    by_id = {account.id: account for account in accounts.values()}
+    found = accounts[name]
+    while found.merged is not None:
+        found = by_id[found.merged]
+    return found.id
 
 
 def _environment(
     name: str, section: Environment, owners: Mapping[str, Account], engine: LocalEngine, storage: Disk
 ) -> ComputeEnvironment:
-    if section.owner and section.owner not in owners:
-        raise Invalid(f"there is no account {section.owner!r}", field=f"environments.{name}.owner")
-    if section.network not in _NETWORKS:
-        raise Invalid("the host's own network is not offered yet", field=f"environments.{name}.network")
+    owner = _owner(section.owner, owners, f"environments.{name}.owner")
+    if section.network == "host":
+        _log.warning("jobs may ask for the host's own network, which isolates nothing", environment=name)
     processors = len(os.sched_getaffinity(0))
     slots = section.slots or processors
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -215,7 +232,7 @@ def _environment(
             walltime=section.defaults.walltime,
         ),
         networks=_NETWORKS[section.network] & engine.capabilities.networks,
-        owner=owners[section.owner].id if section.owner else None,
+        owner=owner,
         labels=section.labels,
         taints=section.taints,
         rank=section.rank,
@@ -227,7 +244,28 @@ def _environment(
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
-    """Serves until SIGTERM or SIGINT, then ends 0; jobs run on under their launcher unless `server.stop_jobs`."""
+    """Serves until SIGTERM or SIGINT, then ends 0; jobs run on under their launcher unless `server.stop_jobs`.
+
+    Raises JobgateError, before any job is touched, when the port, the certificate, the data folder or the settings
+    cannot be used.
+    """
+    _whole_gateway(settings.server)
+    server = settings.server
+    check_listening(server.host, server.port, server.tls_cert, server.tls_key)
+    with held(data_folder(settings)):
+        return _serve(settings, ready=ready)
+
+
+def _whole_gateway(server: Server) -> None:
+    if server.role != "all":
+        raise Invalid(
+            f"one process alone may write a SQLite database, so role {server.role} has nobody to share the work with; "
+            "halves need PostgreSQL, which this version does not speak",
+            code="role",
+        )
+
+
+def _serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _FILES)), hard))
 
@@ -242,18 +280,20 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
         gc.freeze()  # what is there now stays: the collector need not look at it again
         server = settings.server
 
-        await serve_http(
-            gateway.front,
-            host=server.host,
-            port=server.port,
-            ready=ready,
-            stop=stop,
-            release=gateway.feed.close,
-            tls_cert=Path(server.tls_cert) if server.tls_cert else None,
-            tls_key=Path(server.tls_key) if server.tls_key else None,
-            trusted_proxies=server.trusted_proxies,
-        )
-        await stop_gateway(gateway, stop_jobs=settings.server.stop_jobs)
+        try:
+            await serve_http(
+                gateway.front,
+                host=server.host,
+                port=server.port,
+                ready=ready,
+                stop=stop,
+                release=gateway.feed.close,
+                tls_cert=Path(server.tls_cert) if server.tls_cert else None,
+                tls_key=Path(server.tls_key) if server.tls_key else None,
+                trusted_proxies=server.trusted_proxies,
+            )
+        finally:
+            await stop_gateway(gateway, stop_jobs=settings.server.stop_jobs)
 
     uvloop.run(whole())
     return 0
@@ -276,78 +316,4 @@ def _refuse_strangers(host: str) -> None:
             "without the sandbox, jobs are plain processes of this user: that is for loopback only; install bubblewrap",
             field="server.host",
         )
-    structlog.get_logger("jobgate").warning("no sandbox: jobs are plain processes of this user")
-
-
-class AccountDesk:
-    """Accounts and credentials, one question at a time; for the command line, beside a running server too."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def _write(self, work: Callable[[Transaction], T]) -> T:
-        async def whole() -> T:
-            store = SqliteStore(self._path, node=_DESK)
-            try:
-                return await store.write(work)
-            finally:
-                await store.close()
-
-        return asyncio.run(whole())
-
-    def create(self, name: str) -> Account:
-        """Raises Conflict when the name is taken."""
-        return self._write(lambda tx: tx.accounts.create(name, time.time()))
-
-    def find(self, name: str) -> Account:
-        """Raises NotFound."""
-        return self._write(lambda tx: tx.accounts.named(name))
-
-    def accounts(self) -> list[Account]:
-        """All of them."""
-        return self._write(lambda tx: tx.accounts.all())
-
-    def add(
-        self, name: str, kind: Kind, value: str | None, scopes: frozenset[Scope] = USER, expires: float | None = None
-    ) -> tuple[Credential, str]:
-        """The credential and its value, which is not kept. Raises NotFound, Invalid, Conflict."""
-        if value is None:
-            if not kind.secret:
-                raise Invalid(f"for {kind.value}, --value says who it is", field="value")
-            value = new_value(kind)
-        known = digest(kind, value)
-
-        def work(tx: Transaction) -> Credential:
-            account = tx.accounts.named(name)
-            return tx.accounts.add(account.id, kind, known, time.time(), scopes, expires)
-
-        return self._write(work), value
-
-    def credentials(self, name: str) -> list[Credential]:
-        """All that the account holds. Raises NotFound."""
-        return self._write(lambda tx: tx.accounts.credentials(tx.accounts.named(name).id))
-
-    def revoke(self, name: str, ident: int) -> None:
-        """It holds no more, within a second. Raises NotFound."""
-
-        def work(tx: Transaction) -> None:
-            held = [c for c in tx.accounts.credentials(tx.accounts.named(name).id) if c.id == ident]
-            if not held:
-                raise Invalid(f"{name} holds no credential {ident}", field="id")
-            tx.accounts.replace(msgspec.structs.replace(held[0], revoked=True))
-
-        self._write(work)
-
-    def block(self, name: str, *, blocked: bool) -> None:
-        """All its credentials hold no more, or hold again. Raises NotFound."""
-        self._write(lambda tx: tx.accounts.put(msgspec.structs.replace(tx.accounts.named(name), blocked=blocked)))
-
-
-@contextmanager
-def open_accounts(data: Path | None, database: str | None) -> Iterator[AccountDesk]:
-    """The account desk of a data folder, made when there is none."""
-    if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
-    path = database_path(data or Path(), database or "")
-    migrate(path)
-    yield AccountDesk(path)
+    _log.warning("no sandbox: jobs are plain processes of this user")

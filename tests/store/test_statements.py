@@ -20,6 +20,8 @@ SMALL = frozenset({"account", "credential", "node", "orphan"})
 """Tables that stay small: what people hold, processes, and the blobs that are deleted within the hour."""
 NEWEST = frozenset({"event_last"})
 """Reads from one end, and stops at the first row."""
+WHOLE = frozenset({"secret_all"})
+"""Means all of it, while no server runs."""
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
@@ -32,7 +34,7 @@ def test_the_database_understands_the_statement(name: str, tmp_path: Path) -> No
 def test_no_statement_reads_a_large_table_from_one_end_to_the_other(tmp_path: Path) -> None:
     reads = {}
     with closing(sqlite3.connect(fresh(tmp_path))) as database:
-        for name in TEXTS.keys() - NEWEST:
+        for name in TEXTS.keys() - NEWEST - WHOLE:
             text = TEXTS[name]
             plan = database.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?")).fetchall()
             scans = [step[3] for step in plan if step[3].startswith("SCAN") and step[3].split()[1] not in SMALL]

@@ -1,6 +1,6 @@
 """The one configuration file: typed settings, and faults with their line."""
 
-from jobgate.config.read import Fault, check, load
+from jobgate.config.read import Fault, check, load, text
 from jobgate.config.reference import reference
 from jobgate.config.settings import (
     AppEntry,
@@ -28,4 +28,5 @@ __all__ = [
     "check",
     "load",
     "reference",
+    "text",
 ]

@@ -19,6 +19,8 @@ from jobgate.model.errors import Invalid
 
 _WHOLE: Final = inspect.type_info(Settings)
 _LINE: Final = re.compile(r"at line (\d+)")
+_LARGEST: Final = 1 << 20
+"""Bytes."""
 Path_ = tuple[str | int, ...]
 
 
@@ -36,25 +38,39 @@ def load(path: Path | None, overrides: Mapping[str, object] | None = None) -> Se
 
     Raises Invalid naming every fault, one a line.
     """
-    text = ""
-    if path is not None:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"{path} cannot be read: {error}") from error
-    faults = check(text)
+    given = "" if path is None else text(path)
+    faults = check(given)
     if faults:
-        raise Invalid("\n".join(f"{path}:{fault.line}: {fault.key}: {fault.message}" for fault in faults))
-    settings: Settings = msgspec.convert(_read(tomllib.loads(text), _WHOLE, (), []), Settings)
+        told = (f"{path}:{fault.line}: {f'{fault.key}: ' if fault.key else ''}{fault.message}" for fault in faults)
+        raise Invalid("\n".join(told))
+    settings: Settings = msgspec.convert(_read(tomllib.loads(given), _WHOLE, (), []), Settings)
     if overrides:
         settings = msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **overrides))
     return settings
+
+
+def text(path: Path) -> str:
+    """What the file says. Raises Invalid when it cannot be read, is no text, or is too large for a configuration."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise Invalid(f"{path} is larger than {_LARGEST >> 20} MiB; a configuration is a short text")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise Invalid(f"{path}:{line}: this is not UTF-8, which TOML asks for") from error
 
 
 def check(text: str) -> list[Fault]:
     """Everything that is wrong, in the order of lines."""
     try:
         document = tomllib.loads(text)
+    except RecursionError:
+        return [Fault(0, "", "it is nested too deeply")]
     except tomllib.TOMLDecodeError as error:
         found = _LINE.search(str(error))
         return [Fault(int(found[1]) if found else 0, "", str(error))]

@@ -44,7 +44,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     database: str = ""
     """Address of the database; empty: SQLite in the data directory."""
     role: Literal["all", "server", "runner"] = "all"
-    """`server` answers requests, `runner` runs jobs, `all` does both."""
+    """`server` answers requests, `runner` runs jobs, `all` does both. On SQLite one process does both: only `all`."""
     stop_jobs: bool = False
     """Jobs that run are ended when the server stops; otherwise they go on, and its next start finds them."""
     log: Literal["auto", "json", "text"] = "auto"

@@ -88,7 +88,7 @@ class Signer(Protocol):
     """Makes addresses that carry their own permission for a time."""
 
     def __call__(self, path: str, expires: float) -> str:
-        """The query string to add to `path`."""
+        """What to add to the query of `path`, an address with its query, so that nothing else of it can be changed."""
         ...
 
 

@@ -5,6 +5,7 @@ A job belongs to an account, never to a credential: an account may hold many, of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -68,6 +69,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Its share of a busy environment, against the others'."""
     blocked: bool = False
     quota: Quota = Quota()
+    merged: AccountId | None = None
+    """The account that all of its things went to; then this one is blocked for good."""
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,6 +83,37 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scopes: frozenset[Scope] = USER
     expires: float | None = None
     revoked: bool = False
+
+
+class Action(StrEnum):
+    """What was done to an account, or to the server's key."""
+
+    CREATED = "account created"
+    BLOCKED = "account blocked"
+    LET_IN = "account let in again"
+    MERGED = "merged into"
+    """It gave all it had to another."""
+    TOOK_IN = "took in"
+    """It was given all that another had."""
+    CREDENTIAL_ADDED = "credential added"
+    CREDENTIAL_REVOKED = "credential revoked"
+    KEY_ROTATED = "server key rotated"
+    """This one is of no account."""
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One entry of the audit trail, which only grows. It never holds a secret."""
+
+    at: float
+    actor: str
+    """Who did it: on the command line, the user of the operating system."""
+    action: Action
+    account: AccountId = AccountId(0)
+    """To which account; 0: to none."""
+    other: AccountId = AccountId(0)
+    """The other side of a merge."""
+    told: Mapping[str, str | int] = {}
+    """What more there is to know, by name."""
 
 
 class Proof(msgspec.Struct, frozen=True):

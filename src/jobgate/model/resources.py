@@ -21,6 +21,8 @@ class Network(StrEnum):
     """Nothing, not even the host."""
     OUTBOUND = "outbound"
     """Public addresses; never the host, never a private range."""
+    HOST = "host"
+    """All that the host reaches, itself too; only where the operator named the environment so."""
 
 
 class Gpu(msgspec.Struct, frozen=True, gc=False):

@@ -108,7 +108,7 @@ async def write(context: Context, principal: Principal, operation: Write) -> Wri
         upload = await context.blobs.put(upload, limit=context.limits.upload)
 
     def work(tx: Transaction) -> Written:
-        folder = tx.folders.uploads(principal.account, now)
+        folder = tx.folders.uploads(tx.accounts.heir(principal.account), now)
         entry = Entry(
             folder=folder,
             name=upload.digest,

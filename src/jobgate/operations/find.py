@@ -38,6 +38,7 @@ async def describe(context: Context, principal: Principal, operation: Describe) 
     del operation
 
     def work(tx: Transaction) -> Described:
-        return Described(account=tx.accounts.get(principal.account), counts=tx.jobs.owned(principal.account))
+        account = tx.accounts.get(tx.accounts.heir(principal.account))
+        return Described(account=account, counts=tx.jobs.owned(account.id))
 
     return await context.store.read(work)

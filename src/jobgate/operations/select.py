@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from jobgate.model.account import Principal, Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Attempts
@@ -15,6 +17,7 @@ Selected = tuple[list[tuple[Job, Attempts]], tuple[str, ...], JobId | None]
 
 def select(tx: Transaction, principal: Principal, selector: Selector) -> Selected:
     """Jobs, names of those missing, and where the next page begins. Raises NotFound for a batch that is not theirs."""
+    principal = present(tx, principal)
     match selector:
         case Ids(jobs, missing):
             known = tx.jobs.get(jobs)
@@ -28,6 +31,12 @@ def select(tx: Transaction, principal: Principal, selector: Selector) -> Selecte
             return page[:limit], (), page[limit - 1][0].id if len(page) > limit else None
 
 
+def present(tx: Transaction, principal: Principal) -> Principal:
+    """Who asks, as of this transaction: its account may have been merged into another since it was recognized."""
+    heir = tx.accounts.heir(principal.account)
+    return principal if heir == principal.account else replace(principal, account=heir)
+
+
 def own(principal: Principal, job: Job) -> bool:
     """Whether the principal may know of it."""
     return job.owner == principal.account or Scope.OPERATE in principal.scopes
@@ -35,7 +44,7 @@ def own(principal: Principal, job: Job) -> bool:
 
 def batch_of(tx: Transaction, principal: Principal, ident: BatchId) -> Batch:
     """The batch, or that of the job with this number. Raises NotFound when there is none, or it is another's."""
-    batch = tx.jobs.batch(ident)
+    principal, batch = present(tx, principal), tx.jobs.batch(ident)
     if batch.owner != principal.account and Scope.OPERATE not in principal.scopes:
         raise NotFound
     return batch
@@ -52,6 +61,6 @@ def view(tx: Transaction, job: Job, attempts: Attempts, batches: dict[BatchId, B
 def one(tx: Transaction, principal: Principal, ident: JobId) -> tuple[Job, Attempts]:
     """One job of the principal's. Raises NotFound."""
     found = tx.jobs.get((ident,)).get(ident)
-    if found is None or not own(principal, found[0]):
+    if found is None or not own(present(tx, principal), found[0]):
         raise NotFound
     return found

@@ -13,6 +13,7 @@ from jobgate.model.ids import BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Submit, Submitted
 from jobgate.operations.context import Context
+from jobgate.operations.select import present
 from jobgate.store.jobs import SHOWN
 from jobgate.store.transaction import Transaction
 
@@ -41,6 +42,7 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
 def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
     tx: Transaction, context: Context, principal: Principal, operation: Submit, count: int, now: float
 ) -> Submitted:
+    principal = present(tx, principal)
     ident = BatchId(tx.jobs.draw(now, count))
     if operation.guard is not None:
         made = tx.jobs.take(principal.account, operation.guard, ident, now)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jobgate.model.account import USER, Account, Credential, Kind, Scope
+from msgspec.structs import replace
+
+from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Scope
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.ids import AccountId, CredentialId, NodeName
 from jobgate.model.queue import Standing, decayed
-from jobgate.store import rows
+from jobgate.store import merge, rows
 from jobgate.store.driver import Driver, Row, Shared
 
 
@@ -103,8 +105,61 @@ class Accounts:
         }
 
     def use(self, standings: Mapping[AccountId, Standing], now: float) -> None:
-        """Saves what accounts have used."""
-        self._db.many("account_use", [(standing.usage, now, i) for i, standing in standings.items()])
+        """Saves what accounts have used; what is said of one that was merged is its heir's."""
+        used: dict[AccountId, float] = {}
+        for account, standing in standings.items():
+            heir = self.heir(account)
+            used[heir] = used.get(heir, 0.0) + standing.usage
+            if heir != account:
+                used[account] = 0.0
+        self._db.many("account_use", [(usage, now, account) for account, usage in used.items()])
+
+    # --- two become one
+
+    def heir(self, account: AccountId) -> AccountId:
+        """The account that has this one's things now: itself, unless it was merged."""
+        moved = self._shared.moved
+        while account in moved:
+            account = moved[account]
+        return account
+
+    def merge(self, gone: Account, heir: Account, now: float) -> Mapping[str, int]:
+        """Gives `heir` all that `gone` has; `gone` is blocked and remembers where it went. How many of each kind.
+
+        The jobs go on, and so does a server: it sees the change with its next transaction, once `record` has told it.
+        """
+        told = merge.merge(self._db, gone, heir, now)
+        standings = self.standings(now)
+        both = [standings.get(account.id, Standing()) for account in (gone, heir)]
+        self.use(
+            {heir.id: replace(both[1], usage=both[0].usage + both[1].usage), gone.id: replace(both[0], usage=0)}, now
+        )
+        self.put(replace(gone, blocked=True, merged=heir.id))
+        return told
+
+    # --- the audit trail
+
+    def record(self, deed: Deed) -> None:
+        """Adds to the trail, for good."""
+        self._db.run("audit_add", deed.at, deed.account, rows.encode(deed))
+
+    def history(self, account: AccountId) -> list[Deed]:
+        """What was done to an account, oldest first; 0: to none of them."""
+        return [rows.deed_of(row[0]) for row in self._db.all("audit_of", account)]
+
+
+def notice(driver: Driver, shared: Shared) -> None:
+    """What is remembered follows what other processes did to accounts; at the beginning of each transaction."""
+    row = driver.one("audit_last")
+    last = row[0] if row is not None else None
+    if last is None or last == shared.seen:
+        return
+    for _, doc in driver.all("audit_since", shared.seen):
+        deed = rows.deed_of(doc)
+        if deed.action is Action.MERGED:
+            shared.moved[deed.account] = deed.other
+            shared.live.clear()
+    shared.seen = last
 
 
 def _named_already(name: str) -> Conflict:

@@ -44,3 +44,7 @@ class Shared(msgspec.Struct):
     specs: dict[SpecId, JobSpec] = {}
     live: dict[AccountId, int] = {}
     """Jobs of each account that are not over, as of the last commit; counted once, then kept."""
+    seen: int = 0
+    """The last entry of the audit trail that is reflected here."""
+    moved: dict[AccountId, AccountId] = {}
+    """Each account that was merged into another, and where its things are now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -129,6 +129,12 @@ class Jobs:
     def sealed(self, batch: BatchId) -> dict[str, bytes]:
         """A batch's secrets, still encrypted."""
         return dict(self._db.all("secret_of", batch))
+
+    def reseal(self, anew: Callable[[BatchId, str, bytes], bytes]) -> int:
+        """Puts what `anew` makes of it in the place of each sealed secret; how many there are."""
+        kept = self._db.all("secret_all")
+        self._db.many("secret_put", [(anew(BatchId(b), name, sealed), b, name) for b, name, sealed in kept])
+        return len(kept)
 
     # --- moving
 

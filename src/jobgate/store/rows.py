@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from jobgate.model.account import Account, Credential
+from jobgate.model.account import Account, Credential, Deed
 from jobgate.model.attempt import Attempt
-from jobgate.model.facts import Attempts, Fact, FactData
+from jobgate.model.facts import Attempts, Fact, FactData, Submitted
 from jobgate.model.ids import AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.store.tables import STATES
@@ -28,6 +28,7 @@ _spec: Final = msgspec.msgpack.Decoder(JobSpec)
 _batch: Final = msgspec.msgpack.Decoder(Batch)
 _account: Final = msgspec.msgpack.Decoder(Account)
 _credential: Final = msgspec.msgpack.Decoder(Credential)
+_deed: Final = msgspec.msgpack.Decoder(Deed)
 
 encode = _encoder.encode
 
@@ -42,6 +43,8 @@ def job_of(row: tuple[Any, ...]) -> tuple[Job, Attempts]:
     ident, batch, owner, spec, state, priority, created, ready, version, doc = row
     if doc is not None:
         read = _document.decode(doc)
+        if read.job.owner != owner:  # its account was merged into another
+            return msgspec.structs.replace(read.job, owner=AccountId(owner)), read.attempts
         return read.job, read.attempts
     job = Job(
         id=JobId(ident),
@@ -71,6 +74,19 @@ def spec_of(doc: bytes) -> JobSpec:
 def batch_of(doc: bytes) -> Batch:
     """A batch, from its row."""
     return _batch.decode(doc)
+
+
+def deed_of(doc: bytes) -> Deed:
+    """An entry of the audit trail, from its row."""
+    return _deed.decode(doc)
+
+
+def given(data: bytes, gone: AccountId, heir: AccountId) -> bytes | None:
+    """A job's first fact with the heir as its owner; None when it is no job of `gone`."""
+    first = _fact.decode(data)
+    if not isinstance(first, Submitted) or first.owner != gone:
+        return None
+    return _encoder.encode(msgspec.structs.replace(first, owner=heir))
 
 
 def account_of(doc: bytes) -> Account:

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from jobgate.model.advance import Step
 from jobgate.model.errors import Unavailable
 from jobgate.model.ids import Ids
+from jobgate.store.accounts import notice
 from jobgate.store.driver import Row, Shared
 from jobgate.store.statements import compiled
 from jobgate.store.store import Listener
@@ -32,7 +33,7 @@ from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
 _ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
@@ -141,7 +142,9 @@ class SqliteStore:
         try:
             self._reader.execute("BEGIN")
             try:
-                return work(Transaction(_Driver(self._reader), self._reading))
+                driver = _Driver(self._reader)
+                notice(driver, self._reading)
+                return work(Transaction(driver, self._reading))
             finally:
                 self._reader.execute("ROLLBACK")
         except sqlite3.Error as error:
@@ -192,6 +195,7 @@ class SqliteStore:
     def _begin(self, connection: sqlite3.Connection) -> None:
         _undo(connection)  # if that failed the last time
         connection.execute("BEGIN IMMEDIATE")
+        notice(_Driver(connection), self._shared)
 
     def _one(self, connection: sqlite3.Connection, write: _Write) -> None:
         connection.execute("SAVEPOINT one")
@@ -264,6 +268,8 @@ def migrate(path: Path, *, busy_timeout: float = 5.0) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # its companions get the same: nobody else on this host reads what jobs are told
         known = _revision(path)
         if known == HEAD:
             return

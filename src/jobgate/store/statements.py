@@ -15,6 +15,7 @@ from jobgate.store.tables import (
     NO_JOB,
     QUEUED,
     account,
+    audit,
     batch,
     blob_ref,
     credential,
@@ -131,8 +132,10 @@ _say(
     "e",
     "l",
 )
+_say("job_move", update(job).where(_J.owner == p("o")).values(owner=p("t")), "t", "o")
 _say("job_last", select(func.max(_J.id)))
 
+_FIRST = (event.c.job >= p("a"), event.c.job <= p("b"), event.c.seq == 1)
 _EVENT = ("job", "seq", "at", "data")
 _say("event_add", _insert(event, *_EVENT), *_EVENT)
 _say("event_of", select(event.c.seq, event.c.at, event.c.data).where(event.c.job == p("j")).order_by(event.c.seq), "j")
@@ -147,12 +150,17 @@ _say(
 )
 _say("event_last", select(event.c.cursor, event.c.job).order_by(event.c.cursor.desc()).limit(1))
 _say("event_mark", _insert(event, "cursor", *_EVENT), "cursor", *_EVENT)
+_say("event_first", select(event.c.data).where(*_FIRST).distinct(), "a", "b")
+_say("event_owner", update(event).where(*_FIRST, event.c.data == p("d")).values(data=p("e")), "e", "a", "b", "d")
 _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
 _BATCH = ("id", "owner", "app", "count", "expires", "doc")
 _say("batch_add", _insert(batch, *_BATCH), *_BATCH)
 _say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
 _say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
+_say("batch_put", update(batch).where(batch.c.id == p("i")).values(owner=p("o"), doc=p("d")), "o", "d", "i")
+_say("batch_of_owner", select(_J.batch).where(_J.owner == p("o")).distinct(), "o")
+_say("label_move", update(label).where(label.c.owner == p("o")).values(owner=p("t")), "t", "o")
 _say("label_add", _insert(label, "owner", "key", "value", "batch"), "owner", "key", "value", "batch")
 _say(
     "label_delete",
@@ -188,6 +196,32 @@ _say(
 )
 _say("guard_outlives", update(guard).where(guard.c.batch == p("b")).values(batch=p("g")), "g", "b")
 _say("guard_over", delete(guard).where(guard.c.batch < literal_column("0"), guard.c.expires <= p("n")), "n")
+_OTHER = guard.alias("other")
+_say(
+    "guard_older",
+    delete(guard).where(
+        guard.c.owner == p("o"),
+        select(_OTHER.c.key)
+        .where(
+            _OTHER.c.owner == p("t"),
+            _OTHER.c.scope == guard.c.scope,
+            _OTHER.c.key == guard.c.key,
+            _OTHER.c.expires >= guard.c.expires,
+        )
+        .exists(),
+    ),
+    "o",
+    "t",
+)
+_say("guard_move", update(guard).where(guard.c.owner == p("o")).values(owner=p("t")), "t", "o")
+_say("secret_all", select(secret.c.batch, secret.c.name, secret.c.sealed))
+_say(
+    "secret_put",
+    update(secret).where(secret.c.batch == p("b"), secret.c.name == p("n")).values(sealed=p("s")),
+    "s",
+    "b",
+    "n",
+)
 _say("secret_add", _insert(secret, "batch", "name", "sealed"), "batch", "name", "sealed")
 _say("secret_of", select(secret.c.name, secret.c.sealed).where(secret.c.batch == p("b")), "b")
 _say("secret_delete", delete(secret).where(secret.c.batch == p("b")), "b")
@@ -215,7 +249,20 @@ _say(
     "d",
 )
 _say("credential_of", select(credential.c.doc).where(credential.c.account == p("a")).order_by(credential.c.id), "a")
+_say(
+    "credential_move",
+    update(credential).where(credential.c.id == p("i")).values(account=p("a"), doc=p("d")),
+    "a",
+    "d",
+    "i",
+)
 _say("credential_put", update(credential).where(credential.c.id == p("i")).values(doc=p("d")), "d", "i")
+
+_AUDIT = ("at", "account", "doc")
+_say("audit_add", _insert(audit, *_AUDIT), *_AUDIT)
+_say("audit_last", select(func.max(audit.c.id)))
+_say("audit_since", select(audit.c.id, audit.c.doc).where(audit.c.id > p("i")).order_by(audit.c.id), "i")
+_say("audit_of", select(audit.c.doc).where(audit.c.account == p("a")).order_by(audit.c.id), "a")
 
 _say("folder_add", _insert(folder, "id", "owner", "kind", "name"), "id", "owner", "kind", "name")
 _say(
@@ -225,6 +272,9 @@ _say(
     "k",
     "n",
 )
+_say("folder_all", select(folder.c.id, folder.c.kind, folder.c.name).where(folder.c.owner == p("o")), "o")
+_say("folder_put", update(folder).where(folder.c.id == p("i")).values(owner=p("o"), name=p("n")), "o", "n", "i")
+_say("folder_delete", delete(folder).where(folder.c.id == p("i")), "i")
 _ENTRY = ("folder", "name", "digest", "size", "used", "expires")
 _say("entry_add", _insert(entry, *_ENTRY), *_ENTRY)
 _say(
@@ -232,6 +282,18 @@ _say(
     select(entry.c.digest, entry.c.size, entry.c.used, entry.c.expires).where(
         entry.c.folder == p("f"), entry.c.name == p("n")
     ),
+    "f",
+    "n",
+)
+_say(
+    "entry_of",
+    select(entry.c.name, entry.c.digest, entry.c.used, entry.c.expires).where(entry.c.folder == p("f")),
+    "f",
+)
+_say(
+    "entry_move",
+    update(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")).values(folder=p("t")),
+    "t",
     "f",
     "n",
 )

@@ -210,3 +210,12 @@ node = Table(
     Column("until", Float, nullable=False),
     sqlite_with_rowid=False,
 )
+audit = Table(
+    "audit",
+    METADATA,
+    Column("id", _BIG, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("account", _BIG, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+)
+Index("audit_account", audit.c.account, audit.c.id)

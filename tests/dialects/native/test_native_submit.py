@@ -160,7 +160,7 @@ def test_no_text_breaks_a_size(text: str) -> None:
         ({"command": ["a"], "workdir": "/"}, "invalid", "workdir"),
         ({"command": ["a"], "env": {"1": "x"}}, "invalid", "env"),
         ({"command": ["a"], "walltime": 0}, "invalid-field", "walltime"),
-        ({"command": ["a"], "network": "host"}, "invalid-field", "network"),
+        ({"command": ["a"], "network": "moon"}, "invalid-field", "network"),
         ({"command": ["a"], "priority": 1001}, "invalid-field", "priority"),
         ({"script": "echo"}, "invalid", "script"),
     ],

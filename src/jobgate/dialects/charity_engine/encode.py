@@ -159,10 +159,10 @@ def _filename(view: JobView, artifact: Artifact) -> str:
 def _url(words: Words, call: Call, path: str, *, signed: bool, output: int) -> str:
     """The address of a file of this gateway; signed as it stands, escaped."""
     whole = quote(words.setup.prefix + path)
-    query = [f"output={output}"] if output else []
+    whole += f"?output={output}" if output else ""
     if signed and words.setup.sign is not None:
-        query.append(words.setup.sign(whole, call.now + words.own.signed_seconds))
-    return f"{whole}?{'&'.join(query)}" if query else whole
+        whole += ("&" if output else "?") + words.setup.sign(whole, call.now + words.own.signed_seconds)
+    return whole
 
 
 def _log(words: Words, call: Call, outcome: Log) -> Reply:

@@ -87,7 +87,7 @@ class LocalEngine:
         self._settings.directory.chmod(0o711)  # a slot's own user reads /etc and the filter through it
         self._settings.work.mkdir(parents=True, exist_ok=True, mode=0o711)
         await asyncio.to_thread(self._find_out)
-        networks = {Network.NONE} if self._bwrap else set(Network)
+        networks = {Network.NONE, Network.HOST} if self._bwrap else set(Network)
         if self._bwrap and self._slirp:
             networks.add(Network.OUTBOUND)
         self._capabilities = Capabilities(

@@ -70,6 +70,8 @@ def command_line(bwrap: str, box: Box, env: Mapping[str, str], argv: Sequence[st
         words += ["--info-fd", "5", "--block-fd", "6", "--die-with-parent"]
     elif not box.seccomp:
         words.append("--disable-userns")  # the filter refuses new namespaces at a fraction of the price
+    if box.network is Network.HOST:
+        words.append("--share-net")
     for name, value in env.items():
         words += ["--setenv", name, value]
     words += _file_system(box)
@@ -102,6 +104,9 @@ def _file_system(box: Box) -> list[str]:
             elif Path(link).exists():
                 words += ["--ro-bind", link, link]
         words += ["--ro-bind", str(box.etc), "/etc"]
+        if box.network is Network.HOST:  # names are the host's too
+            for path in ("/etc/resolv.conf", "/etc/hosts"):
+                words += ["--ro-bind-try", path, path]
     return words
 
 

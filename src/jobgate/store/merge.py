@@ -1,0 +1,90 @@
+"""Two accounts become one, in one transaction.
+
+What clashes: of two idempotency keys that are the same, the one that holds longer stays, so that no request is carried
+out twice. Uploads are named by their content, so those folders become one. Of two other folders of one name, the one
+that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from jobgate.model.account import Account
+from jobgate.model.folder import FolderKind
+from jobgate.model.ids import STRIDE, AccountId, Digest
+from jobgate.store import rows
+from jobgate.store.driver import Driver
+from jobgate.store.folders import Blobs
+
+
+def merge(db: Driver, gone: Account, heir: Account, now: float) -> Mapping[str, int]:
+    """Gives `heir` all that `gone` has but its name and its use; how many there were of each kind."""
+    told = {"batches": _batches(db, gone.id, heir.id)}
+    told["jobs"] = db.run("job_move", heir.id, gone.id)
+    db.run("label_move", heir.id, gone.id)
+    told["keys_given_up"] = db.run("guard_older", gone.id, heir.id)
+    db.run("guard_older", heir.id, gone.id)
+    db.run("guard_move", heir.id, gone.id)
+    told["files"] = _folders(db, gone, heir.id, now)
+    told["credentials"] = _credentials(db, gone.id, heir.id)
+    return told
+
+
+def _batches(db: Driver, gone: AccountId, heir: AccountId) -> int:
+    """Batches, and each job's first fact: the log alone must go on making the job."""
+    batches = [row[0] for row in db.all("batch_of_owner", gone)]
+    for ident in batches:
+        row = db.one("batch_get", ident)
+        if row is None:
+            continue
+        batch = replace(rows.batch_of(row[0]), owner=heir)
+        db.run("batch_put", heir, rows.encode(batch), ident)
+        last = ident + (batch.count - 1) * STRIDE
+        for (data,) in db.all("event_first", ident, last):
+            changed = rows.given(data, gone, heir)
+            if changed is not None:
+                db.run("event_owner", changed, ident, last, data)
+    return len(batches)
+
+
+def _credentials(db: Driver, gone: AccountId, heir: AccountId) -> int:
+    held = [rows.credential_of(row[0]) for row in db.all("credential_of", gone)]
+    for credential in held:
+        db.run("credential_move", heir, rows.encode(replace(credential, account=heir)), credential.id)
+    return len(held)
+
+
+def _folders(db: Driver, gone: Account, heir: AccountId, now: float) -> int:
+    files = 0
+    taken = {(kind, name): ident for ident, kind, name in db.all("folder_all", heir)}
+    for ident, kind, name in db.all("folder_all", gone.id):
+        files += len(db.all("entry_of", ident))
+        other = taken.get((kind, name))
+        if other is not None and kind == FolderKind.UPLOADS:
+            _pour(db, ident, other, now)
+            continue
+        free = name
+        while (kind, free) in taken:
+            free += f"~{gone.name}"
+        taken[kind, free] = ident
+        db.run("folder_put", heir, free, ident)
+    return files
+
+
+def _pour(db: Driver, source: int, target: int, now: float) -> None:
+    """Every upload of `source` is one of `target`, for the longer of both times."""
+    blobs = Blobs(db)
+    known = {name: (used, expires) for name, _, used, expires in db.all("entry_of", target)}
+    for name, digest, used, expires in db.all("entry_of", source):
+        if name in known:
+            other_used, other = known[name]
+            longer = None if expires is None or other is None else max(expires, other)
+            db.run("entry_use", max(used, other_used), longer, target, name)
+            db.run("entry_delete", source, name)
+        else:
+            db.run("entry_move", target, source, name)
+            blobs.hold(Digest(digest), target)
+        blobs.drop(Digest(digest), source, now)
+    db.run("folder_delete", source)
