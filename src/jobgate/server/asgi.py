@@ -22,7 +22,7 @@ from jobgate.dialects.dialect import Reply
 from jobgate.model.account import Kind, Proof, Scope
 from jobgate.model.errors import Forbidden, JobgateError, NotFound, TooMany, Unauthenticated
 from jobgate.server.exchange import Exchange, Seen
-from jobgate.server.front import Front
+from jobgate.server.front import SLASHES, Front
 from jobgate.server.protocol import Protocol
 
 BACKLOG: Final = 2048
@@ -53,6 +53,8 @@ class Site:
                 await self._live(receive, send)
             return
         front = self._front
+        if "//" in scope["path"]:
+            scope["path"] = SLASHES.sub("/", scope["path"])
         exchange = Exchange(scope, receive, send, front.patience)
         front.metrics.in_flight.inc()
         try:

@@ -334,16 +334,17 @@ def _is_json(exchange: Exchange) -> bool:
 
 
 _TRICKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]|/\.{1,2}(?:/|$)")
-_SLASHES: Final = re.compile(r"/{2,}")
+SLASHES: Final = re.compile(r"/{2,}")
+"""Stand for one: contracts tolerate them, wherever they are."""
 
 
 def _below(table: Table, scope: types.Scope) -> str:
-    """The path below the prefix; repeated slashes are one, and those at its end none. Raises NotFound for tricks."""
+    """The path below the prefix, without a slash at its end. Raises NotFound for tricks."""
     path: str = scope["path"]
     below = path[len(table.prefix) :]
     if below in table.fixed:
         return below
-    below = _SLASHES.sub("/", below).rstrip("/")
+    below = below.rstrip("/")
     if _TRICKS.search(below) or ("\ufffd" in below and not _is_text(scope["raw_path"])):
         raise NotFound("there is nothing at this address", code="unknown-operation")
     return below
