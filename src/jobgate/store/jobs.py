@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
-from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
+from jobgate.model.facts import Attempts, Closed, Fact, Moved, Submitted, born
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard, Where
@@ -35,6 +36,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 _LAST_ID: Final = (1 << 63) - 1
 """Greater than every id."""
 _SPECS_KEPT: Final = 4096
+_LOOKED: Final = 10_000
 SHOWN: Final = 1000
 """Jobs of a new batch that are told one by one."""
 
@@ -87,7 +89,8 @@ class Jobs:
             wait = waits[place] if place < len(waits) else None
             gives_up = None if wait is None else now + wait
             ids = range(job, job + group.count * STRIDE, STRIDE)
-            tail = (batch.id, batch.owner, spec, state, batch.priority, now, 0.0, gives_up, 1)
+            only = group.spec.place.environment or ""
+            tail = (batch.id, batch.owner, spec, only, state, batch.priority, now, 0.0, gives_up, 1)
             db.many("job_add", [(i, *tail) for i in ids])
             db.many("event_add", [(i, 1, now, data) for i in ids])
             jobs += [born(JobId(i), now, birth) for i in ids[: SHOWN - len(jobs)]]
@@ -181,6 +184,8 @@ class Jobs:
         self._db.many("job_put", puts)
         self._db.many("event_add", [(f.job, f.seq, f.at, rows.encode(f.data)) for f in self._facts])
         for fact in self._facts:
+            if isinstance(fact.data, Moved) and fact.data.state is JobState.QUEUED:
+                self._waits_on(fact)
             if isinstance(fact.data, Closed) and (fact.data.outputs or fact.data.logs):
                 blobs = Blobs(self._db)
                 for artifact in (*fact.data.outputs, *fact.data.logs.values()):
@@ -188,6 +193,13 @@ class Jobs:
                         blobs.hold(artifact.digest, fact.job)
         self._changed.clear()
         self._facts.clear()
+
+    def _waits_on(self, fact: Fact) -> None:
+        """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
+        job, attempts = self._loaded[fact.job]
+        if attempts:
+            away = fact.at - attempts[-1].created + max(job.ready - fact.at, 0.0)
+            self._db.run("job_waits_on", away, fact.job)
 
     # --- reading
 
@@ -309,15 +321,29 @@ class Jobs:
         self.flush()
         return [rows.job_of(row) for row in self._db.all("job_live")]
 
-    def heads(self, now: float, limit: int) -> list[Head]:
-        """The first `limit` queued jobs of each account, those whose time has come."""
+    def heads(
+        self, now: float, limit: int, *, place: str = "", fits: Callable[[Head], bool] = lambda _: True
+    ) -> list[Head]:
+        """The first `limit` queued jobs of each account that `fits` takes, of those whose time has come.
+
+        `place`: jobs that may run there only are among them; those bound to another place never are. Of one account
+        10,000 are looked at.
+        """
         self.flush()
         heads: list[Head] = []
-        owner = -1
-        while (row := self._db.one("job_owner_after", owner)) is not None:
-            owner = row[0]
-            heads.extend(Head(*columns) for columns in self._db.all("job_heads", owner, now, limit))
+        for only in {"", place}:
+            owner = -1
+            while (row := self._db.one("job_owner_after", only, owner)) is not None:
+                owner = row[0]
+                heads += islice(filter(fits, self._queue(only, owner, now, limit)), limit)
         return heads
+
+    def _queue(self, only: str, owner: int, now: float, size: int) -> Iterator[Head]:
+        for offset in range(0, _LOOKED, size):
+            page = self._db.all("job_heads", only, owner, now, size, offset)
+            yield from (Head(*columns) for columns in page)
+            if len(page) < size:
+                return
 
     def next_ready(self, now: float) -> float | None:
         """When the next queued job's time comes, of those that wait for one."""

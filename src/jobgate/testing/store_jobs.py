@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -13,10 +13,12 @@ from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
 from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started, Together
 from jobgate.model.facts import Fact, rebuild
-from jobgate.model.ids import Digest, JobId, NodeName
-from jobgate.model.job import JobSpec, Replication, Retry
+from jobgate.model.ids import Digest, EnvironmentName, JobId, NodeName
+from jobgate.model.job import JobSpec, Place, Replication, Retry
 from jobgate.model.operations import Guard
+from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
+from jobgate.store.jobs import Head
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import EVERY, HERE, PLAIN, Lab, Promise, claim, life, members, promise, raised
 
@@ -345,6 +347,40 @@ async def a_job_is_overdue_when_it_has_waited_for_as_long_as_it_may(lab: Lab) ->
 
 
 @promise
+async def a_queue_of_one_place_hides_nobody_from_another(lab: Lab) -> None:
+    """Jobs bound to a place are that place's only; of the others those are seen that fit, however many do not."""
+    there = EnvironmentName("there")
+    bound = members(await lab.submit(5, spec=replace(PLAIN, place=Place(environment=there)), priority=9))
+    large = members(await lab.submit(5, spec=replace(PLAIN, resources=Resources(cores=99)), priority=8))
+    small, other = await lab.one(), await lab.one(owner=lab.other)
+
+    def first(tx: Transaction, **more: Any) -> list[JobId]:
+        return [head.job for head in tx.jobs.heads(lab.now, 2, **more)]
+
+    def fits(head: Head) -> bool:
+        return head.job not in large
+
+    assert await lab.store.read(lambda tx: first(tx, place=HERE)) == [*large[:2], other]
+    assert await lab.store.read(lambda tx: first(tx, place=HERE, fits=fits)) == [small, other]
+    assert sorted(await lab.store.read(lambda tx: first(tx, place=there, fits=fits))) == sorted(
+        [*bound[:2], small, other]
+    )
+
+
+@promise
+async def the_time_of_a_try_and_the_pause_after_it_are_no_waiting_for_room(lab: Lab) -> None:
+    job = await lab.one(spec=PERSISTENT, wait=50.0)
+    created = (await lab.row(job))[0].created
+    await lab.tell(job, *life(lab, code=1))
+    row, (attempt,) = await lab.row(job)
+    away = row.ready - attempt.created
+    assert away > 10.0, "the pause alone is as long"
+    due = await lab.store.read(lambda tx: tx.jobs.next_overdue())
+    assert due is not None
+    assert abs(due - (created + 50.0 + away)) < 1e-3
+
+
+@promise
 async def what_may_have_a_live_attempt_is_found_after_a_reopen(lab: Lab) -> None:
     """In each state from the claim to the end, and while it is being cancelled."""
     jobs = members(await lab.submit(6))
@@ -375,6 +411,8 @@ SUITE: Final[tuple[Promise, ...]] = (
     the_counts_of_a_batch_and_of_an_account_are_those_of_its_jobs,
     heads_are_each_accounts_first_by_priority_then_age,
     a_job_is_overdue_when_it_has_waited_for_as_long_as_it_may,
+    a_queue_of_one_place_hides_nobody_from_another,
+    the_time_of_a_try_and_the_pause_after_it_are_no_waiting_for_room,
     what_may_have_a_live_attempt_is_found_after_a_reopen,
 )
 """Every promise of this file."""
