@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import selectors
 from collections.abc import Callable
 
 from .job import Job
@@ -32,7 +31,7 @@ def adopt(launcher: Launcher) -> None:
         launcher.jobs[name] = job
         for handle, pid in living:
             job.pids[pid] = {"argv": [], "status": entry["status"]}
-            launcher.selector.register(handle, selectors.EVENT_READ, _watcher(launcher, job, entry, pid, handle))
+            launcher.watch.add(handle, _watcher(launcher, job, entry, pid, handle))
         launcher.limits(job)
     _clear(launcher, {name for name, entry in launcher.journal.names.items() if "end" in entry})
 
@@ -63,7 +62,7 @@ def _watcher(launcher: Launcher, job: Job, entry: Json, pid: int, handle: int) -
     """Acts when a process that is not our child has ended."""
 
     def ended() -> None:
-        launcher.selector.unregister(handle)
+        launcher.watch.drop(handle)
         os.close(handle)
         job.pids.pop(pid, None)
         if not job.pids:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import signal
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from .processes import (
     used,
 )
 from .timers import Timers
+from .watch import Watch
 
 PR_SET_CHILD_SUBREAPER = 36
 STARTS_KEPT = 0.01
@@ -57,9 +57,9 @@ class Launcher:
         """Names that were stopped before they came."""
         self.held: list[Job] = []
         """Jobs that wait for their start to be on record."""
-        self.selector = selectors.EpollSelector()
+        self.watch = Watch()
         self.timers = Timers()
-        self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
+        self.door = Door(f"{directory}/socket", self.watch, self.greet, self.heard)
         self.told_started: dict[str, tuple[float, float]] = {}
         """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
@@ -83,11 +83,10 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for word in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(word, signal.SIG_IGN)
-        self.selector.register(reading, selectors.EVENT_READ, lambda: self.signalled(reading))
+        self.watch.add(reading, lambda: self.signalled(reading))
         self.keep()
         while self.running:
-            for key, _ in self.selector.select(self.timers.pause()):
-                key.data()
+            self.watch.wait(self.timers.pause())
             self.timers.run()
             self.keep()
             self.tell()
