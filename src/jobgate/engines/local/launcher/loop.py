@@ -208,11 +208,11 @@ class Launcher:
             job = Job(spec)
             if name in self.refused:
                 job.failure, job.message = "cancelled", "it was cancelled before it was started"
-                self.journal.add("s", name, None, None)
+                self.journal.add("s", name, None, None, time.time())
                 self.end(job)
                 continue
             kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
-            self.journal.add("s", name, spec["steps"][-1].get("status"), kept)
+            self.journal.add("s", name, spec["steps"][-1].get("status"), kept, time.time())
             self.jobs[name] = job
             self.held.append(job)
         self.keep()  # the intent is on record before the process exists
