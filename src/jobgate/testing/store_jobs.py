@@ -369,6 +369,7 @@ async def a_queue_of_one_place_hides_nobody_from_another(lab: Lab) -> None:
 
 @promise
 async def the_time_of_a_try_and_the_pause_after_it_are_no_waiting_for_room(lab: Lab) -> None:
+    """So a job that is tried again has as long as it had."""
     job = await lab.one(spec=PERSISTENT, wait=50.0)
     created = (await lab.row(job))[0].created
     await lab.tell(job, *life(lab, code=1))

@@ -192,7 +192,7 @@ def test_a_journal_torn_anywhere_loses_no_other_line(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     journal = Journal(str(whole))
     journal.add("b", "this-boot")
-    journal.add("s", "a", None, None)
+    journal.add("s", "a", None, None, 1.0)
     journal.add("e", "a", {"name": "a"})
     assert journal.flush()
     data = whole.read_bytes()
@@ -200,7 +200,7 @@ def test_a_journal_torn_anywhere_loses_no_other_line(tmp_path: Path) -> None:
         torn = tmp_path / "torn"
         torn.write_bytes(data[:length])
         heir = Journal(str(torn))
-        heir.add("s", "b", None, None)
+        heir.add("s", "b", None, None, 1.0)
         assert heir.flush()
         after = Journal(str(torn))
         assert "b" in after.names
@@ -209,7 +209,7 @@ def test_a_journal_torn_anywhere_loses_no_other_line(tmp_path: Path) -> None:
 
 def test_a_line_that_was_written_in_part_is_finished_when_there_is_room(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "journal"))
-    journal.add("s", "a", None, None)
+    journal.add("s", "a", None, None, 1.0)
     kept = resource.getrlimit(resource.RLIMIT_FSIZE)
     with capture_logs():
         resource.setrlimit(resource.RLIMIT_FSIZE, (9, kept[1]))

@@ -229,6 +229,51 @@ def test_a_killed_launchers_plain_job_is_lost_and_never_started_again(rig: Open)
     asyncio.run(body())
 
 
+def test_a_launcher_killed_at_any_moment_runs_nothing_twice_and_every_job_ends(rig: Open, mode: str) -> None:
+    async def body() -> None:
+        async with rig(mode) as box:
+            for _ in range(10):
+                starts = [box.start(f"echo once; exit {code}", slot=code) for code in range(4)]
+                await box.engine.submit(starts)
+                await box.ended(starts[0])
+                os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
+                for code, start in enumerate(starts):
+                    seen, said = await box.ended(start), await box.log(start)
+                    if seen.phase is Phase.ENDED and seen.exit is not None:
+                        assert (seen.exit, said) == (Exit(code), b"once\n")
+                    assert said in (b"", b"once\n")
+                    assert seen.started is not None or not said
+
+    asyncio.run(body())
+
+
+def test_a_process_the_killed_launcher_had_no_time_to_write_down_is_found_and_watched(
+    tmp_path: Path, rig: Open, mode: str
+) -> None:
+    async def body() -> None:
+        async with rig(mode) as box:
+            start = box.start("echo once; while [ ! -e go ]; do sleep 0.02; done; exit 7")
+            await box.begin(start)
+            await box.tail(start, b"once\n")
+            await box.until(start, Phase.RUNNING)
+            journal = tmp_path / "launcher" / "journal"
+            os.kill(its(box.engine).launcher_pid, signal.SIGSTOP)
+            lines = journal.read_bytes().split(b"\n")
+            journal.write_bytes(b"\n".join(line for line in lines if line[2:3] != b"p"))
+            os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
+            late = box.start("exit 4", slot=1)
+            await box.engine.submit([late])
+            assert (await box.ended(late)).exit == Exit(4)
+            assert (await box.engine.poll([start.attempt]))[start.attempt].phase is Phase.RUNNING
+            (start.workspace / "go").touch()
+            seen = await box.ended(start)
+            assert seen.exit == (Exit(7) if mode == "bubblewrap" else None)
+            assert seen.started is not None
+            assert await box.log(start) == b"once\n"
+
+    asyncio.run(body())
+
+
 def test_after_a_reboot_what_had_not_ended_is_gone_and_nothing_is_mistaken_for_it(rig: Open) -> None:
     word = f"{os.getpid()}9999"
 

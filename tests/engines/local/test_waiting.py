@@ -60,15 +60,18 @@ def test_those_that_wait_are_started_while_no_gateway_is_there(rig: Open) -> Non
     asyncio.run(body())
 
 
-def test_a_killed_launcher_has_never_started_what_waited_and_says_that_it_is_gone(rig: Open) -> None:
+def test_what_waited_at_a_killed_launcher_is_handed_to_the_next_and_runs_once(rig: Open) -> None:
     async def body() -> None:
         async with rig("none", slots=1) as box:
-            first, second = box.start("sleep 30"), box.start("touch was_here")
+            first, second = box.start("sleep 60"), box.start("echo once")
             await box.engine.submit([first, second])
             await box.until(first, Phase.RUNNING)
             os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
-            seen = await box.until(second, Phase.GONE)
-            assert seen.started is None
-            assert not (second.workspace / "was_here").exists()
+            await box.engine.cancel([first.attempt])
+            await box.ended(first)
+            seen = await box.ended(second)
+            assert seen.exit is not None
+            assert seen.exit.code == 0
+            assert second.log.read_text() == "once\n"
 
     asyncio.run(body())

@@ -141,7 +141,7 @@ class Launcher:
         before = set(self.running) | set(self.ended)
         self.pid = hello["pid"]
         self.rebooted = hello["rebooted"]
-        self._full = hello["trouble"]
+        self._full = hello.get("trouble", "")  # a launcher of before this version does not say
         self.running = {job["name"]: job["started"] for job in hello["running"]}
         self.ended = {record["name"]: record for record in hello["ended"]}
         self._confirm(name for name, started in self.running.items() if started is not None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import socket
 import struct
 from collections.abc import Callable
 
 from .processes import Json, encode
+from .watch import Watch
 
 MAX_FRAME = 64 * 1024 * 1024
 HEAD = 4
@@ -20,10 +20,8 @@ PIECE = 1 << 16
 class Door:
     """Frames in and out. `greet` makes the first frame for a gateway that comes, `heard` takes each of its own."""
 
-    def __init__(
-        self, path: str, selector: selectors.BaseSelector, greet: Callable[[], Json], heard: Callable[[Json], None]
-    ) -> None:
-        self.selector = selector
+    def __init__(self, path: str, watch: Watch, greet: Callable[[], Json], heard: Callable[[Json], None]) -> None:
+        self.watch = watch
         self.greet = greet
         self.heard = heard
         self.gateway: socket.socket | None = None
@@ -37,7 +35,7 @@ class Door:
         os.chmod(path, 0o600)
         self.listener.listen(4)
         self.listener.setblocking(False)  # noqa: FBT003  # its only form
-        selector.register(self.listener, selectors.EVENT_READ, self.welcome)
+        watch.add(self.listener.fileno(), self.welcome)
 
     def welcome(self) -> None:
         """A gateway comes; the one before, if there is one, is let go."""
@@ -45,13 +43,13 @@ class Door:
         connection.setblocking(False)  # noqa: FBT003  # its only form
         self.farewell()
         self.gateway = connection
-        self.selector.register(connection, selectors.EVENT_READ, self.read)
+        self.watch.add(connection.fileno(), self.read)
         self.send(self.greet())
 
     def farewell(self) -> None:
         """The gateway has gone; everything is kept for the next."""
         if self.gateway is not None:
-            self.selector.unregister(self.gateway)
+            self.watch.drop(self.gateway.fileno())
             self.gateway.close()
             self.gateway = None
         self.inbox.clear()
@@ -106,8 +104,7 @@ class Door:
         full = bool(self.outbox)
         if full != self.full:
             self.full = full
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if full else 0)
-            self.selector.modify(self.gateway, events, self.both if full else self.read)
+            self.watch.change(self.gateway.fileno(), self.both if full else self.read, writing=full)
 
     def both(self) -> None:
         """Readable, writable, or both."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from .processes import complain
 
@@ -39,20 +39,19 @@ class Groups:
         except OSError as error:
             complain(f"control group {path}: {error}")
 
-    @contextlib.contextmanager
-    def entered(self, groups: Iterable[Group]) -> Iterator[None]:
-        """For that moment this process is in them, and what it starts stays there."""
+    def enter_all(self, groups: Iterable[Group]) -> None:
+        """For the moment of a start this process is in them, and what it starts stays there."""
         for path, values in groups:
             if not self.enter(path):  # somebody has removed it
                 self.limits.pop(path, None)
                 self.prepare(path, values)
                 if not self.enter(path):
                     complain(f"control group {path} cannot be entered: this job is not limited by it")
-        try:
-            yield
-        finally:
-            for path, _ in groups:
-                self.enter(path.rsplit("/", 2)[0])
+
+    def leave_all(self, groups: Iterable[Group]) -> None:
+        """Back to where they hang."""
+        for path, _ in groups:
+            self.enter(path.rsplit("/", 2)[0])
 
     def enter(self, path: str) -> bool:
         """Whether this process could."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import selectors
 from collections.abc import Callable
 
 from .job import Job
@@ -16,25 +16,43 @@ ROUNDS = 10
 
 def adopt(launcher: Launcher) -> None:
     """Those that live are watched on; of the others the status file speaks."""
-    for name, entry in list(launcher.journal.names.items()):
-        if "end" in entry:
-            continue
-        job = Job({"name": name, "steps": [], **(entry.get("spec") or {})})
-        job.started = entry["started"] or 0.0
+    entries = {name: entry for name, entry in launcher.journal.names.items() if "end" not in entry}
+    nameless = {name for name, entry in entries.items() if not entry["pids"] and entry["boot"] == launcher.boot}
+    found = _leaders(launcher, nameless) if nameless else {}
+    for name, entry in entries.items():
+        job = Job({"name": name, "steps": [], **(entry["spec"] or {})})
+        job.started = (
+            entry["started"] or entry["at"] or 0.0
+        )  # a start on record may have happened: it is not to be repeated
+        pids = entry["pids"] or found.get(name, [])
         living = [
             (handle, pid)
-            for pid, born in entry["pids"]
+            for pid, born in pids
             if entry["boot"] == launcher.boot and (handle := _handle(pid, born)) is not None
         ]
         if not living:
             _lost(launcher, job, entry)
             continue
         launcher.jobs[name] = job
+        if not entry["pids"]:
+            for pid, born in pids:
+                launcher.journal.add("p", name, pid, born, job.started)
         for handle, pid in living:
             job.pids[pid] = {"argv": [], "status": entry["status"]}
-            launcher.selector.register(handle, selectors.EVENT_READ, _watcher(launcher, job, entry, pid, handle))
+            launcher.watch.add(handle, _watcher(launcher, job, entry, pid, handle))
         launcher.limits(job)
     _clear(launcher, {name for name, entry in launcher.journal.names.items() if "end" in entry})
+
+
+def _leaders(launcher: Launcher, names: set[str]) -> dict[str, list[tuple[int, int]]]:
+    """Processes that were started for these names, when the launcher was killed before it could write which."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for pid in processes():
+        name = mark(pid, launcher.home)
+        with contextlib.suppress(ProcessLookupError):
+            if name in names and name is not None and os.getsid(pid) == pid:
+                found.setdefault(name, []).append((pid, born_at(pid)))
+    return found
 
 
 def _clear(launcher: Launcher, names: set[str]) -> None:
@@ -63,7 +81,7 @@ def _watcher(launcher: Launcher, job: Job, entry: Json, pid: int, handle: int) -
     """Acts when a process that is not our child has ended."""
 
     def ended() -> None:
-        launcher.selector.unregister(handle)
+        launcher.watch.drop(handle)
         os.close(handle)
         job.pids.pop(pid, None)
         if not job.pids:

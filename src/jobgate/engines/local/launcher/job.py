@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
@@ -10,7 +9,6 @@ import resource
 import signal
 import stat
 import time
-from collections.abc import Iterator
 from typing import NoReturn
 
 from .groups import Groups
@@ -96,12 +94,21 @@ def spawn(job: Job, step: Json, groups: Groups, home: str) -> tuple[int, int]:
         actions = [(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(streams) if fd != to]
         env = {**step["env"], HOME: home}
         os.chdir(step["cwd"])
-        with groups.entered(job.spec.get("cgroups") or ()), _user(job, step):
+        uid = None if step.get("changes_user") else job.spec.get("uid")
+        cgroups = job.spec.get("cgroups") or ()
+        try:
+            groups.enter_all(cgroups)
+            if uid is not None:
+                _become(uid)
             before = ticks()
             pid = os.posix_spawn(
                 step["argv"][0], step["argv"], env, file_actions=actions, setsid=True, setsigdef=DEFAULTS
             )
             born = ticks()
+        finally:
+            if uid is not None:
+                _return()
+            groups.leave_all(cgroups)
         for which, value in job.spec.get("rlimits") or ():
             resource.prlimit(pid, which, (value, value))
         return pid, born if born == before else born_at(pid)
@@ -173,21 +180,16 @@ def _reserve(fd: int) -> None:
             _refuse(number)
 
 
-@contextlib.contextmanager
-def _user(job: Job, step: Json) -> Iterator[None]:
+def _become(uid: int) -> None:
     """For the moment of a start this is the user of the job's slot.
 
     A fork with the same done in the child costs twice as much as the whole start; exec makes the saved uid, root's
     for this moment, the child's own too.
     """
-    uid = None if step.get("changes_user") else job.spec.get("uid")
-    if uid is None:
-        yield
-        return
     os.setresgid(uid, uid, 0)
     os.setresuid(uid, uid, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
-        os.setresgid(0, 0, 0)
+
+
+def _return() -> None:
+    os.setresuid(0, 0, 0)
+    os.setresgid(0, 0, 0)

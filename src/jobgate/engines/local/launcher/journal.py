@@ -23,7 +23,8 @@ class Journal:
     def __init__(self, path: str) -> None:
         self.path = path
         self.names: dict[str, Json] = {}
-        """Every name that is not forgotten: {"boot", "pids": [[pid, born]], "status", "started"} or {"end": record}."""
+        """Every name that is not forgotten: {"boot", "pids": [[pid, born]], "status", "started", "spec", "at"} or
+        {"end": record}."""
         self.boot = ""
         self.trouble = ""
         """Why lines wait to be written; empty when none do."""
@@ -53,7 +54,15 @@ class Journal:
         if kind == "b":
             self.boot = name
         elif kind == "s":
-            self.names[name] = {"boot": self.boot, "pids": [], "status": rest[0], "started": None, "spec": rest[1]}
+            status, spec, at = (*rest, None)[:3]  # one of before this version has no time
+            self.names[name] = {
+                "boot": self.boot,
+                "pids": [],
+                "status": status,
+                "started": None,
+                "spec": spec,
+                "at": at,
+            }
         elif kind == "p" and name in self.names:
             self.names[name].setdefault("pids", []).append([rest[0], rest[1]])
             self.names[name]["started"] = self.names[name].get("started") or rest[2]
@@ -108,7 +117,7 @@ class Journal:
             if "end" in entry:
                 lines.append(encode(["e", name, entry["end"]]).encode())
                 continue
-            lines.append(encode(["s", name, entry["status"], entry.get("spec")]).encode())
+            lines.append(encode(["s", name, entry["status"], entry["spec"], entry["at"]]).encode())
             lines += [encode(["p", name, pid, born, entry["started"]]).encode() for pid, born in entry["pids"]]
         data = b"\n".join(lines) + b"\n"
         new = self.path + ".new"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import signal
 import time
 from collections import deque
@@ -29,6 +28,7 @@ from .processes import (
     used,
 )
 from .timers import Timers
+from .watch import Watch
 
 PR_SET_CHILD_SUBREAPER = 36
 STARTS_KEPT = 0.01
@@ -57,12 +57,12 @@ class Launcher:
         self.refused: set[str] = set()
         """Names that were stopped before they came."""
         self.held: list[Job] = []
-        """Jobs that wait for their start to be on record."""
+        """Jobs about to begin, as soon as that is on record."""
         self.waiting: deque[Job] = deque()
-        """On record; each is started as soon as fewer run than it is told may run at once."""
-        self.selector = selectors.EpollSelector()
+        """Each begins as soon as fewer run than it is told may run at once."""
+        self.watch = Watch()
         self.timers = Timers()
-        self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
+        self.door = Door(f"{directory}/socket", self.watch, self.greet, self.heard)
         self.told_started: dict[str, tuple[float, float]] = {}
         """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
@@ -86,11 +86,10 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for word in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(word, signal.SIG_IGN)
-        self.selector.register(reading, selectors.EVENT_READ, lambda: self.signalled(reading))
+        self.watch.add(reading, lambda: self.signalled(reading))
         self.keep()
         while self.running:
-            for key, _ in self.selector.select(self.timers.pause()):
-                key.data()
+            self.watch.wait(self.timers.pause())
             self.timers.run()
             self.refill()
             self.keep()
@@ -105,9 +104,10 @@ class Launcher:
                 self.timers.later(RETRY, self.retry)
             return False
         if self.held:
-            self.waiting += self.held
-            self.held.clear()
-            self.refill()
+            held, self.held = self.held, []
+            for job in held:
+                self.begin(job)
+            self.refill()  # some may have ended already
             return self.keep()
         return True
 
@@ -215,27 +215,27 @@ class Launcher:
                 continue
             job = Job(spec)
             if name in self.refused:
-                self.journal.add("s", name, None, None)
                 self.never(job)
                 continue
-            kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
-            self.journal.add("s", name, spec["steps"][-1].get("status"), kept)
             self.jobs[name] = job
-            self.held.append(job)
-        self.keep()  # the intent is on record before the process exists
+            self.waiting.append(job)
 
     def never(self, job: Job) -> None:
-        """Stopped before it was started."""
+        """Stopped before it began."""
         job.failure, job.message = "cancelled", "it was cancelled before it was started"
+        self.journal.add("s", job.name, None, None, time.time())
         self.end(job)
 
     def refill(self) -> None:
-        """Starts those that wait, as far as there is room beside those that run."""
-        while self.waiting and not self.journal.trouble:
-            running = len(self.jobs) - len(self.waiting) - len(self.held)
-            if running >= (self.waiting[0].spec.get("slots") or len(self.jobs)):
+        """As many of those that wait as there is room for; the intent is on record before the process exists."""
+        while self.waiting:
+            spec = self.waiting[0].spec
+            if len(self.jobs) - len(self.waiting) >= (spec.get("slots") or len(self.jobs)):
                 return
-            self.begin(self.waiting.popleft())
+            job = self.waiting.popleft()
+            kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
+            self.journal.add("s", job.name, spec["steps"][-1].get("status"), kept, time.time())
+            self.held.append(job)
 
     def begin(self, job: Job) -> None:
         """Its first process."""
