@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from gateways import JOBGATE, Gateway
 
 from jobgate.app import data_folder
@@ -57,11 +61,16 @@ def test_tls_files_that_are_none_are_named(tmp_path: Path) -> None:
 
 
 def test_a_key_locked_by_a_passphrase_is_refused_and_nobody_is_asked_at_the_terminal(tmp_path: Path) -> None:
-    subprocess.run(  # our own words
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:word", "-subj", "/CN=a", "-keyout", "k.pem",
-         "-out", "c.pem"],  # the system's own
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
+    made = ed25519.Ed25519PrivateKey.generate()
+    locked = serialization.BestAvailableEncryption(b"word")
+    form = serialization.PrivateFormat.PKCS8
+    (tmp_path / "k.pem").write_bytes(made.private_bytes(serialization.Encoding.PEM, form, locked))
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
+    begin = datetime(2020, 1, 1, tzinfo=UTC)
+    cert = x509.CertificateBuilder(name, name, made.public_key(), 1, begin, begin + timedelta(days=20_000)).sign(
+        made, None
+    )
+    (tmp_path / "c.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     why, _ = refused(
         "--data", str(tmp_path / "d"), "--tls-cert", str(tmp_path / "c.pem"), "--tls-key", str(tmp_path / "k.pem")
     )
