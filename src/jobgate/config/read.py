@@ -73,7 +73,7 @@ def check(text: str) -> list[Fault]:
         return [Fault(0, "", "it is nested too deeply")]
     except tomllib.TOMLDecodeError as error:
         found = _LINE.search(str(error))
-        return [Fault(int(found[1]) if found else 0, "", str(error))]
+        return [Fault(int(found[1]) if found else len(text.rstrip().splitlines()), "", str(error))]  # or at its end
     faults: list[tuple[Path_, str]] = []
     _read(document, _WHOLE, (), faults)
     lines = locate(text)

@@ -166,6 +166,9 @@ class AppEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     charge: Amount = 1.0
     """Factor on the environment's price."""
 
+    def __repr__(self) -> str:
+        return f"AppEntry({self.title!r})"  # its variables may hold secrets
+
 
 class ImageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an image's name means on an engine that fetches none."""
@@ -196,6 +199,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     images: Mapping[str, ImageEntry] = {}
     limits: Limits = Limits()
     retention: Retention = Retention()
+
+    def __repr__(self) -> str:
+        return f"Settings({self.server})"  # dialects' sections and apps' variables may hold secrets
 
     @property
     def catalogue(self) -> Catalogue:

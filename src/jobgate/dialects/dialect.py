@@ -104,6 +104,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Its own section of the configuration; a dialect converts it to its settings struct, refusing unknown names."""
     sign: Signer | None = None
 
+    def __repr__(self) -> str:
+        return f"Setup({self.prefix!r})"  # its settings may hold secrets
+
 
 class Dialect(Protocol):
     """One API's language."""
