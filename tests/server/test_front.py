@@ -270,6 +270,20 @@ def test_a_client_that_goes_during_its_upload_leaves_no_blob(tmp_path: Path) -> 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_where_headers_say_who_asks_nobodys_body_is_read() -> None:
+    route = Route(path="/big", verb="big", limit=1 << 30, early=True)
+    world = World(Mount("/p", Plain(routes=(route,))))
+
+    async def never() -> Any:
+        pytest.fail("the body was read")
+
+    for key, status in (("", 401), ("Bearer nobody", 401)):
+        headers = {"authorization": key, "content-length": "1000000000", "expect": "100-continue"}
+        sent = asyncio.run(drive(world, scope("/p/big", headers=headers), never))
+        assert sent[0]["status"] == status
+    assert world.ask("POST", "/p/big", headers=KEY, content=b"x").json()["body"] == "x"
+
+
 # --- uploads
 
 

@@ -43,6 +43,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the body."""
     scope: Scope = Scope.READ
     """What it asks of the credential, known before the body is read as an operation."""
+    early: bool = False
+    """Who asks stands in the headers, and is known before any of the body is read."""
     summary: str = ""
     """One line for the generated reference."""
 

@@ -37,7 +37,7 @@ class Argv(msgspec.Struct, frozen=True, tag="argv", gc=False):
     def __post_init__(self) -> None:
         if not self.words or not self.words[0]:
             raise Invalid("a command needs a program", field="command")
-        if any("\0" in word for word in self.words):
+        if "\0" in "".join(self.words):
             raise Invalid("a command must not hold NUL", field="command")
 
 

@@ -222,6 +222,9 @@ class Front:
         turn.call = self._call(turn, route, parameters)
         if route.body is Body.UPLOAD and not _is_json(exchange):
             principal = await self._upload(turn, route)
+        elif route.early:
+            principal = await self._identify(turn, route)
+            await self._whole(turn, route)
         else:
             if route.body is not Body.NONE:
                 await self._whole(turn, route)

@@ -344,6 +344,21 @@ def test_outputs_of_an_aborted_job_are_there_as_far_as_they_exist(shared: Gatewa
 # --- 8 the other operations
 
 
+@pytest.mark.parametrize(
+    ("trap", "left"), [("echo heard > output/a; exit 0", {"a": b"heard\n"}), ("", {})], ids=["hears", "is deaf"]
+)
+def test_an_abort_asks_the_command_to_end_and_then_ends_it(
+    trap: str, left: dict[str, bytes], shared: Gateway, key: str
+) -> None:
+    (job,) = shared.create(key, f"trap '{trap}' TERM; echo here; while :; do sleep 0.05; done")
+    while shared.ask(key, "job-log", jobId=job)["content"] != "here\n":
+        pass
+    shared.ask(key, "job-abort", jobId=job)
+    (seen,) = shared.ended(key, [job], 10)
+    assert (seen["status"], seen["statusReason"]) == ("aborted", "user")
+    assert output(shared, key, seen) == left
+
+
 def test_a_list_is_filtered_paged_and_stable_while_jobs_are_added(shared: Gateway, key: str) -> None:
     ids = shared.create(key, "true", copies=5, tag="paged")
     shared.ended(key, ids)

@@ -56,7 +56,7 @@ class Native:
 
 def _routes(own: Settings) -> tuple[Route, ...]:
     def submit(path: str, verb: str, summary: str) -> Route:
-        return Route(path=path, verb=verb, limit=own.body, scope=Scope.SUBMIT, summary=summary)
+        return Route(path=path, verb=verb, limit=own.body, scope=Scope.SUBMIT, early=True, summary=summary)
 
     def show(path: str, verb: str, summary: str) -> Route:
         methods = frozenset({"GET", "HEAD"})
