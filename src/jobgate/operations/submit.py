@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from jobgate.model.account import Principal
@@ -31,17 +33,39 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
         raise TooLarge(told, code="batch-too-large", field="count")
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
-    for group in operation.groups:
-        for step in group.spec.steps:
-            context.catalogue.check(step, pulls=context.pulls)
-        runnable(context.environments, group.spec, principal.account)
+    waits = _waits(context, principal, operation.groups)
     now = context.clock()
-    return await context.store.write(lambda tx: _write(tx, context, principal, operation, count, now))
+    return await context.store.write(lambda tx: _write(tx, context, principal, operation, waits, now))
+
+
+def _waits(context: Context, principal: Principal, groups: Sequence[Group]) -> list[float | None]:
+    """The longest wait of each group's jobs. Raises NotFound or Unrunnable when one of them could never run here.
+
+    Jobs of one request share what they have in common: what was looked at once is not looked at again.
+    """
+    known: dict[tuple[int, int], float | None] = {}
+    waits = []
+    for group in groups:
+        spec = group.spec
+        for step in spec.steps:
+            context.catalogue.check(step, pulls=context.pulls)
+        key = (id(spec.resources), id(spec.place))
+        if key not in known:
+            runnable(context.environments, spec, principal.account)
+            known[key] = _wait(context, principal, spec)
+        waits.append(known[key])
+    return waits
 
 
 def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
-    tx: Transaction, context: Context, principal: Principal, operation: Submit, count: int, now: float
+    tx: Transaction,
+    context: Context,
+    principal: Principal,
+    operation: Submit,
+    waits: Sequence[float | None],
+    now: float,
 ) -> Submitted:
+    count = sum(group.count for group in operation.groups)
     principal = present(tx, principal)
     ident = BatchId(tx.jobs.draw(now, count))
     if operation.guard is not None:
@@ -71,8 +95,7 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
         expires=operation.expires,
         webhook=operation.webhook,
     )
-    groups = [Group(_resolved(tx, principal, group.spec, ident, now), group.count) for group in operation.groups]
-    waits = [_wait(context, principal, group.spec) for group in groups]
+    groups = [_resolved(tx, principal, group, ident, now) for group in operation.groups]
     jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
     tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
     return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else ())
@@ -92,10 +115,12 @@ def _wait(context: Context, principal: Principal, spec: JobSpec) -> float | None
     return max(places, default=None)
 
 
-def _resolved(tx: Transaction, principal: Principal, spec: JobSpec, batch: BatchId, now: float) -> JobSpec:
-    """The spec with the owner's stored files as the blobs they are now, each held by the batch."""
+def _resolved(tx: Transaction, principal: Principal, group: Group, batch: BatchId, now: float) -> Group:
+    """The group with the owner's stored files as the blobs they are now, each held by the batch."""
+    if not group.spec.inputs:
+        return group
     inputs = []
-    for item in spec.inputs:
+    for item in group.spec.inputs:
         source = item.source
         if isinstance(source, UserFile):
             folder = source.folder or tx.folders.uploads(principal.account, now)
@@ -105,7 +130,7 @@ def _resolved(tx: Transaction, principal: Principal, spec: JobSpec, batch: Batch
         if isinstance(source, Stored):
             tx.blobs.hold(source.digest, -batch)
         inputs.append(Input(path=item.path, source=source, executable=item.executable))
-    return replace(spec, inputs=tuple(inputs)) if inputs else spec
+    return Group(replace(group.spec, inputs=tuple(inputs)), group.count)
 
 
 def _use(tx: Transaction, entry: Entry, now: float) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Final
+from itertools import chain, islice, repeat
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -35,6 +35,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 
 _LAST_ID: Final = (1 << 63) - 1
 """Greater than every id."""
+T = TypeVar("T")
 _SPECS_KEPT: Final = 4096
 _LOOKED: Final = 10_000
 SHOWN: Final = 1000
@@ -77,30 +78,35 @@ class Jobs:
         if batch.labels:
             db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
         state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
+        first = self._shared.ids.draw(now, len(groups))
+        specs = [SpecId(first + place * STRIDE) for place in range(len(groups))]
+        self._fresh.update((spec, group.spec) for spec, group in zip(specs, groups, strict=True))
+        db.many("spec_add", ((i, batch.id, rows.encode(group.spec)) for i, group in zip(specs, groups, strict=True)))
+        births = [
+            Submitted(batch.id, batch.owner, spec, batch.priority, group.spec.replication.replicas, held)
+            for spec, group in zip(specs, groups, strict=True)
+        ]
+        tails = [
+            (batch.id, batch.owner, spec, group.spec.place.environment or "", state, batch.priority, now, 0.0, ends, 1)
+            for spec, group, ends in zip(specs, groups, _ends(now, len(groups), waits), strict=True)
+        ]
+        facts = [rows.encode(birth) for birth in births]
+        ids = range(batch.id, batch.id + batch.count * STRIDE, STRIDE)
+        turns = [group.count for group in groups]
+        db.many("job_add", ((i, *tail) for i, tail in zip(ids, _repeated(tails, turns), strict=True)))
+        db.many("event_add", ((i, 1, now, fact) for i, fact in zip(ids, _repeated(facts, turns), strict=True)))
         jobs: list[Job] = []
-        job = int(batch.id)
-        for place, group in enumerate(groups):
-            spec = SpecId(self._shared.ids.draw(now))
-            self._fresh[spec] = group.spec
-            db.run("spec_add", spec, batch.id, rows.encode(group.spec))
-            wanted = group.spec.replication.replicas
-            birth = Submitted(batch.id, batch.owner, spec, batch.priority, wanted, held)
-            data = rows.encode(birth)
-            wait = waits[place] if place < len(waits) else None
-            gives_up = None if wait is None else now + wait
-            ids = range(job, job + group.count * STRIDE, STRIDE)
-            only = group.spec.place.environment or ""
-            tail = (batch.id, batch.owner, spec, only, state, batch.priority, now, 0.0, gives_up, 1)
-            db.many("job_add", [(i, *tail) for i in ids])
-            db.many("event_add", [(i, 1, now, data) for i in ids])
-            jobs += [born(JobId(i), now, birth) for i in ids[: SHOWN - len(jobs)]]
-            if wanted != 1:
-                for i in ids:
-                    self._loaded[JobId(i)] = (born(JobId(i), now, birth), ())
-                    self._changed[JobId(i)] = None
-            job += group.count * STRIDE
-            self.queued += 0 if held else group.count
-            self.lives[batch.owner] = self.lives.get(batch.owner, 0) + group.count
+        for i, birth in zip(ids, _repeated(births, turns), strict=True):
+            if len(jobs) == SHOWN and birth.wanted == 1:
+                continue
+            job = born(JobId(i), now, birth)
+            if len(jobs) < SHOWN:
+                jobs.append(job)
+            if birth.wanted != 1:
+                self._loaded[job.id] = (job, ())
+                self._changed[job.id] = None
+        self.queued += 0 if held else batch.count
+        self.lives[batch.owner] = self.lives.get(batch.owner, 0) + batch.count
         return jobs
 
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
@@ -419,6 +425,17 @@ class Jobs:
 def _waits(job: Job) -> bool:
     """Whether a claim can take it."""
     return job.state is JobState.QUEUED and job.wanted > 0
+
+
+def _repeated(items: Iterable[T], times: Iterable[int]) -> Iterator[T]:
+    """Each item so many times."""
+    return chain.from_iterable(map(repeat, items, times))
+
+
+def _ends(now: float, count: int, waits: Sequence[float | None]) -> Iterator[float | None]:
+    """When each group's wait is over; without end where none is said."""
+    known = (None if wait is None else now + wait for wait in waits)
+    return islice(chain(known, repeat(None)), count)
 
 
 def _timely(job: Job, timed_out: bool | None) -> bool:
