@@ -38,7 +38,8 @@ def test_two_hundred_queued_and_two_running_survive_three_kills_and_run_once_eac
         gateway.kill()
         gateway.start()
     seen = gateway.ended(key, ids)
-    assert {job["status"] for job in seen} == {"completed"}
+    failed = [job for job in seen if job["status"] != "completed"]
+    assert not failed, [(job, gateway.ask(key, "job-log", jobId=job["id"])["content"]) for job in failed[:3]]
     for job in ids:
         assert gateway.ask(key, "job-log", jobId=job)["content"] == "start\nend\n"
 
@@ -46,8 +47,7 @@ def test_two_hundred_queued_and_two_running_survive_three_kills_and_run_once_eac
 def test_a_running_job_goes_on_without_the_gateway_and_keeps_its_exit_code(gateway: Gateway) -> None:
     key = gateway.account("lab")
     (job,) = gateway.create(key, "while [ ! -e input/go ] && [ ! -e go ]; do sleep 0.02; done; exit 7")
-    while gateway.ask(key, "job-status", jobId=job)["jobs"][0]["status"] != "running":
-        pass
+    gateway.running(key, [job])
     gateway.kill()
     (workspace,) = [path for path in (gateway.data / "work").glob("j*") if path.is_dir()]
     (workspace / "go").touch()
@@ -59,8 +59,7 @@ def test_a_running_job_goes_on_without_the_gateway_and_keeps_its_exit_code(gatew
 def test_sigterm_ends_with_0_and_leaves_jobs_to_the_launcher(gateway: Gateway) -> None:
     key = gateway.account("lab")
     (job,) = gateway.create(key, "sleep 1.5; echo done")
-    while gateway.ask(key, "job-status", jobId=job)["jobs"][0]["status"] != "running":
-        pass
+    gateway.running(key, [job])
     assert gateway.stop() == 0
     gateway.start()
     (seen,) = gateway.ended(key, [job])
@@ -70,8 +69,7 @@ def test_sigterm_ends_with_0_and_leaves_jobs_to_the_launcher(gateway: Gateway) -
 def test_a_killed_launcher_ends_no_job_twice_and_loses_none(gateway: Gateway) -> None:
     key = gateway.account("lab")
     ids = gateway.create(key, "echo once; sleep 1", copies=4)
-    while "running" not in {job["status"] for job in gateway.ask(key, "job-status", jobIds=ids)["jobs"]}:
-        pass
+    gateway.running(key, ids, least=1)
     os.kill(gateway.launcher(), signal.SIGKILL)
     for job in gateway.ended(key, ids):
         assert job["status"] in ("completed", "failed")
@@ -110,8 +108,7 @@ def test_a_large_submit_that_is_killed_is_there_whole_or_not_at_all(gateway: Gat
 def test_cancel_in_every_state_ends_aborted_and_twice_is_fine(gateway: Gateway) -> None:
     key = gateway.account("lab")
     running = gateway.create(key, "sleep 60", copies=2)
-    while {job["status"] for job in gateway.ask(key, "job-status", jobIds=running)["jobs"]} != {"running"}:
-        pass
+    gateway.running(key, running)
     queued = gateway.create(key, "sleep 60")
     said = gateway.ask(key, "job-abort", jobIds=[*running, *queued, "junknown"])
     assert set(said["aborted"]) == {*running, *queued}
@@ -250,7 +247,7 @@ def test_removed_jobs_are_gone_from_every_table(gateway: Gateway) -> None:
     assert gateway.post(key, "job-status", jobIds=ids).status_code == 404
     gateway.stop()
     with sqlite3.connect(gateway.data / "jobgate.sqlite") as database:
-        for table in ("job", "event", "batch", "spec", "label", "blob_ref", "secret"):
+        for table in ("job", "event WHERE job > 0", "batch", "spec", "label", "blob_ref", "secret"):
             assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table  # noqa: S608  # our words
         assert database.execute("SELECT count(*) FROM orphan").fetchone() == (2,)
     database.close()

@@ -61,11 +61,11 @@ def test_what_is_stored_of_a_request_holds_no_secret_of_it(dialect: str, verb: s
     "url", [f"https://u:{WORD}@h:x/", f"ftp://u:{WORD}@h/", f"https://u:{WORD}@/", f"https://{WORD}:p%3Aq:r@h\\"]
 )
 def test_a_refusal_does_not_quote_an_address(dialect: str, url: str) -> None:
-    charity = dialect == "charity_engine"
-    item = {"filename": "a", "url": url} if charity else {"path": "a", "url": url}
-    body: dict[str, object] = {**CHARITY, "inputFiles": [item]} if charity else {**NATIVE, "inputs": [item]}
+    charity: dict[str, object] = {**CHARITY, "inputFiles": [{"filename": "a", "url": url}]}
+    native: dict[str, object] = {**NATIVE, "inputs": [{"path": "a", "url": url}]}
+    body = charity if dialect == "charity_engine" else native
     spoken = load(dialect, Setup(prefix="", catalogue=CATALOGUE))
-    verb = "job-create" if charity else "job-submit"
+    verb = "job-create" if dialect == "charity_engine" else "job-submit"
     call = Call(verb=verb, method="POST", headers={}, now=1.0, body=msgspec.json.encode(body))
     with pytest.raises(RequestError) as caught:
         spoken.decode(call)

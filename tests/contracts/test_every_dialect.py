@@ -1,15 +1,12 @@
 """Every dialect of the table keeps every promise of the suite.
 
-A dialect brings `tests/dialects/NAME/NAME_examples.py`, which holds a `SUBJECT`; nothing else names it here.
+`subjects.py` says where a dialect's own part stands.
 """
 
 from __future__ import annotations
 
 import base64
-import importlib.util
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,28 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from subjects import subject
 
 from jobgate.dialects import DIALECTS, load
 from jobgate.dialects.dialect import Call, Setup
 from jobgate.model.errors import Invalid, NotFound
 from jobgate.testing.dialects import SUITE, Subject, survives
-
-FOLDER = Path(__file__).parents[1] / "dialects"
-
-
-@cache
-def subject(name: str) -> Subject:
-    path = FOLDER / name / f"{name}_examples.py"
-    assert path.is_file(), f"the dialect {name} needs {path.relative_to(FOLDER.parents[1])} with a SUBJECT"
-    found = importlib.util.spec_from_file_location(f"{name}_examples", path)
-    assert found
-    assert found.loader
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    held = module.SUBJECT
-    assert isinstance(held, Subject)
-    return held
-
 
 every_dialect = pytest.mark.parametrize("name", sorted(DIALECTS))
 

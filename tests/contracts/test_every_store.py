@@ -27,8 +27,12 @@ def test_it_keeps_the_promise(name: str, promise: Promise, tmp_path: Path) -> No
 
 @every_store
 @settings(max_examples=60)
-@given(life=lives, together=st.booleans())
-def test_the_event_log_alone_rebuilds_the_row(name: str, life: tuple[JobSpec, list[Event]], *, together: bool) -> None:
-    spec, told = life
+@given(life=lives, known=st.integers(1, 3), at_once=st.booleans())
+def test_the_event_log_alone_rebuilds_the_row(
+    name: str, life: tuple[JobSpec, list[Event]], known: int, *, at_once: bool
+) -> None:
+    """Of the events, so many become known together each time."""
+    spec, events = life
+    told = events if known == 1 else [tuple(events[n : n + known]) for n in range(0, len(events), known)]
     with TemporaryDirectory() as folder:
-        the_log_alone_is_the_job(spec, told, together=together)(PLACES[name](Path(folder)))
+        the_log_alone_is_the_job(spec, told, at_once=at_once)(PLACES[name](Path(folder)))

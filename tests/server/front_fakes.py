@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +68,9 @@ class Memory:
         self.blobs[digest] = content
         return Stored(digest, len(content))
 
+    async def put_all(self, sources: Sequence[Source], *, limit: int | None) -> list[Stored]:
+        return [await self.put(source, limit=limit) for source in sources]
+
     async def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         if digest not in self.blobs:
             raise NotFound(code="file-not-found")
@@ -81,6 +84,9 @@ class Memory:
         raise NotImplementedError
 
     async def delete(self, digests: Iterable[Digest]) -> None:
+        raise NotImplementedError
+
+    def aged(self, before: float) -> AsyncIterator[list[Digest]]:
         raise NotImplementedError
 
     def free(self) -> int:

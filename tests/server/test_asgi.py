@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from front_fakes import KEY, Plain, World
+from socket_talk import head, one, said, served
 from starlette import types
 
 from jobgate.model.operations import Outcome, Request
-from jobgate.server.asgi import HEAD_LIMIT, build, serve
+from jobgate.server.asgi import build, serve
 from jobgate.server.front import Mount
+from jobgate.server.protocol import HEAD_LIMIT
 
 # --- the server's own pages
 
@@ -51,51 +52,12 @@ def test_metrics_are_for_this_host_and_for_operators() -> None:
     assert world.ask("GET", "/metrics", headers={"authorization": "Bearer operator"}, **away).status_code == 200
 
 
+def test_metrics_tell_how_many_requests_are_being_answered() -> None:
+    text = World().ask("GET", "/metrics").text
+    assert "jobgate_requests_in_flight 1.0" in text  # the one that asks
+
+
 # --- over a real socket
-
-
-Talk = Callable[[str, int], Awaitable[Any]]
-
-
-def served(world: World, talk: Talk, release: Callable[[], None] = lambda: None) -> Any:
-    """What `talk` returns, with the front served beside it; the server has ended when it does."""
-
-    async def work() -> Any:
-        url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        stop = asyncio.Event()
-        server = asyncio.create_task(
-            serve(world.front, host="127.0.0.1", port=0, ready=url.set_result, stop=stop, release=release)
-        )
-        host, _, port = (await url).removeprefix("http://").partition(":")
-        try:
-            return await talk(host, int(port))
-        finally:
-            stop.set()
-            await server
-
-    return asyncio.run(work())
-
-
-async def said(host: str, port: int, *pieces: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(host, port)
-    for piece in pieces:
-        writer.write(piece)
-        await writer.drain()
-    answer = await reader.read()
-    writer.close()
-    return answer
-
-
-def head(line: bytes, *more: bytes) -> bytes:
-    return b"\r\n".join([line, b"Host: x", b"Authorization: Bearer user", *more, b"", b""])
-
-
-def one(world: World, *pieces: bytes) -> bytes:
-    async def talk(host: str, port: int) -> bytes:
-        return await said(host, port, *pieces)
-
-    answer: bytes = served(world, talk)
-    return answer
 
 
 def test_port_0_is_a_free_one_and_the_answer_has_a_date_and_no_server() -> None:
@@ -143,7 +105,7 @@ def test_a_head_without_end_is_refused() -> None:
 
 
 def test_a_head_that_does_not_come_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobgate.server.asgi.HEAD_SECONDS", 0.01)
+    monkeypatch.setattr("jobgate.server.protocol.HEAD_SECONDS", 0.01)
     assert one(World(), b"GET /p/me HT") == b""
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jobgate.files.disk import Disk
 from jobgate.model.account import Scope
 from jobgate.model.errors import Invalid, TooMany
 from jobgate.model.operations import Until, Write
+from jobgate.server.body import FORM_PARTS, FORM_ROOM
 from jobgate.server.front import Mount, tables
 
 
@@ -268,6 +270,20 @@ def test_a_client_that_goes_during_its_upload_leaves_no_blob(tmp_path: Path) -> 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_where_headers_say_who_asks_nobodys_body_is_read() -> None:
+    route = Route(path="/big", verb="big", limit=1 << 30, early=True)
+    world = World(Mount("/p", Plain(routes=(route,))))
+
+    async def never() -> Any:
+        pytest.fail("the body was read")
+
+    for key, status in (("", 401), ("Bearer nobody", 401)):
+        headers = {"authorization": key, "content-length": "1000000000", "expect": "100-continue"}
+        sent = asyncio.run(drive(world, scope("/p/big", headers=headers), never))
+        assert sent[0]["status"] == status
+    assert world.ask("POST", "/p/big", headers=KEY, content=b"x").json()["body"] == "x"
+
+
 # --- uploads
 
 
@@ -314,6 +330,38 @@ def test_a_form_without_exactly_one_file_is_refused_and_leaves_nothing(body: byt
 def test_a_form_without_a_boundary_is_refused() -> None:
     headers = {**KEY, "content-type": "multipart/form-data"}
     assert World().ask("POST", "/p/upload", headers=headers, content=b"x").status_code == 400
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 413)])
+def test_the_limit_of_an_upload_is_that_of_the_file_in_a_form(size: int, status: int) -> None:
+    world = World()
+    assert world.ask("POST", "/p/upload", headers=KEY, files={"file": ("n", b"x" * size)}).status_code == status
+    assert [len(blob) for blob in world.memory.blobs.values()] == ([1000] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n' * FORM_PARTS,
+        b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"x" * FORM_ROOM + b"\r\n",
+        b"--B\r\n" + b"X: y\r\n" * 10_000 + b"\r\nx\r\n",
+        b"--B\r\nX: " + b"y" * FORM_ROOM + b"\r\n\r\nx\r\n",
+        b"\r\n" * FORM_ROOM,
+    ],
+    ids=["parts", "a field", "headers", "a header", "blank lines"],
+)
+def test_a_form_may_have_little_beside_its_file(beside: bytes) -> None:
+    world = World()
+    file = b'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--B--\r\n'
+    headers = {**KEY, "content-type": "multipart/form-data; boundary=B"}
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(beside), 16_384):
+            yield beside[at : at + 16_384]
+        yield file
+
+    assert world.ask("POST", "/p/upload", headers=headers, content=pieces()).status_code in (400, 413)
+    assert not world.memory.blobs
 
 
 def test_an_upload_over_the_limit_leaves_nothing() -> None:

@@ -14,8 +14,10 @@ from store_places import FILE, filled, fresh, locked, sqlite
 
 from jobgate.model.advance import Step
 from jobgate.model.errors import Conflict, Unavailable
-from jobgate.model.ids import AccountId
+from jobgate.model.ids import AccountId, Digest
+from jobgate.model.operations import Guard
 from jobgate.store.sqlite import SqliteStore
+from jobgate.store.tables import METADATA
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import Lab, life, members, promise
 
@@ -141,6 +143,45 @@ def test_an_error_anywhere_in_a_commit_undoes_all_of_it_and_no_more(tmp_path: Pa
         assert errors > 10
         assert len(heard) == 4
         assert await lab.live() == 5
+
+    over(tmp_path, body)
+
+
+def test_a_commit_that_failed_holds_the_file_no_longer(tmp_path: Path) -> None:
+    async def body(lab: Lab) -> None:
+        def breaks(tx: Transaction) -> None:
+            lab.make(tx, 2)
+            raise sqlite3.OperationalError("disk I/O error")
+
+        with pytest.raises(Unavailable):
+            await lab.store.write(breaks)
+        with locked(tmp_path / FILE):
+            assert await lab.page() == []
+
+    over(tmp_path, body)
+
+
+def test_of_what_was_deleted_no_table_keeps_a_row(tmp_path: Path) -> None:
+    guard = Guard(key="k", body=Digest("0" * 64), lives=60.0)
+
+    def rows() -> dict[str, int]:
+        with closing(sqlite3.connect(tmp_path / FILE)) as database:
+            return {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in METADATA.tables}  # noqa: S608  # our own words
+
+    async def body(lab: Lab) -> None:
+        before = rows()
+        for wait in (0.0, 120.0):
+            batch = await lab.submit(3, guard=guard, labels={"a": "b", "c": "d"}, secrets={"s": b"x"})
+            await lab.store.write(lambda tx, batch=batch: tx.blobs.hold(Digest("a" * 64), -batch.id))  # type: ignore[misc]  # a default binds it
+            await lab.tell(members(batch)[0], *life(lab))
+            lab.tick(wait)
+            await lab.forget(members(batch))
+            await lab.store.write(lambda tx: tx.blobs.bury(lab.now + 1e9, 100))
+            guards = 0 if wait else 1
+            assert rows() == before | {"guard": guards, "event": 1}, (
+                "a mark of the cursor is left, and a key in its time"
+            )
+            lab.tick(120.0)
 
     over(tmp_path, body)
 

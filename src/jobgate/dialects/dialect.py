@@ -16,7 +16,7 @@ from jobgate.model.account import Proof, Scope
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
-from jobgate.model.operations import Operation, Outcome, Until
+from jobgate.model.operations import Archived, Operation, Outcome, Until
 
 
 class Body(Enum):
@@ -43,6 +43,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the body."""
     scope: Scope = Scope.READ
     """What it asks of the credential, known before the body is read as an operation."""
+    early: bool = False
+    """Who asks stands in the headers, and is known before any of the body is read."""
     summary: str = ""
     """One line for the generated reference."""
 
@@ -71,8 +73,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int = 200
     headers: Mapping[str, str] = {}
-    body: bytes | Artifact = b""
-    """Bytes, or a stored file: the front answers Range, ETag and HEAD for it."""
+    body: bytes | Artifact | Archived = b""
+    """Bytes; a stored file, for which the front answers Range, ETag and HEAD; or stored files, sent as one zip."""
     media: str = "application/json; charset=utf-8"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -12,12 +15,27 @@ from jobgate.model.errors import Invalid
 
 T = TypeVar("T")
 
+LARGE: Final = 1 << 20
+"""Bytes of a body whose decoding makes so many values that looking for garbage among them costs most of the time."""
 ADDRESS_LIMIT: Final = 8192
 _MARK: Final = b"\xef\xbb\xbf"
 """UTF-8's byte-order mark."""
 _PLACE: Final = re.compile(r" - at `\$\.?(?P<path>.*)`$")
 _NAMED: Final = re.compile(r"(?:missing required|contains unknown) field `(?P<name>.*)`$", re.DOTALL)
 _CODES: Final = {"Object missing required": "missing-field", "Object contains unknown": "unknown-field"}
+
+
+@contextmanager
+def uncollected(body: bytes) -> Iterator[None]:
+    """Without the garbage collector, where `body` is large: what is decoded makes no cycles."""
+    off = len(body) >= LARGE and gc.isenabled()
+    if off:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if off:
+            gc.enable()
 
 
 def json_object(body: bytes) -> dict[str, object]:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from jobgate.model.files import Stored
 from jobgate.model.ids import Digest
 
-Source = bytes | BinaryIO | AsyncIterator[bytes]
+
+class Readable(Protocol):
+    """A file, or anything that is read like one; read in a thread."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many of the next bytes; none at the end."""
+        ...
+
+
+Source = bytes | Readable | AsyncIterator[bytes]
 
 
 class Storage(Protocol):
@@ -22,6 +31,10 @@ class Storage(Protocol):
         """
         ...
 
+    async def put_all(self, sources: Sequence[Source], *, limit: int | None) -> list[Stored]:
+        """Stores each of them, in order, as `put` would; together they share one sync. `limit` is that of each."""
+        ...
+
     def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The content, in pieces. Raises NotFound."""
         ...
@@ -32,6 +45,10 @@ class Storage(Protocol):
 
     async def delete(self, digests: Iterable[Digest]) -> None:
         """Deletes them. Unknown ones are no error; one that was stored again in the last minutes stays."""
+        ...
+
+    def aged(self, before: float) -> AsyncIterator[list[Digest]]:
+        """All blobs that were last stored before then, in parts of no particular order or size."""
         ...
 
     def free(self) -> int:

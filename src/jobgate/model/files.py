@@ -123,10 +123,18 @@ class Artifact(msgspec.Struct, frozen=True, gc=False):
     """The content itself, where it is small: then there is no blob."""
 
 
+class Packed(msgspec.Struct, frozen=True, gc=False):
+    """A stored file on its way into an archive."""
+
+    path: str
+    """What it is called there; `/` separates."""
+    artifact: Artifact
+
+
 ARTIFACT_INLINE_LIMIT: Final = 4 * 1024
 """Bytes of one collected file that ride in the row."""
 ATTEMPT_INLINE_LIMIT: Final = 16 * 1024
-"""Bytes of all files of one attempt that ride in the row."""
+"""Bytes of all files of one attempt that ride in the row, its log among them."""
 
 
 class Mount(msgspec.Struct, frozen=True, gc=False):

@@ -37,7 +37,7 @@ class Argv(msgspec.Struct, frozen=True, tag="argv", gc=False):
     def __post_init__(self) -> None:
         if not self.words or not self.words[0]:
             raise Invalid("a command needs a program", field="command")
-        if any("\0" in word for word in self.words):
+        if "\0" in "".join(self.words):
             raise Invalid("a command must not hold NUL", field="command")
 
 
@@ -62,6 +62,8 @@ class ImageRef(msgspec.Struct, frozen=True, tag="image", gc=False):
 
     name: str
     archive: str = ""
+    secret: str | None = None
+    """Name of the job's secret `user:password` for HTTP Basic at the archive's address."""
 
 
 class Host(msgspec.Struct, frozen=True, tag="host", gc=False):

@@ -13,7 +13,7 @@ import msgspec
 
 from jobgate.model.account import Account, Principal, Scope
 from jobgate.model.attempt import Attempt
-from jobgate.model.files import Artifact, Stored
+from jobgate.model.files import Artifact, Packed, Stored
 from jobgate.model.ids import BatchId, Digest, JobId
 from jobgate.model.job import Batch, Job, JobSpec, Origin
 from jobgate.model.state import JobState
@@ -149,6 +149,16 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     path: str = ""
 
 
+class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_defaults=True):
+    """All files that a job which is over left, as one archive. Answer: Archived."""
+
+    job: JobId
+    output: int | None = None
+    """Which of the spec's outputs, by place; None: all."""
+    fold_case: bool = False
+    """Names that differ in case alone are kept apart, for systems that do not tell them apart."""
+
+
 class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="read_log", omit_defaults=True):
     """Bytes of the merged log, while it grows too. Answer: Log."""
 
@@ -169,7 +179,7 @@ class Describe(msgspec.Struct, frozen=True, tag="describe"):
     """The account that asks. Answer: Described."""
 
 
-Operation = Submit | Find | Count | Cancel | Change | Delete | Read | ReadLog | Write | Describe
+Operation = Submit | Find | Count | Cancel | Change | Delete | Read | Archive | ReadLog | Write | Describe
 
 
 SCOPES: Mapping[type[Operation], Scope] = {
@@ -180,6 +190,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     Change: Scope.CONTROL,
     Delete: Scope.CONTROL,
     Read: Scope.READ,
+    Archive: Scope.READ,
     ReadLog: Scope.READ,
     Write: Scope.SUBMIT,
     Describe: Scope.READ,
@@ -268,6 +279,18 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
     name: str
 
 
+class Archived(msgspec.Struct, frozen=True, kw_only=True, tag="archived"):
+    """What goes into an archive; the front makes it while it sends it. All of it is kept at this moment."""
+
+    name: str
+    """What the archive is called."""
+    files: tuple[Packed, ...]
+    """Their paths are those in the workspace, as the job made them: nothing to unpack by."""
+    modified: float
+    """The time that every file bears: the job's end."""
+    fold_case: bool = False
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     """A piece of a log."""
 
@@ -294,7 +317,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
     counts: Mapping[JobState, int]
 
 
-Outcome = Submitted | Found | Counted | Changed | Deleted | Content | Log | Written | Described
+Outcome = Submitted | Found | Counted | Changed | Deleted | Content | Archived | Log | Written | Described
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

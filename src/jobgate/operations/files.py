@@ -1,15 +1,18 @@
-"""Read, ReadLog, Write: bytes in and out."""
+"""Read, Archive, ReadLog, Write: bytes in and out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jobgate.model.account import Principal
 from jobgate.model.attempt import LOG, Attempt
-from jobgate.model.errors import Gone, NotFound
+from jobgate.model.errors import Conflict, Gone, NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.files import Artifact
+from jobgate.model.files import Artifact, Output, OutputKind, Packed
 from jobgate.model.folder import Entry
+from jobgate.model.ids import job_text
 from jobgate.model.job import Job
-from jobgate.model.operations import Content, Log, Read, ReadLog, Write, Written
+from jobgate.model.operations import Archive, Archived, Content, Log, Read, ReadLog, Write, Written
 from jobgate.operations.context import Context
 from jobgate.operations.select import one
 from jobgate.store.transaction import Transaction
@@ -23,6 +26,44 @@ async def read(context: Context, principal: Principal, operation: Read) -> Conte
         if artifact.output == operation.output and artifact.path == operation.path:
             return Content(artifact=artifact, name=operation.path.rpartition("/")[2])
     raise NotFound("this job has no such file", code="file-not-found")
+
+
+async def archive(context: Context, principal: Principal, operation: Archive) -> Archived:
+    """All files of a job, or of one of its outputs.
+
+    Raises NotFound for a job or an output that is not there, Conflict (`job-active`) for a job that is not over, Gone
+    (`result-expired`) when some of its files are deleted.
+    """
+
+    def work(tx: Transaction) -> Archived:
+        job, attempts = one(tx, principal, operation.job)
+        if not job.state.over or job.ended is None:
+            raise Conflict("its files can be had when the job is over; wait for its end", code="job-active")
+        outputs = tx.jobs.spec(job.spec).outputs
+        if operation.output is not None and operation.output >= len(outputs):
+            raise NotFound("this job has no such output", code="file-not-found")
+        attempt = shown(job, attempts)
+        wanted = [a for a in attempt.outputs if operation.output in (None, a.output)] if attempt is not None else []
+        kept = tx.blobs.held(job.id)
+        if any(artifact.inline is None and artifact.digest not in kept for artifact in wanted):
+            raise Gone("the files were kept for their time, and are deleted", code="result-expired")
+        files = {(path := _path(outputs, artifact), artifact.digest): Packed(path, artifact) for artifact in wanted}
+        name = f"{job_text(job.id)}.zip"
+        return Archived(name=name, files=tuple(files.values()), modified=job.ended, fold_case=operation.fold_case)
+
+    return await context.store.read(work)
+
+
+def _path(outputs: Sequence[Output], artifact: Artifact) -> str:
+    """Where in the workspace it lay."""
+    output = outputs[artifact.output]
+    match output.kind:
+        case OutputKind.FILE:
+            return output.path
+        case OutputKind.DIRECTORY:
+            return f"{output.path}/{artifact.path}"
+        case OutputKind.WILDCARD:
+            return artifact.path
 
 
 def shown(job: Job, attempts: Attempts) -> Attempt | None:

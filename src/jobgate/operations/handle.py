@@ -7,6 +7,7 @@ from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId
 from jobgate.model.operations import (
     SCOPES,
+    Archive,
     Cancel,
     Change,
     Count,
@@ -64,6 +65,8 @@ async def _do(context: Context, request: Request) -> Outcome:
             return await change.delete(context, principal, operation)
         case Read() as operation:
             return await files.read(context, principal, operation)
+        case Archive() as operation:
+            return await files.archive(context, principal, operation)
         case ReadLog() as operation:
             return await files.read_log(context, principal, operation)
         case Write() as operation:

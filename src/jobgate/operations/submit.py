@@ -14,10 +14,8 @@ from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Submit, Submitted
 from jobgate.operations.context import Context
 from jobgate.operations.select import present
+from jobgate.store.jobs import SHOWN
 from jobgate.store.transaction import Transaction
-
-_SHOWN = 1000
-"""Jobs of a batch that the answer lists one by one."""
 
 
 async def submit(context: Context, principal: Principal, operation: Submit) -> Submitted:
@@ -29,7 +27,8 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     if count < 1:
         raise Invalid("a batch needs at least one job", field="jobs")
     if count > context.limits.batch:
-        raise TooLarge(f"a batch has at most {context.limits.batch} jobs here", field="count")
+        told = f"a batch has at most {context.limits.batch} jobs here, and this one {count}"
+        raise TooLarge(told, code="batch-too-large", field="count")
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     for group in operation.groups:
@@ -74,13 +73,13 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
     )
     groups = [Group(_resolved(tx, principal, group.spec, ident, now), group.count) for group in operation.groups]
     waits = [_wait(context, principal, group.spec) for group in groups]
-    tx.jobs.add(batch, groups, held=operation.held, waits=waits)
+    jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
     tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
-    return Submitted(batch=batch, jobs=_jobs(tx, batch))
+    return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else ())
 
 
 def _jobs(tx: Transaction, batch: Batch) -> tuple[Job, ...]:
-    if batch.count > _SHOWN:
+    if batch.count > SHOWN:
         return ()
     return tuple(job for job, _ in tx.jobs.members(batch))
 

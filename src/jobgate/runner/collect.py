@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from jobgate.engines.engine import Observation
@@ -16,7 +15,7 @@ from jobgate.files.workspace import Collection
 from jobgate.model.attempt import LOG, Exit
 from jobgate.model.errors import EngineError, Unavailable
 from jobgate.model.events import Collected, Event, Exited, Started
-from jobgate.model.files import ARTIFACT_INLINE_LIMIT, Artifact, Keep, Output
+from jobgate.model.files import ARTIFACT_INLINE_LIMIT, ATTEMPT_INLINE_LIMIT, Artifact, Keep, Output
 from jobgate.model.ids import Digest
 from jobgate.model.queue import dominant
 from jobgate.model.state import Failure, Limit
@@ -28,7 +27,6 @@ _PIECE: Final = 256 * 1024
 TRIES: Final = 5
 """Times that storing is tried while storage refuses; the pauses double from a second."""
 _PAUSE: Final = 1.0
-_NOTHING: Final = Collection(artifacts=(), skipped=0, missing=(), over=False)
 
 
 class Collect:
@@ -92,8 +90,7 @@ class Collect:
         for tried in range(1, TRIES + 1):
             try:
                 await self._hall.engine.collect(live.attempt, live.workspace.root)
-                collection = await self._outputs(live, code)
-                log = await self._log(live.workspace.log)
+                collection, log = await self._files(live, code)
             except (Unavailable, EngineError, OSError) as error:
                 if tried == TRIES:
                     message = f"the outputs could not be stored: {error}"
@@ -105,30 +102,28 @@ class Collect:
                 self._close(live, _closing(number, collection, log))
                 return
 
-    async def _outputs(self, live: Live, code: Exit | None) -> Collection:
-        """What the spec keeps after this end; each artifact names its output by the place in the spec."""
+    async def _files(self, live: Live, code: Exit | None) -> tuple[Collection, dict[str, Artifact]]:
+        """What the spec keeps after this end, and the log; each artifact names its output by the place in the spec."""
         well = code is not None and code.code == 0
         kept: list[tuple[int, Output]] = [
             (place, output) for place, output in enumerate(live.spec.outputs) if well or output.keep is Keep.ALWAYS
         ]
-        if not kept:
-            return _NOTHING
-        limits = self._world.limits
+        limits, path = self._world.limits, live.workspace.log
+        log = _small_log(path) if _size(path) <= ARTIFACT_INLINE_LIMIT else None
+        room = ATTEMPT_INLINE_LIMIT - sum(artifact.size for artifact in (log or {}).values())
         collection = await live.workspace.collect(
             [output for _, output in kept],
             storage=self._world.storage,
             max_files=limits.output_files,
             max_bytes=limits.output_bytes,
+            inline=room,
+            beside=() if log is not None else (cut(path, limits.log),),
         )
+        if log is None:
+            (stored,) = collection.beside
+            log = {LOG: Artifact(LOG, stored.digest, stored.size)}
         placed = tuple(replace(artifact, output=kept[artifact.output][0]) for artifact in collection.artifacts)
-        return msgspec.structs.replace(collection, artifacts=placed, missing=collection.missing if well else ())
-
-    async def _log(self, path: Path) -> dict[str, Artifact]:
-        size = _size(path)
-        if size <= ARTIFACT_INLINE_LIMIT:
-            return _small_log(path)
-        stored = await self._world.storage.put(cut(path, self._world.limits.log), limit=None)
-        return {LOG: Artifact(LOG, stored.digest, stored.size)}
+        return replace(collection, artifacts=placed, missing=collection.missing if well else ()), log
 
 
 def _closing(number: int, collection: Collection, log: dict[str, Artifact]) -> Collected:

@@ -86,11 +86,15 @@ class Dispatch:
         world, hall = self._world, self._hall
         room = hall.room()
         waiting: dict[JobId, tuple[Waiting, JobSpec]] = {}
-        for head in tx.jobs.heads(now, slots + _HEADS_EXTRA):
-            spec = tx.jobs.spec(head.spec)
-            asked = self._request(head, spec)
+
+        def fits(head: Head) -> bool:
+            return self._request(tx, head) is not None
+
+        for head in tx.jobs.heads(now, slots + _HEADS_EXTRA, place=hall.environment.name, fits=fits):
+            asked = self._request(tx, head)
             if asked is not None:
-                waiting[head.job] = (Waiting(head.job, head.owner, head.priority, head.created, asked), spec)
+                item = Waiting(head.job, head.owner, head.priority, head.created, asked)
+                waiting[head.job] = (item, tx.jobs.spec(head.spec))
         standings = world.standings(now)
         verdicts = pick([item for item, _ in waiting.values()], standings, room, now)
         claims: list[tuple[JobId, Event]] = []
@@ -104,12 +108,12 @@ class Dispatch:
                 taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight))
         return taken
 
-    def _request(self, head: Head, spec: JobSpec) -> Resources | None:
+    def _request(self, tx: Transaction, head: Head) -> Resources | None:
         key = (head.spec, head.owner)
         if key not in self._asked:
             if len(self._asked) >= _ASKED_KEPT:
                 self._asked.clear()
-            place = self._hall.environment
+            place, spec = self._hall.environment, tx.jobs.spec(head.spec)
             self._asked[key] = place.request(spec) if refusal(place, spec, head.owner) is None else None
         return self._asked[key]
 

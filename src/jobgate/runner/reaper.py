@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from jobgate.model.events import GiveUp
-from jobgate.model.ids import EPOCH_MS, JobId
+from jobgate.model.ids import EPOCH_MS, Digest, JobId
 from jobgate.model.state import Failure, Limit
 from jobgate.runner.world import World
 from jobgate.store.transaction import Transaction
@@ -37,6 +37,7 @@ class Reaper:
         self._world = world
         self._retention = retention
         self._pace = pace
+        self._searched = -DAY
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -48,7 +49,8 @@ class Reaper:
 
     async def sweep(self) -> None:
         """All that is due now."""
-        for duty in (self._overdue, self._expired_files, self._expired_records, self._uploads, self._bury):
+        files = (self._expired_files, self._expired_records, self._uploads, self._unclaimed, self._bury)
+        for duty in (self._overdue, *files):
             while await duty():  # noqa: ASYNC110  # it works in pieces; nothing is waited for
                 await asyncio.sleep(0)  # requests pass between two pieces
         standings, now = self._world.standings(self._world.clock()), self._world.clock()
@@ -92,14 +94,33 @@ class Reaper:
         now = self._world.clock()
         return await self._some(lambda tx: tx.folders.expire(now, _AT_ONCE))
 
-    async def _bury(self) -> bool:
-        """Deletes blobs that nobody has needed for an hour, inside the transaction that makes sure of it."""
+    async def _unclaimed(self) -> bool:
+        """Once a day: what was stored a day ago and nobody came to need is an orphan.
+
+        So end uploads whose record could not be written, and whatever a killed server had not come to record.
+        """
         now = self._world.clock()
-        digests = await self._world.store.read(lambda tx: tx.blobs.orphans(now - _MOURNING, _AT_ONCE))
-        if not digests:
+        if now < self._searched + DAY:
             return False
+        self._searched = now
+        async for digests in self._world.storage.aged(now - DAY):
+            for start in range(0, len(digests), _AT_ONCE):
+                await self._forsake(digests[start : start + _AT_ONCE], now)
+                await asyncio.sleep(0)  # requests pass between two pieces
+        return False
+
+    async def _forsake(self, digests: Sequence[Digest], now: float) -> None:
+        lost = await self._world.store.read(lambda tx: tx.blobs.unclaimed(digests))
+        if lost:
+            await self._world.write(lambda tx: tx.blobs.forsake(lost, now))
+
+    async def _bury(self) -> bool:
+        """Deletes blobs that nobody has needed for an hour. What a crash leaves of them is found a day later."""
+        since = self._world.clock() - _MOURNING
+        if not await self._world.store.read(lambda tx: tx.blobs.orphans(since, 1)):
+            return False
+        digests = await self._world.write(lambda tx: tx.blobs.bury(since, _AT_ONCE))
         await self._world.storage.delete(digests)
-        await self._world.write(lambda tx: tx.blobs.buried(digests))
         return len(digests) == _AT_ONCE
 
     async def _some(self, work: Callable[[Transaction], int]) -> bool:

@@ -17,18 +17,14 @@ import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette import types
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from jobgate.dialects.dialect import Reply
 from jobgate.model.account import Kind, Proof, Scope
 from jobgate.model.errors import Forbidden, JobgateError, NotFound, TooMany, Unauthenticated
 from jobgate.server.exchange import Exchange, Seen
-from jobgate.server.front import Front
+from jobgate.server.front import SLASHES, Front
+from jobgate.server.protocol import Protocol
 
-HEAD_LIMIT: Final = 64 << 10
-"""Bytes of a request line and its headers, beyond the first piece the network brings."""
-HEAD_SECONDS: Final = 30.0
-"""What they may take to come in."""
 BACKLOG: Final = 2048
 
 CLIENT_GONE: Final = 499
@@ -57,7 +53,10 @@ class Site:
                 await self._live(receive, send)
             return
         front = self._front
+        if "//" in scope["path"]:
+            scope["path"] = SLASHES.sub("/", scope["path"])
         exchange = Exchange(scope, receive, send, front.patience)
+        front.metrics.in_flight.inc()
         try:
             path = scope["path"]
             table = None if path in self._pages else front.owner(path)
@@ -66,6 +65,7 @@ class Site:
             else:
                 await self._page(path, exchange)
         finally:
+            front.metrics.in_flight.dec()
             self._note(exchange.seen)
 
     def _note(self, seen: Seen) -> None:
@@ -157,7 +157,9 @@ def _json(document: Mapping[str, object], status: int = 200) -> Reply:
     return Reply(status=status, body=msgspec.json.encode(document))
 
 
-_FORWARDED: Final = frozenset({"forwarded", "via", "x-forwarded-for", "x-real-ip"})
+_FORWARDED: Final = frozenset(
+    {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+)
 
 
 def _local(exchange: Exchange) -> bool:
@@ -172,60 +174,6 @@ def _local(exchange: Exchange) -> bool:
 
 
 # --- the server
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, which bounds neither the size of a request's head nor the time it takes to come."""
-
-    _timer: asyncio.TimerHandle | None = None
-    _in_head = True
-    _begun = False
-    _waiting = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
-        self._timer = self.loop.call_later(HEAD_SECONDS, transport.close)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._settle()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._begun = False
-        super().data_received(data)
-        if not self._in_head:
-            self._settle()
-        elif not self.transport.is_closing():
-            self._wait(0 if self._begun else len(data))
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head = self._begun = True
-        self._waiting = 0
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-    def _wait(self, more: int) -> None:
-        """For the rest of a head, of which `more` bytes came that are not its first."""
-        self._waiting += more
-        if self._waiting > HEAD_LIMIT:
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.write(_HEAD_TOO_LONG)
-            self.transport.close()
-        elif self._timer is None:
-            self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _settle(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-_HEAD_TOO_LONG: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
 
 
 class _Server(uvicorn.Server):
@@ -271,7 +219,7 @@ async def serve(  # noqa: PLR0913  # what a listening server is told, all of it 
     """
     config = uvicorn.Config(
         build(front),
-        http=_Protocol,
+        http=Protocol,
         loop="none",
         ws="none",
         lifespan="on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, Protocol
 
@@ -13,7 +14,10 @@ from jobgate.model.files import Stored
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-_QUEUE: Final = 8
+FORM_ROOM: Final = 64 << 10
+"""Bytes that a multipart form may have beside its file: boundaries, headers, other fields."""
+FORM_PARTS: Final = 100
+_DIGITS: Final = 18
 
 
 class Sink(Protocol):
@@ -35,18 +39,30 @@ class SlowBody(RequestError):
 
 
 class Body:
-    """One request's body, read at most once."""
+    """One request's body, read at most once. `limit` is in bytes, `seconds` what each piece of it may take.
 
-    def __init__(self, receive: Receive, headers: Mapping[str, str], limit: int, seconds: float) -> None:
+    An `upload` may be a multipart form: then the limit is that of the file in it.
+    """
+
+    def __init__(
+        self, receive: Receive, headers: Mapping[str, str], limit: int, seconds: float, *, upload: bool = False
+    ) -> None:
+        kind, options = parse_options_header(headers.get("content-type") if upload else None)
         self._receive = receive
-        self._limit = limit
+        self._file_limit = limit
+        self._form = options if kind == b"multipart/form-data" else None
+        self._limit = limit if self._form is None else limit + FORM_ROOM
         self._seconds = seconds
         self._length = headers.get("content-length", "")
 
     def check(self) -> None:
         """Raises TooLarge for an announced length over the limit, before anything is read."""
-        if self._length.isdigit() and int(self._length) > self._limit:
-            raise TooLarge(f"the body may have at most {self._limit} bytes", code="body-too-large")
+        length = self._length.lstrip("0")
+        if length.isdecimal() and (len(length) > _DIGITS or int(length) > self._limit):
+            raise self._too_large()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body may have at most {self._limit} bytes", code="body-too-large")
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Raises TooLarge, SlowBody, Disconnected."""
@@ -62,7 +78,7 @@ class Body:
             piece: bytes = message.get("body", b"")
             got += len(piece)
             if got > self._limit:
-                raise TooLarge(f"the body may have at most {self._limit} bytes", code="body-too-large")
+                raise self._too_large()
             if piece:
                 yield piece
             if not message.get("more_body"):
@@ -74,21 +90,25 @@ class Body:
         pieces = [piece async for piece in self.pieces()]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def store(self, sink: Sink, media: str) -> Stored:
-        """Into storage: raw bytes, or the one part `file` of a multipart form. Raises Invalid for a broken form."""
+    async def store(self, sink: Sink) -> Stored:
+        """Into storage: raw bytes, or the one part `file` of a multipart form.
+
+        What a form has beside its file may be FORM_PARTS and FORM_ROOM. Raises Invalid for a broken form, TooLarge,
+        SlowBody, Disconnected; nothing is stored then.
+        """
         self.check()
-        kind, options = parse_options_header(media)
-        if kind != b"multipart/form-data":
-            return await sink.put(self.pieces(), limit=self._limit)
-        boundary = options.get(b"boundary")
+        if self._form is None:
+            return await sink.put(self.pieces(), limit=self._file_limit)
+        boundary = self._form.get(b"boundary")
         if not boundary:
             raise Invalid("a multipart form needs its boundary", code="invalid-field", field="Content-Type")
-        return await sink.put(_file_part(self.pieces(), boundary), limit=self._limit)
+        return await sink.put(_file_part(self.pieces(), boundary), limit=self._file_limit)
 
 
 async def _file_part(pieces: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
-    """The content of the part named `file`. Raises Invalid when there is none, or more than one."""
+    """The content of the part named `file`. Raises Invalid when there is none, or more than one; TooLarge."""
     form = _Form()
+    beside = 0
     try:
         parser = MultipartParser(
             boundary,
@@ -109,8 +129,14 @@ async def _file_part(pieces: AsyncIterator[bytes], boundary: bytes) -> AsyncIter
             parser.write(piece)
         except ValueError as error:
             raise Invalid("the multipart form is broken", code="invalid-field", field="file") from error
+        beside += len(piece)
         while form.out:
-            yield form.out.pop(0)
+            content = form.out.popleft()
+            beside -= len(content)
+            yield content
+        if beside > FORM_ROOM:
+            told = f"a form may have at most {FORM_ROOM} bytes beside its file"
+            raise TooLarge(told, code="body-too-large")
     if not form.whole:
         raise Invalid("the multipart form has no end", code="invalid-field", field="file")
     if form.files != 1:
@@ -121,8 +147,9 @@ class _Form:
     """Hears a multipart parser."""
 
     def __init__(self) -> None:
-        self.out: list[bytes] = []
+        self.out: deque[bytes] = deque()
         self.files = 0
+        self._parts = 0
         self.whole = False
         self._field = b""
         self._text = b""
@@ -131,6 +158,9 @@ class _Form:
 
     def begin(self) -> None:
         self._headers, self._field, self._text, self._is_file = {}, b"", b"", False
+        self._parts += 1
+        if self._parts > FORM_PARTS:
+            raise TooLarge(f"a form may have at most {FORM_PARTS} parts", code="body-too-large")
 
     def name(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]

@@ -15,7 +15,7 @@ import msgspec
 from jobgate.model.files import Artifact
 from jobgate.model.ids import Digest
 
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII)
+_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z", re.ASCII | re.IGNORECASE)
 _DIGITS: Final = 18
 
 
@@ -42,15 +42,13 @@ def answer(artifact: Artifact, name: str, headers: Mapping[str, str]) -> Answer:
     out = {
         "accept-ranges": "bytes",
         "etag": tag,
-        "content-disposition": disposition(name),
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "sandbox",
-        "cache-control": "private, no-cache",
+        **saved(name),
     }
     if _matches(headers.get("if-none-match", ""), tag):
         return Answer(304, out, 0, 0)
     wanted = headers.get("range", "")
-    if wanted and headers.get("if-range", tag) == tag and (match := _RANGE.match(wanted)) is not None:
+    match = _RANGE.match(wanted) if headers.get("if-range", tag) == tag else None
+    if match is not None and _is_range(match[1], match[2]):
         part = _part(match[1], match[2], artifact.size)
         if part is None:
             return Answer(416, {**out, "content-range": f"bytes */{artifact.size}", "content-length": "0"}, 0, 0)
@@ -61,10 +59,16 @@ def answer(artifact: Artifact, name: str, headers: Mapping[str, str]) -> Answer:
     return Answer(200, {**out, "content-length": str(artifact.size)}, 0, artifact.size)
 
 
+def _is_range(first: str, last: str) -> bool:
+    """Section 14.1.1: one without a number, or that ends before it begins, is none, and ignored."""
+    if not first or not last:
+        return bool(first or last)
+    first, last = first.lstrip("0"), last.lstrip("0")
+    return (len(first), first) <= (len(last), last)
+
+
 def _part(first: str, last: str, size: int) -> tuple[int, int] | None:
     """First and last byte; None when there is nothing of it. A number beyond all files is as good as its end."""
-    if not first and not last:
-        return None
     if not first:
         count = min(int(last[:_DIGITS]) if len(last) <= _DIGITS else size, size)
         return (size - count, size - 1) if count else None
@@ -75,6 +79,16 @@ def _part(first: str, last: str, size: int) -> tuple[int, int] | None:
 
 def _matches(given: str, tag: str) -> bool:
     return given.strip() == "*" or tag in (word.strip().removeprefix("W/") for word in given.split(","))
+
+
+def saved(name: str) -> dict[str, str]:
+    """Headers of what is to be saved under that name, and never shown or shared."""
+    return {
+        "content-disposition": disposition(name),
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "sandbox",
+        "cache-control": "private, no-cache",
+    }
 
 
 def disposition(name: str) -> str:

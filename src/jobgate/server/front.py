@@ -14,6 +14,7 @@ from starlette import types
 from starlette.routing import compile_path
 
 from jobgate.dialects.dialect import Body, Call, Dialect, Reply, Route
+from jobgate.files.archive import Archive
 from jobgate.files.storage import Storage
 from jobgate.model.account import Principal, Proof, Scope, may
 from jobgate.model.errors import (
@@ -28,7 +29,7 @@ from jobgate.model.errors import (
 )
 from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId
-from jobgate.model.operations import Outcome, Read, Request
+from jobgate.model.operations import Archived, Outcome, Read, Request
 from jobgate.server import body, files
 from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire
@@ -199,6 +200,8 @@ class Front:
             reply = await self._answer(turn)
             if isinstance(reply.body, Artifact):
                 await self._stream(turn, reply, reply.body)
+            elif isinstance(reply.body, Archived):
+                await self._archive(turn, reply, reply.body)
             else:
                 await exchange.say(reply)
         except Disconnected:
@@ -219,6 +222,9 @@ class Front:
         turn.call = self._call(turn, route, parameters)
         if route.body is Body.UPLOAD and not _is_json(exchange):
             principal = await self._upload(turn, route)
+        elif route.early:
+            principal = await self._identify(turn, route)
+            await self._whole(turn, route)
         else:
             if route.body is not Body.NONE:
                 await self._whole(turn, route)
@@ -243,10 +249,10 @@ class Front:
     async def _upload(self, turn: _Turn, route: Route) -> Principal:
         """Who sends it is known, and allowed to, before a byte is stored."""
         exchange = turn.exchange
-        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience)
+        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience, upload=True)
         incoming.check()
         principal = await self._identify(turn, route)
-        stored = await incoming.store(self._storage, exchange.headers.get("content-type", ""))
+        stored = await incoming.store(self._storage)
         turn.call = msgspec.structs.replace(turn.call, upload=stored)
         return principal
 
@@ -294,6 +300,18 @@ class Front:
             return
         await exchange.stream(part.status, headers, files.content(self._storage, artifact, part.offset, part.length))
 
+    async def _archive(self, turn: _Turn, reply: Reply, archived: Archived) -> None:
+        """Stored files as one zip. Raises NotFound before anything is sent, if the first has just been deleted."""
+        exchange = turn.exchange
+        archive = Archive(archived.files, archived.modified, fold_case=archived.fold_case)
+        told = {"content-type": reply.media, "content-length": str(archive.size), "accept-ranges": "none"}
+        headers = wire({**told, **files.saved(archived.name), **lower(reply.headers)})
+        if exchange.method == "HEAD":
+            await exchange.start(reply.status, headers)
+            await exchange.end()
+            return
+        await exchange.stream(reply.status, headers, archive.stream(self._storage))
+
 
 _JSON: Final = Reply().media
 
@@ -319,16 +337,17 @@ def _is_json(exchange: Exchange) -> bool:
 
 
 _TRICKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]|/\.{1,2}(?:/|$)")
-_SLASHES: Final = re.compile(r"/{2,}")
+SLASHES: Final = re.compile(r"/{2,}")
+"""Stand for one: contracts tolerate them, wherever they are."""
 
 
 def _below(table: Table, scope: types.Scope) -> str:
-    """The path below the prefix; repeated slashes are one, and those at its end none. Raises NotFound for tricks."""
+    """The path below the prefix, without a slash at its end. Raises NotFound for tricks."""
     path: str = scope["path"]
     below = path[len(table.prefix) :]
     if below in table.fixed:
         return below
-    below = _SLASHES.sub("/", below).rstrip("/")
+    below = below.rstrip("/")
     if _TRICKS.search(below) or ("\ufffd" in below and not _is_text(scope["raw_path"])):
         raise NotFound("there is nothing at this address", code="unknown-operation")
     return below

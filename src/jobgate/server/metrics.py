@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
 class Metrics:
-    """Requests by dialect, verb and status; their seconds by dialect and verb."""
+    """Requests by dialect, verb and status; their seconds by dialect and verb; how many are being answered now."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -15,6 +15,10 @@ class Metrics:
         )
         self._seconds = Histogram(
             "jobgate_request_seconds", "Time to answer", ("dialect", "verb"), registry=self._registry
+        )
+
+        self.in_flight = Gauge(
+            "jobgate_requests_in_flight", "Requests begun and not yet answered", registry=self._registry
         )
 
     def count(self, dialect: str, verb: str, status: int, seconds: float) -> None:

@@ -68,11 +68,14 @@ class Blobs:
             self._db.run("ref_add", digest, holder)
             self._db.run("orphan_delete", digest)
 
+    def held(self, holder: int) -> frozenset[Digest]:
+        """All that `holder` needs."""
+        return frozenset(Digest(row[0]) for row in self._db.all("ref_of", holder))
+
     def drop(self, digest: Digest, holder: int, now: float) -> None:
         """`holder` needs it no more."""
         self._db.run("ref_delete", digest, holder)
-        if self._db.one("ref_any", digest) is None and self._db.one("orphan_get", digest) is None:
-            self._db.run("orphan_add", digest, now)
+        self.forsake((digest,), now)
 
     def let_go(self, holder: int, now: float) -> None:
         """`holder` needs nothing any more."""
@@ -83,6 +86,17 @@ class Blobs:
         """Blobs that nobody has needed since then."""
         return [Digest(row[0]) for row in self._db.all("orphan_old", since, limit)]
 
-    def buried(self, digests: Iterable[Digest]) -> None:
-        """They are deleted."""
-        self._db.many("orphan_delete", [(d,) for d in digests])
+    def bury(self, since: float, limit: int) -> list[Digest]:
+        """Blobs that nobody has needed since then, and that are to be deleted now: they are no orphans any more."""
+        digests = self.orphans(since, limit)
+        self._db.many("orphan_delete", [(digest,) for digest in digests])
+        return digests
+
+    def unclaimed(self, digests: Iterable[Digest]) -> list[Digest]:
+        """Those of them that nobody needs, and that are not orphans yet."""
+        return [d for d in digests if self._db.one("ref_any", d) is None and self._db.one("orphan_get", d) is None]
+
+    def forsake(self, digests: Iterable[Digest], now: float) -> None:
+        """Those of them that nobody needs are orphans from now on."""
+        for digest in self.unclaimed(digests):
+            self._db.run("orphan_add", digest, now)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
+from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
-from jobgate.model.facts import Attempts, Closed, Fact, Submitted, born
+from jobgate.model.facts import Attempts, Closed, Fact, Moved, Submitted, born
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard, Where
@@ -35,6 +36,9 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 _LAST_ID: Final = (1 << 63) - 1
 """Greater than every id."""
 _SPECS_KEPT: Final = 4096
+_LOOKED: Final = 10_000
+SHOWN: Final = 1000
+"""Jobs of a new batch that are told one by one."""
 
 
 class Jobs:
@@ -62,19 +66,21 @@ class Jobs:
 
     def add(
         self, batch: Batch, groups: Sequence[Group], *, held: bool = False, waits: Sequence[float | None] = ()
-    ) -> list[SpecId]:
+    ) -> list[Job]:
         """Makes the batch and all of its jobs; `batch.id` was drawn for as many ids as it has jobs.
 
-        `waits`: for each group, the seconds its jobs may wait in the queue.
+        `waits`: for each group, the seconds its jobs may wait in the queue. Returns the first of the jobs, `SHOWN` at
+        most, in order.
         """
         db, now = self._db, batch.created
         db.run("batch_add", batch.id, batch.owner, batch.app, batch.count, batch.expires, rows.encode(batch))
-        db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
+        if batch.labels:
+            db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
         state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
-        specs, job = [], int(batch.id)
+        jobs: list[Job] = []
+        job = int(batch.id)
         for place, group in enumerate(groups):
             spec = SpecId(self._shared.ids.draw(now))
-            specs.append(spec)
             self._fresh[spec] = group.spec
             db.run("spec_add", spec, batch.id, rows.encode(group.spec))
             wanted = group.spec.replication.replicas
@@ -83,9 +89,11 @@ class Jobs:
             wait = waits[place] if place < len(waits) else None
             gives_up = None if wait is None else now + wait
             ids = range(job, job + group.count * STRIDE, STRIDE)
-            tail = (batch.id, batch.owner, spec, state, batch.priority, now, 0.0, gives_up, 1)
+            only = group.spec.place.environment or ""
+            tail = (batch.id, batch.owner, spec, only, state, batch.priority, now, 0.0, gives_up, 1)
             db.many("job_add", [(i, *tail) for i in ids])
             db.many("event_add", [(i, 1, now, data) for i in ids])
+            jobs += [born(JobId(i), now, birth) for i in ids[: SHOWN - len(jobs)]]
             if wanted != 1:
                 for i in ids:
                     self._loaded[JobId(i)] = (born(JobId(i), now, birth), ())
@@ -93,21 +101,24 @@ class Jobs:
             job += group.count * STRIDE
             self.queued += 0 if held else group.count
             self.lives[batch.owner] = self.lives.get(batch.owner, 0) + group.count
-        return specs
+        return jobs
 
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
 
-        Raises Conflict (`key-reused`) when it was used with another body.
+        Raises Conflict (`key-reused`) when it was used with another body, and Gone when what it made was deleted.
         """
         known = self._db.one("guard_get", owner, guard.scope, guard.key)
         if known is not None:
             body, made, expires = known
-            if expires > now or self._db.one("batch_get", made) is not None:
+            kept = self._db.one("batch_get", made) is not None
+            if expires > now or kept:
                 if body != guard.body:
                     raise Conflict(
                         "this key belongs to another request; use a new key, or send the first body", code="key-reused"
                     )
+                if not kept:
+                    raise Gone("the jobs that this key made are deleted; use a new key for new ones")
                 return BatchId(made)
             self._db.run("guard_delete", owner, guard.scope, guard.key)
         self._db.run("guard_add", owner, guard.scope, guard.key, guard.body, batch, now + guard.lives)
@@ -115,7 +126,8 @@ class Jobs:
 
     def seal(self, batch: BatchId, sealed: Mapping[str, bytes]) -> None:
         """Keeps a batch's secrets, already encrypted."""
-        self._db.many("secret_add", [(batch, name, value) for name, value in sealed.items()])
+        if sealed:
+            self._db.many("secret_add", [(batch, name, value) for name, value in sealed.items()])
 
     def sealed(self, batch: BatchId) -> dict[str, bytes]:
         """A batch's secrets, still encrypted."""
@@ -172,6 +184,8 @@ class Jobs:
         self._db.many("job_put", puts)
         self._db.many("event_add", [(f.job, f.seq, f.at, rows.encode(f.data)) for f in self._facts])
         for fact in self._facts:
+            if isinstance(fact.data, Moved) and fact.data.state is JobState.QUEUED:
+                self._waits_on(fact)
             if isinstance(fact.data, Closed) and (fact.data.outputs or fact.data.logs):
                 blobs = Blobs(self._db)
                 for artifact in (*fact.data.outputs, *fact.data.logs.values()):
@@ -179,6 +193,13 @@ class Jobs:
                         blobs.hold(artifact.digest, fact.job)
         self._changed.clear()
         self._facts.clear()
+
+    def _waits_on(self, fact: Fact) -> None:
+        """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
+        job, attempts = self._loaded[fact.job]
+        if attempts:
+            away = fact.at - attempts[-1].created + max(job.ready - fact.at, 0.0)
+            self._db.run("job_waits_on", away, fact.job)
 
     # --- reading
 
@@ -300,15 +321,29 @@ class Jobs:
         self.flush()
         return [rows.job_of(row) for row in self._db.all("job_live")]
 
-    def heads(self, now: float, limit: int) -> list[Head]:
-        """The first `limit` queued jobs of each account, those whose time has come."""
+    def heads(
+        self, now: float, limit: int, *, place: str = "", fits: Callable[[Head], bool] = lambda _: True
+    ) -> list[Head]:
+        """The first `limit` queued jobs of each account that `fits` takes, of those whose time has come.
+
+        `place`: jobs that may run there only are among them; those bound to another place never are. Of one account
+        10,000 are looked at.
+        """
         self.flush()
         heads: list[Head] = []
-        owner = -1
-        while (row := self._db.one("job_owner_after", owner)) is not None:
-            owner = row[0]
-            heads.extend(Head(*columns) for columns in self._db.all("job_heads", owner, now, limit))
+        for only in {"", place}:
+            owner = -1
+            while (row := self._db.one("job_owner_after", only, owner)) is not None:
+                owner = row[0]
+                heads += islice(filter(fits, self._queue(only, owner, now, limit)), limit)
         return heads
+
+    def _queue(self, only: str, owner: int, now: float, size: int) -> Iterator[Head]:
+        for offset in range(0, _LOOKED, size):
+            page = self._db.all("job_heads", only, owner, now, size, offset)
+            yield from (Head(*columns) for columns in page)
+            if len(page) < size:
+                return
 
     def next_ready(self, now: float) -> float | None:
         """When the next queued job's time comes, of those that wait for one."""
@@ -375,7 +410,8 @@ class Jobs:
             self._db.run("label_delete", batch.owner, key, value, batch.id)
         self._db.run("spec_delete", batch.id)
         self._db.run("secret_delete", batch.id)
-        self._db.run("guard_of_batch", batch.id, now)
+        self._db.run("guard_outlives", -batch.id, batch.id)
+        self._db.run("guard_over", now)
         self._db.run("batch_delete", batch.id)
         Blobs(self._db).let_go(-batch.id, now)
 

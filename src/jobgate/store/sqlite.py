@@ -33,7 +33,7 @@ from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
 _ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
@@ -168,19 +168,31 @@ class SqliteStore:
 
     def _go(self) -> None:
         writes, self._pending = self._pending, []
-        if len(writes) == 1 and self.calm():
-            self._commit(writes)
+        if len(writes) == 1 and self.calm() and self._at_once(writes):
             self._done(writes)
         else:
             self._thread.submit(self._commit, writes).add_done_callback(
                 lambda _: self._loop.call_soon_threadsafe(self._done, writes)
             )
 
-    def _commit(self, writes: list[_Write]) -> None:
+    def _at_once(self, writes: list[_Write]) -> bool:
+        """Commits on the loop; False when the file is another's now: the loop waits for nobody."""
+        self._writer.execute("PRAGMA busy_timeout=0")
+        try:
+            self._begin(self._writer)
+        except sqlite3.Error:
+            return False
+        finally:
+            self._writer.execute(f"PRAGMA busy_timeout={int(self._busy * 1000)}")
+        self._commit(writes, begun=True)
+        return True
+
+    def _commit(self, writes: list[_Write], *, begun: bool = False) -> None:
         """One transaction for all. What one raises undoes only its own part."""
         connection = self._writer
         try:
-            self._begin(connection)
+            if not begun:
+                self._begin(connection)
             for write in writes:
                 self._one(connection, write)
             connection.execute("COMMIT")

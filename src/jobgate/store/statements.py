@@ -49,7 +49,7 @@ def _say(name: str, statement: Any, *order: str) -> None:
     _STATEMENTS[name] = (statement, order)
 
 
-_NEW_JOB = ("id", "batch", "owner", "spec", "state", "priority", "created", "ready", "gives_up", "version")
+_NEW_JOB = ("id", "batch", "owner", "spec", "place", "state", "priority", "created", "ready", "gives_up", "version")
 _say("job_add", _insert(job, *_NEW_JOB), *_NEW_JOB)
 _say("job_get", select(*_JOB).where(_J.id == p("i")), "i")
 _say(
@@ -65,6 +65,7 @@ _say(
     "d",
     "i",
 )
+_say("job_waits_on", update(job).where(_J.id == p("i")).values(gives_up=_J.gives_up + p("s")), "s", "i")
 _say(
     "job_range",
     select(*_JOB).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).order_by(_J.id),
@@ -75,16 +76,23 @@ _say(
 _say(
     "job_heads",
     select(_J.id, _J.owner, _J.priority, _J.created, _J.spec)
-    .where(_J.state == QUEUED, _J.owner == p("o"), _J.ready <= p("n"))
+    .where(_J.state == QUEUED, _J.place == p("w"), _J.owner == p("o"), _J.ready <= p("n"))
     .order_by(_J.priority.desc(), _J.id)
-    .limit(p("l")),
+    .limit(p("l"))
+    .offset(p("f")),
+    "w",
     "o",
     "n",
     "l",
+    "f",
 )
 _say(
     "job_owner_after",
-    select(_J.owner).where(_J.state == QUEUED, _J.owner > p("o")).order_by(_J.owner).limit(1),
+    select(_J.owner)
+    .where(_J.state == QUEUED, _J.place == p("w"), _J.owner > p("o"))
+    .order_by(_J.owner)
+    .limit(literal_column("1")),
+    "w",
     "o",
 )
 _say(
@@ -194,7 +202,8 @@ _say(
     "s",
     "k",
 )
-_say("guard_of_batch", delete(guard).where(guard.c.batch == p("b"), guard.c.expires <= p("n")), "b", "n")
+_say("guard_outlives", update(guard).where(guard.c.batch == p("b")).values(batch=p("g")), "g", "b")
+_say("guard_over", delete(guard).where(guard.c.batch < literal_column("0"), guard.c.expires <= p("n")), "n")
 _OTHER = guard.alias("other")
 _say(
     "guard_older",

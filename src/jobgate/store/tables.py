@@ -103,6 +103,7 @@ job = Table(
     Column("batch", _BIG, nullable=False),
     Column("owner", _BIG, nullable=False),
     Column("spec", _BIG, nullable=False),
+    Column("place", String, nullable=False, server_default=""),
     Column("state", SmallInteger, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("created", Float, nullable=False),
@@ -114,6 +115,7 @@ job = Table(
 )
 Index(
     "job_queued",
+    job.c.place,
     job.c.owner,
     job.c.priority.desc(),
     job.c.id,

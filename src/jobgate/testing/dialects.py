@@ -21,6 +21,7 @@ from jobgate.model.files import Artifact
 from jobgate.model.job import Origin
 from jobgate.model.operations import (
     SCOPES,
+    Archived,
     Cancel,
     Changed,
     Delete,
@@ -101,6 +102,7 @@ MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
     "application/problem+json": _json,
     "text/plain": _text,
     "application/octet-stream": lambda _: None,
+    "application/zip": lambda _: None,
 }
 """What a body must be that bears this media type."""
 
@@ -113,7 +115,7 @@ def well_formed(reply: Reply) -> None:
     if isinstance(reply.body, bytes):
         MEDIA[kind](reply.body)
     else:
-        assert isinstance(reply.body, Artifact)
+        assert isinstance(reply.body, Artifact | Archived)
     for name, value in reply.headers.items():
         assert f"{name}{value}".isascii(), f"the header {name} is not ASCII"
         assert f"{name}{value}".isprintable(), f"the header {name} holds a control character"
@@ -189,6 +191,10 @@ CODES: Final = (
     "key-reused",
     "job-active",
     "too-many-jobs",
+    "batch-too-large",
+    "body-too-large",
+    "storage-full",
+    "timeout",
     "result-expired",
     "a-code-nobody-knows",
 )

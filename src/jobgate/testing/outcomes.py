@@ -9,10 +9,12 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Account
 from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
-from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Remote, Stored
+from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
 from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, SpecId
 from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
 from jobgate.model.operations import (
+    Archive,
+    Archived,
     Cancel,
     Change,
     Changed,
@@ -170,6 +172,13 @@ def _content(origin: Origin) -> Iterator[Outcome]:
     yield Content(artifact=Artifact("e", DIGEST, 0, inline=b""), name='e"\r\n')
 
 
+def _archived(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    files = tuple(Packed(f"../{artifact.path}", artifact) for artifact in attempt(job(JobState.SUCCEEDED)).outputs)
+    yield Archived(name="j.zip", files=files, modified=NOW)
+    yield Archived(name='e"\r\n', files=(), modified=0.0, fold_case=True)
+
+
 def _log(origin: Origin) -> Iterator[Outcome]:
     del origin
     for content in (b"", b"hello\n", b"\xff\xfe", "ü€𝄞".encode()[:-1]):
@@ -196,6 +205,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Change: _changed,
     Delete: _deleted,
     Read: _content,
+    Archive: _archived,
     ReadLog: _log,
     Write: _written,
     Describe: _described,

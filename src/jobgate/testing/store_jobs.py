@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
-from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started
+from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
+from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started, Together
 from jobgate.model.facts import Fact, rebuild
-from jobgate.model.ids import Digest, JobId, NodeName
-from jobgate.model.job import JobSpec, Replication, Retry
+from jobgate.model.ids import Digest, EnvironmentName, JobId, NodeName
+from jobgate.model.job import JobSpec, Place, Replication, Retry
 from jobgate.model.operations import Guard
+from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
+from jobgate.store.jobs import Head
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import EVERY, HERE, PLAIN, Lab, Promise, claim, life, members, promise, raised
 
@@ -89,15 +91,15 @@ async def what_cannot_happen_is_told_and_the_rest_of_the_events_happens(lab: Lab
     assert await lab.store.read(lambda tx: tx.jobs.get([gone])) == {}
 
 
-def the_log_alone_is_the_job(spec: JobSpec, events: Sequence[Event], *, together: bool) -> Promise:
+def the_log_alone_is_the_job(spec: JobSpec, told: Sequence[Event | Together], *, at_once: bool) -> Promise:
     """Whatever is told, one by one or in one transaction: the events of the log make the row, also after a reopen."""
 
     @promise
     async def held(lab: Lab) -> None:
         batch = await lab.submit(2, spec=spec)
         job, untouched = members(batch)
-        pairs = [(job, event) for event in events]
-        if together:
+        pairs = [(job, event) for event in told]
+        if at_once:
             await lab.advance(pairs)
         else:
             for pair in pairs:
@@ -146,7 +148,7 @@ async def of_many_submits_with_one_key_at_once_one_makes_the_batch(lab: Lab) -> 
 
 @promise
 async def a_key_lives_as_long_as_its_batch_and_its_time_and_no_longer(lab: Lab) -> None:
-    """It is free again when both are over."""
+    """It is free again when both are over; until then it makes no second batch, though the first was deleted."""
     batch = await lab.submit(guard=KEY)
     lab.tick(2 * KEY.lives)
     assert await lab.submit(guard=KEY) == batch
@@ -157,6 +159,7 @@ async def a_key_lives_as_long_as_its_batch_and_its_time_and_no_longer(lab: Lab) 
     await lab.tell(JobId(second.id), *life(lab))
     await lab.forget(members(second))
     await raised(lab.submit(guard=replace(KEY, body=Digest("11" * 32))), Conflict)
+    await raised(lab.submit(guard=KEY), Gone)
     lab.tick(2 * KEY.lives)
     assert (await lab.submit(guard=replace(KEY, body=Digest("11" * 32)))).id != second.id
 
@@ -344,6 +347,41 @@ async def a_job_is_overdue_when_it_has_waited_for_as_long_as_it_may(lab: Lab) ->
 
 
 @promise
+async def a_queue_of_one_place_hides_nobody_from_another(lab: Lab) -> None:
+    """Jobs bound to a place are that place's only; of the others those are seen that fit, however many do not."""
+    there = EnvironmentName("there")
+    bound = members(await lab.submit(5, spec=replace(PLAIN, place=Place(environment=there)), priority=9))
+    large = members(await lab.submit(5, spec=replace(PLAIN, resources=Resources(cores=99)), priority=8))
+    small, other = await lab.one(), await lab.one(owner=lab.other)
+
+    def first(tx: Transaction, **more: Any) -> list[JobId]:
+        return [head.job for head in tx.jobs.heads(lab.now, 2, **more)]
+
+    def fits(head: Head) -> bool:
+        return head.job not in large
+
+    assert await lab.store.read(lambda tx: first(tx, place=HERE)) == [*large[:2], other]
+    assert await lab.store.read(lambda tx: first(tx, place=HERE, fits=fits)) == [small, other]
+    assert sorted(await lab.store.read(lambda tx: first(tx, place=there, fits=fits))) == sorted(
+        [*bound[:2], small, other]
+    )
+
+
+@promise
+async def the_time_of_a_try_and_the_pause_after_it_are_no_waiting_for_room(lab: Lab) -> None:
+    """So a job that is tried again has as long as it had."""
+    job = await lab.one(spec=PERSISTENT, wait=50.0)
+    created = (await lab.row(job))[0].created
+    await lab.tell(job, *life(lab, code=1))
+    row, (attempt,) = await lab.row(job)
+    away = row.ready - attempt.created
+    assert away > 10.0, "the pause alone is as long"
+    due = await lab.store.read(lambda tx: tx.jobs.next_overdue())
+    assert due is not None
+    assert abs(due - (created + 50.0 + away)) < 1e-3
+
+
+@promise
 async def what_may_have_a_live_attempt_is_found_after_a_reopen(lab: Lab) -> None:
     """In each state from the claim to the end, and while it is being cancelled."""
     jobs = members(await lab.submit(6))
@@ -374,6 +412,8 @@ SUITE: Final[tuple[Promise, ...]] = (
     the_counts_of_a_batch_and_of_an_account_are_those_of_its_jobs,
     heads_are_each_accounts_first_by_priority_then_age,
     a_job_is_overdue_when_it_has_waited_for_as_long_as_it_may,
+    a_queue_of_one_place_hides_nobody_from_another,
+    the_time_of_a_try_and_the_pause_after_it_are_no_waiting_for_room,
     what_may_have_a_live_attempt_is_found_after_a_reopen,
 )
 """Every promise of this file."""

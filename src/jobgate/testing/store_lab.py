@@ -13,7 +13,7 @@ import msgspec
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Exit, Lease
 from jobgate.model.errors import Unavailable
-from jobgate.model.events import Claim, Collected, Event, Exited, Started
+from jobgate.model.events import Claim, Collected, Event, Exited, Started, Together
 from jobgate.model.facts import Attempts, Fact
 from jobgate.model.files import Artifact
 from jobgate.model.ids import STRIDE, AccountId, BatchId, EnvironmentName, JobId, NodeName
@@ -183,7 +183,7 @@ class Lab:
         at = self.now if now is None else now
         return [head.job for head in await self.store.read(lambda tx: tx.jobs.heads(at, limit))]
 
-    async def advance(self, pairs: Sequence[tuple[JobId, Event]]) -> Sequence[object]:
+    async def advance(self, pairs: Sequence[tuple[JobId, Event | Together]]) -> Sequence[object]:
         """What each event came to, if it can happen or not, in one transaction."""
         return await self.store.write(lambda tx: tx.jobs.advance(pairs, self.tick()))
 

@@ -238,6 +238,8 @@ async def what_was_asked_before_the_close_is_done_and_what_comes_after_it_is_ref
     assert [(await task).count for task in asked] == [1, 2, 3]
     before = lab.place.commits(lab.store)
     await refused(lab.submit())
+    outcomes = await asyncio.gather(lab.submit(), lab.submit(), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 2
     await refused(lab.seen())
     await lab.store.close()
     assert lab.place.commits(lab.store) == before

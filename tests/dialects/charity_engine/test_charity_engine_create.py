@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobgate.dialects import load
+from jobgate.dialects.charity_engine.create import ARCHIVE
 from jobgate.dialects.dialect import Call, Dialect
 from jobgate.model.account import Kind, Proof
 from jobgate.model.errors import Invalid, NotFound, RequestError, TooLarge, Unrunnable
@@ -197,6 +198,17 @@ def test_an_image_may_come_as_an_archive() -> None:
         MINIMAL | {"app": "docker:me/it:1 https://example.org/i.tar"}, load("charity_engine", setup(pulls=True))
     )
     assert made.groups[0].spec.steps[0].program == ImageRef("me/it:1", archive="https://example.org/i.tar")
+
+
+def test_a_password_in_an_archives_address_is_sealed_and_nowhere_else() -> None:
+    app = "docker:me/it:1 https://ada:swordfish@example.org/i.tar"
+    made = submit(MINIMAL | {"app": app}, load("charity_engine", setup(pulls=True)))
+    program = made.groups[0].spec.steps[0].program
+    assert program == ImageRef("me/it:1", archive="https://example.org/i.tar", secret=ARCHIVE)
+    assert made.secrets == {ARCHIVE: "ada:swordfish"}
+    assert made.groups[0].spec.secrets == {ARCHIVE}
+    assert made.app == "docker:me/it:1 https://example.org/i.tar"
+    assert b"swordfish" not in msgspec.msgpack.encode(msgspec.structs.replace(made, secrets={}))
 
 
 def test_an_image_outside_the_map_never_falls_back_to_the_host() -> None:

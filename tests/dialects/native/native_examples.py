@@ -60,6 +60,8 @@ EXAMPLES = (
     post("batch-submit", {"template": FULL, "count": 5} | BATCH_MEMBERS),
     post("batch-submit", {"jobs": [{"command": ["a"]}, {"command": ["a"]}, {"command": ["b"]}]}),
     get("job", JOB, wait="30"),
+    get("archive", JOB),
+    get("archive", JOB, output="1", fold_case="true"),
     get("batch", BATCH),
 )
 
@@ -85,7 +87,7 @@ SUBJECT = Subject(
     examples=EXAMPLES,
     shows=get("job", JOB),
     status=status,
-    named=(lambda ident: get("job", ident), lambda ident: get("batch", ident)),
+    named=(lambda ident: get("job", ident), lambda ident: get("archive", ident), lambda ident: get("batch", ident)),
     planted=(
         _planted("job-submit", INPUTS),
         _planted("batch-submit", {"template": INPUTS, "count": 2}),

@@ -19,6 +19,7 @@ from jobgate.model.errors import (
     JobgateError,
     MethodNotAllowed,
     NotFound,
+    TooLarge,
     TooMany,
     Unauthenticated,
     Unavailable,
@@ -146,6 +147,10 @@ def test_a_job_that_ended_badly_says_why() -> None:
         (MethodNotAllowed("x"), 405, "method-not-allowed"),
         (Unrunnable("x"), 422, "unrunnable"),
         (TooMany("x", code="too-many-jobs"), 429, "too-many-jobs"),
+        (TooLarge("x", code="batch-too-large"), 413, "batch-too-large"),
+        (TooLarge("x"), 413, "too-large"),
+        (Invalid("x", code="timeout"), 408, "timeout"),
+        (Unavailable("x", code="storage-full"), 507, "storage-full"),
         (EngineError("x"), 500, "internal"),
         (Unavailable("x"), 503, "unavailable"),
     ],
@@ -165,6 +170,7 @@ def test_a_fault_of_the_body_is_pointed_at() -> None:
         {"pointer": "#/template/memory", "code": "unit", "detail": "template.memory: this is no size"}
     ]
     assert pointer("jobs[2].inputs[0].url") == "#/jobs/2/inputs/0/url"
+    assert pointer("a/b~c ü") == "#/a~1b~0c%20%C3%BC"
 
 
 def test_headers_tell_what_to_do_next() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from gateways import CONFIG, Gateway
-from local_rig import SMALL, Open
+from local_rig import Open
 from msgspec.structs import replace
 
 from jobgate.engines.local.sandbox import Box, command_line
@@ -16,6 +16,7 @@ from jobgate.model.environment import ComputeEnvironment, refusal
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Argv, JobSpec, Step
 from jobgate.model.resources import Network, Resources
+from jobgate.testing.engine_site import SMALL
 
 
 @pytest.mark.parametrize("network", list(Network))

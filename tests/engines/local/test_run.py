@@ -10,45 +10,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from local_rig import OUTBOUND, SMALL, Open
+from local_rig import OUTBOUND, Open, its, local, pids
+from structlog.testing import capture_logs
 
 from jobgate.engines.engine import Phase
 from jobgate.model.attempt import Exit
 from jobgate.model.errors import EngineError
 from jobgate.model.job import Argv, ImageRef, Script, Step
-from jobgate.model.resources import MIB, Network, Resources
-from jobgate.model.state import Failure, Limit
-
-
-def test_an_exit_code_its_log_and_its_times_come_back(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            seen, log = await box.run("echo out; echo err >&2; exit 3")
-            assert seen.exit == Exit(3)
-            assert log == "out\nerr\n"
-            assert seen.started is not None
-            assert seen.ended is not None
-            assert seen.started <= seen.ended
-
-    asyncio.run(body())
-
-
-def test_death_by_a_signal_is_128_and_its_number(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            assert (await box.run("kill -9 $$"))[0].exit == Exit(137, 9)
-
-    asyncio.run(body())
-
-
-def test_a_command_that_is_not_there_is_127_and_says_so(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            seen, _ = await box.run(Argv(("no-such-program",)))
-            assert seen.exit == Exit(127)
-            assert "no-such-program" in seen.message
-
-    asyncio.run(body())
+from jobgate.model.resources import Network
+from jobgate.testing.engine_site import opened
 
 
 def test_a_script_runs_as_its_first_line_says(rig: Open, mode: str) -> None:
@@ -60,155 +30,15 @@ def test_a_script_runs_as_its_first_line_says(rig: Open, mode: str) -> None:
     asyncio.run(body())
 
 
-def test_steps_run_in_order_until_one_fails(rig: Open, mode: str) -> None:
-    def step(line: str, **more: bool) -> Step:
-        return Step(command=Argv(("sh", "-c", line)), **more)  # type: ignore[arg-type]  # only flags are handed in
-
-    async def body() -> None:
-        async with rig(mode) as box:
-            steps = (step("echo 1"), step("exit 4", ignore_error=True), step("echo 2; exit 5"), step("echo never"))
-            start = box.start("", steps=steps)
-            await box.engine.submit([start])
-            seen = await box.ended(start.attempt)
-            assert seen.exit == Exit(5)
-            assert [end.code for end in seen.steps] == [0, 4, 5]
-            assert start.log.read_text() == "1\n2\n"
-
-    asyncio.run(body())
-
-
-def test_steps_together_run_at_the_same_time(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            here, there = "mkfifo a; echo met > a", "while [ ! -p a ]; do :; done; cat a"
-            steps = (
-                Step(command=Argv(("sh", "-c", here))),
-                Step(command=Argv(("sh", "-c", there)), together=True),
-            )
-            start = box.start("", steps=steps)
-            await box.engine.submit([start])
-            assert (await box.ended(start.attempt)).exit == Exit(0)
-            assert start.log.read_text() == "met\n"
-
-    asyncio.run(body())
-
-
-def test_submitting_twice_is_one_run(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            start = box.start("echo once")
-            await box.engine.submit([start])
-            await box.engine.submit([start, start])
-            await box.ended(start.attempt)
-            await box.engine.submit([start])
-            other = box.start("true")
-            await box.engine.submit([other])
-            await box.ended(other.attempt)
-            assert start.log.read_text() == "once\n"
-
-    asyncio.run(body())
-
-
-def test_poll_answers_for_every_attempt_asked_and_gone_is_an_answer(rig: Open) -> None:
-    async def body() -> None:
-        async with rig() as box:
-            start, stranger = box.start("true"), box.start("true")
-            await box.engine.submit([start])
-            await box.ended(start.attempt)
-            said = await box.engine.poll([start.attempt, stranger.attempt])
-            assert said[start.attempt].phase is Phase.ENDED
-            assert said[stranger.attempt].phase is Phase.GONE
-            await box.engine.release([start.attempt, stranger.attempt])
-            assert (await box.engine.poll([start.attempt]))[start.attempt].phase is Phase.GONE
-
-    asyncio.run(body())
-
-
-def test_cancel_stops_gently_first(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            start = box.start("trap 'echo bye; exit 42' TERM; echo up; while :; do sleep 0.02; done")
-            await box.engine.submit([start])
-            while "up" not in (start.log.read_text() if start.log.exists() else ""):
-                await box.engine.poll([start.attempt])
-                await asyncio.sleep(0)
-            await box.engine.cancel([start.attempt])
-            seen = await box.ended(start.attempt)
-            assert seen.exit == Exit(42)
-            assert "bye" in start.log.read_text()
-            await box.engine.cancel([start.attempt])  # an ended one is no error
-
-    asyncio.run(body())
-
-
-def test_cancel_kills_the_whole_tree_that_will_not_listen(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            start = box.start("trap '' TERM; (setsid sleep 4711 &); sleep 4711")
-            await box.engine.submit([start])
-            await box.until(start.attempt, Phase.RUNNING)
-            await box.engine.cancel([start.attempt])
-            seen = await box.ended(start.attempt)
-            assert seen.exit is not None
-            assert seen.exit.code in (137, 143)
-        assert not _running("4711")
-
-    asyncio.run(body())
-
-
-def test_a_process_that_forks_away_ends_with_its_job(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            seen, _ = await box.run("(setsid sh -c 'sleep 4712' >/dev/null 2>&1 &) ; exit 0")
-            assert seen.exit == Exit(0)
-        assert not _running("4712")
-
-    asyncio.run(body())
-
-
 def test_a_stop_that_comes_before_its_start_wins(rig: Open) -> None:
     async def body() -> None:
         async with rig() as box:
             start = box.start("echo ran")
             await box.engine.cancel([start.attempt])
-            await box.engine.submit([start])
-            seen = await box.ended(start.attempt)
+            await box.begin(start)
+            seen = await box.ended(start)
             assert seen.exit is None
             assert not start.log.exists()
-
-    asyncio.run(body())
-
-
-def test_wall_time_ends_it_with_its_limit(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            short = Resources(memory=256 * MIB, disk=64 * MIB, walltime=0.3)
-            seen, _ = await box.run("sleep 60", short)
-            assert (seen.failure, seen.limit) == (Failure.LIMIT, Limit.WALLTIME)
-
-    asyncio.run(body())
-
-
-def test_memory_and_disk_over_the_limit_end_it(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            if "memory" in box.engine.capabilities.limits:
-                tight = Resources(memory=32 * MIB, disk=64 * MIB, walltime=30)
-                seen, _ = await box.run("x=$(head -c 200000000 /dev/zero | tr '\\0' a); echo ${#x}", tight)
-                assert (seen.failure, seen.limit) == (Failure.LIMIT, Limit.MEMORY)
-            seen, _ = await box.run("head -c 100000000 /dev/zero > big; sleep 30", SMALL)
-            assert (seen.failure, seen.limit) == (Failure.LIMIT, Limit.DISK)
-
-    asyncio.run(body())
-
-
-def test_nul_and_invalid_text_go_through_unchanged(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode) as box:
-            start = box.start("printf 'a\\000b\\377\\376'")
-            await box.engine.submit([start])
-            await box.ended(start.attempt)
-            assert start.log.read_bytes() == b"a\0b\xff\xfe"
 
     asyncio.run(body())
 
@@ -217,8 +47,8 @@ def test_a_flood_of_output_keeps_its_ends_and_gives_its_middle_back(rig: Open) -
     async def body() -> None:
         async with rig(cap=1 << 20) as box:
             start = box.start("echo first; head -c 30000000 /dev/zero; echo last")
-            await box.engine.submit([start])
-            assert (await box.ended(start.attempt)).exit == Exit(0)
+            await box.begin(start)
+            assert (await box.ended(start)).exit == Exit(0)
             status = start.log.stat()
             assert status.st_size > 30_000_000
             assert status.st_blocks * 512 < 4 << 20
@@ -274,9 +104,45 @@ def test_each_slot_has_a_user_of_its_own_when_the_gateway_is_root(rig: Open) -> 
     async def body() -> None:
         async with rig("bubblewrap") as box:
             start = box.start("touch mine")
-            await box.engine.submit([start])
-            await box.ended(start.attempt)
+            await box.begin(start)
+            await box.ended(start)
             assert (start.workspace / "mine").stat().st_uid >= 200_000
+
+    asyncio.run(body())
+
+
+def test_a_data_folder_closed_to_the_slots_users_is_said_with_what_to_do(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give jobs users of their own")
+    subject = local(tmp_path / "closed" / "data", "bubblewrap")
+    (tmp_path / "closed").chmod(0o700)
+
+    async def body() -> None:
+        with capture_logs() as logs:
+            async with opened(subject) as site:
+                assert (await site.run("exit 3"))[0].exit == Exit(3)
+        (said,) = [line for line in logs if "root" in line["event"]]
+        assert said["log_level"] == "warning"
+        assert f"{tmp_path}/closed is closed" in said["why"]
+        assert f"chmod o+x {tmp_path}/closed" in said["do"]
+
+    asyncio.run(body())
+
+
+def test_no_sandbox_is_said_with_what_to_do_and_refused_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobgate.engines.local.sandbox.find", lambda _: None)
+
+    async def body() -> None:
+        with capture_logs() as logs:
+            async with opened(local(tmp_path, "auto")) as site:
+                assert not site.engine.capabilities.isolated
+        (said,) = [line for line in logs if "without a sandbox" in line["event"]]
+        assert said["why"] == "bwrap is not installed"
+        assert "install bubblewrap" in said["do"]
+        with pytest.raises(EngineError, match="bwrap is not installed"):
+            await local(tmp_path, "bubblewrap").build().open()
 
     asyncio.run(body())
 
@@ -326,36 +192,19 @@ def test_without_a_network_nothing_is_reachable_and_outbound_reaches_no_private_
     assert not touched.is_set()
 
 
-def test_the_next_gateway_finds_what_ran_on_and_what_ended(rig: Open, mode: str) -> None:
-    async def body() -> None:
-        async with rig(mode, leave=True) as box:
-            long, short = box.start("while [ ! -e go ]; do sleep 0.02; done; exit 7"), box.start("exit 3")
-            await box.engine.submit([long, short])
-            await box.ended(short.attempt)
-            await box.until(long.attempt, Phase.RUNNING)
-        async with rig(mode) as box:
-            said = await box.engine.poll([long.attempt, short.attempt])
-            assert said[long.attempt].phase is Phase.RUNNING
-            assert said[short.attempt].exit == Exit(3)
-            (long.workspace / "go").touch()
-            assert (await box.ended(long.attempt)).exit == Exit(7)
-
-    asyncio.run(body())
-
-
 def test_a_killed_launcher_loses_track_of_no_sandboxed_job(rig: Open) -> None:
     async def body() -> None:
         async with rig("bubblewrap") as box:
             start = box.start("while [ ! -e go ]; do sleep 0.02; done; exit 7")
-            await box.engine.submit([start])
-            await box.until(start.attempt, Phase.RUNNING)
-            before = box.engine.launcher_pid
+            await box.begin(start)
+            await box.until(start, Phase.RUNNING)
+            before = its(box.engine).launcher_pid
             os.kill(before, signal.SIGKILL)
             other = box.start("exit 1")
-            await box.engine.submit([other])
+            await box.begin(other)
             (start.workspace / "go").touch()
-            assert (await box.ended(start.attempt)).exit == Exit(7)
-            assert box.engine.launcher_pid != before
+            assert (await box.ended(start)).exit == Exit(7)
+            assert its(box.engine).launcher_pid != before
 
     asyncio.run(body())
 
@@ -364,57 +213,83 @@ def test_a_killed_launchers_plain_job_is_lost_and_never_started_again(rig: Open)
     async def body() -> None:
         async with rig() as box:
             start = box.start("echo once; while [ ! -e go ]; do sleep 0.02; done")
-            await box.engine.submit([start])
-            await box.until(start.attempt, Phase.RUNNING)
-            os.kill(box.engine.launcher_pid, signal.SIGKILL)
+            await box.begin(start)
+            await box.until(start, Phase.RUNNING)
+            os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
             (start.workspace / "go").touch()
-            seen = await box.ended(start.attempt)
+            seen = await box.ended(start)
             assert seen.phase is Phase.GONE
             assert seen.started is not None
-            await box.engine.submit([start])
+            await box.begin(start)
             other = box.start("true")
-            await box.engine.submit([other])
-            await box.ended(other.attempt)
+            await box.begin(other)
+            await box.ended(other)
             assert start.log.read_text() == "once\n"
 
     asyncio.run(body())
 
 
+def test_a_launcher_killed_at_any_moment_runs_nothing_twice_and_every_job_ends(rig: Open, mode: str) -> None:
+    async def body() -> None:
+        async with rig(mode) as box:
+            for _ in range(10):
+                starts = [box.start(f"echo once; exit {code}", slot=code) for code in range(4)]
+                await box.engine.submit(starts)
+                await box.ended(starts[0])
+                os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
+                for code, start in enumerate(starts):
+                    seen, said = await box.ended(start), await box.log(start)
+                    if seen.phase is Phase.ENDED and seen.exit is not None:
+                        assert (seen.exit, said) == (Exit(code), b"once\n")
+                    assert said in (b"", b"once\n")
+                    assert seen.started is not None or not said
+
+    asyncio.run(body())
+
+
+def test_a_process_the_killed_launcher_had_no_time_to_write_down_is_found_and_watched(
+    tmp_path: Path, rig: Open, mode: str
+) -> None:
+    async def body() -> None:
+        async with rig(mode) as box:
+            start = box.start("echo once; while [ ! -e go ]; do sleep 0.02; done; exit 7")
+            await box.begin(start)
+            await box.tail(start, b"once\n")
+            await box.until(start, Phase.RUNNING)
+            journal = tmp_path / "launcher" / "journal"
+            os.kill(its(box.engine).launcher_pid, signal.SIGSTOP)
+            lines = journal.read_bytes().split(b"\n")
+            journal.write_bytes(b"\n".join(line for line in lines if line[2:3] != b"p"))
+            os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
+            late = box.start("exit 4", slot=1)
+            await box.engine.submit([late])
+            assert (await box.ended(late)).exit == Exit(4)
+            assert (await box.engine.poll([start.attempt]))[start.attempt].phase is Phase.RUNNING
+            (start.workspace / "go").touch()
+            seen = await box.ended(start)
+            assert seen.exit == (Exit(7) if mode == "bubblewrap" else None)
+            assert seen.started is not None
+            assert await box.log(start) == b"once\n"
+
+    asyncio.run(body())
+
+
 def test_after_a_reboot_what_had_not_ended_is_gone_and_nothing_is_mistaken_for_it(rig: Open) -> None:
+    word = f"{os.getpid()}9999"
+
     async def body() -> None:
         async with rig(leave=True, env={"JOBGATE_BOOT_ID": "one"}) as box:
-            start, done = box.start("sleep 60"), box.start("exit 3")
-            await box.engine.submit([start, done])
-            await box.until(start.attempt, Phase.RUNNING)
-            await box.ended(done.attempt)
-            os.kill(box.engine.launcher_pid, signal.SIGKILL)
+            start, done = box.start(f"exec sleep {word}"), box.start("exit 3")
+            await box.begin(start, done)
+            await box.until(start, Phase.RUNNING)
+            await box.ended(done)
+            os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
         async with rig(env={"JOBGATE_BOOT_ID": "two"}) as box:
             said = await box.engine.poll([start.attempt, done.attempt])
             assert said[start.attempt].phase is Phase.GONE
             assert said[start.attempt].started is not None
             assert said[done.attempt].exit == Exit(3)
-        _kill("sleep 60")
+        for pid in pids(word):
+            os.kill(pid, signal.SIGKILL)
 
     asyncio.run(body())
-
-
-def _running(word: str) -> bool:
-    return bool(_pids(word))
-
-
-def _pids(word: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if line.startswith(("sleep", "sh -c sleep")) and word in line:
-                found.append(int(entry.name))
-    return found
-
-
-def _kill(word: str) -> None:
-    for pid in _pids(word):
-        os.kill(pid, signal.SIGKILL)

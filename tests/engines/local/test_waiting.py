@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 
-from local_rig import Open
+from local_rig import Open, its
 
 from jobgate.engines.engine import Phase
 
@@ -17,12 +17,12 @@ def test_what_is_handed_over_beyond_the_slots_starts_when_one_before_it_ends(rig
             first, second, third = (box.start(words) for words in ("read line < gate", "echo two", "echo three"))
             os.mkfifo(first.workspace / "gate", 0o666)
             await box.engine.submit([first, second, third])
-            await box.until(first.attempt, Phase.RUNNING)
+            await box.until(first, Phase.RUNNING)
             waiting = await box.engine.poll([second.attempt, third.attempt])
             assert {seen.phase for seen in waiting.values()} == {Phase.STARTING}
             assert all(seen.started is None for seen in waiting.values())
             await asyncio.to_thread((first.workspace / "gate").write_text, "go\n")
-            ends = [await box.ended(start.attempt) for start in (first, second, third)]
+            ends = [await box.ended(start) for start in (first, second, third)]
             assert [seen.exit.code for seen in ends if seen.exit] == [0, 0, 0]
             times = [(seen.started, seen.ended) for seen in ends]
             assert times == sorted(times, key=lambda pair: pair[0] or 0.0)
@@ -36,9 +36,9 @@ def test_one_that_waits_is_cancelled_without_ever_being_started(rig: Open) -> No
         async with rig("none", slots=1) as box:
             first, second = box.start("sleep 30"), box.start("touch was_here")
             await box.engine.submit([first, second])
-            await box.until(first.attempt, Phase.RUNNING)
+            await box.until(first, Phase.RUNNING)
             await box.engine.cancel([second.attempt])
-            seen = await box.ended(second.attempt)
+            seen = await box.ended(second)
             assert (seen.exit, seen.started) == (None, None)
             assert not (second.workspace / "was_here").exists()
 
@@ -50,9 +50,9 @@ def test_those_that_wait_are_started_while_no_gateway_is_there(rig: Open) -> Non
         async with rig("none", slots=1, leave=True) as box:
             first, second = box.start("sleep 0.2"), box.start("echo late")
             await box.engine.submit([first, second])
-            await box.until(first.attempt, Phase.RUNNING)
+            await box.until(first, Phase.RUNNING)
         async with rig("none", slots=1) as later:
-            seen = await later.ended(second.attempt)
+            seen = await later.ended(second)
             assert seen.exit is not None
             assert seen.exit.code == 0
             assert second.log.read_text() == "late\n"
@@ -60,15 +60,18 @@ def test_those_that_wait_are_started_while_no_gateway_is_there(rig: Open) -> Non
     asyncio.run(body())
 
 
-def test_a_killed_launcher_has_never_started_what_waited_and_says_that_it_is_gone(rig: Open) -> None:
+def test_what_waited_at_a_killed_launcher_is_handed_to_the_next_and_runs_once(rig: Open) -> None:
     async def body() -> None:
         async with rig("none", slots=1) as box:
-            first, second = box.start("sleep 30"), box.start("touch was_here")
+            first, second = box.start("sleep 60"), box.start("echo once")
             await box.engine.submit([first, second])
-            await box.until(first.attempt, Phase.RUNNING)
-            os.kill(box.engine.launcher_pid, signal.SIGKILL)
-            seen = await box.until(second.attempt, Phase.GONE)
-            assert seen.started is None
-            assert not (second.workspace / "was_here").exists()
+            await box.until(first, Phase.RUNNING)
+            os.kill(its(box.engine).launcher_pid, signal.SIGKILL)
+            await box.engine.cancel([first.attempt])
+            await box.ended(first)
+            seen = await box.ended(second)
+            assert seen.exit is not None
+            assert seen.exit.code == 0
+            assert second.log.read_text() == "once\n"
 
     asyncio.run(body())

@@ -39,6 +39,8 @@ TOKEN_LIVES: Final = 86_400.0
 UPLOADS: Final = FolderId(0)
 """The owner's own uploads, whichever number that folder has."""
 
+ARCHIVE: Final = "image-archive"
+"""Name of the user and password that stood in an image archive's address."""
 REQUIRED: Final = ("app", "commandLine")
 SPELLINGS: Final = {"encryptedInputURLs": "encryptedInputUrls", "encryptedOutputURLs": "encryptedOutputUrls"}
 CREDENTIALS: Final = ("authenticator",)
@@ -62,7 +64,7 @@ def submit(body: Mapping[str, object], setup: Setup, own: Settings) -> Submit:
     asked = typed(sent, JobCreate)
     _ranges(asked, own)
     inputs, addresses, secrets = _inputs(asked.input_files)
-    program = _program(asked)
+    app, program = _program(asked, secrets)
     charge = _catalogue(asked, program, setup)
     kind, specs = _size(asked, own)
     _limits(asked, own)
@@ -97,7 +99,7 @@ def submit(body: Mapping[str, object], setup: Setup, own: Settings) -> Submit:
         charge=charge,
     )
     document = Document(
-        app=asked.app,
+        app=app,
         command_line=asked.command_line,
         specs=specs,
         hours=hours,
@@ -113,7 +115,7 @@ def submit(body: Mapping[str, object], setup: Setup, own: Settings) -> Submit:
     return Submit(
         groups=(Group(spec, asked.copies),),
         origin=Origin(dialect=NAME, document=msgspec.json.encode(document)),
-        app=asked.app,
+        app=app,
         labels={} if asked.tag is UNSET else {"tag": asked.tag},
         secrets=secrets,
         guard=None if asked.client_token is UNSET else _guard(asked.client_token, sent),
@@ -247,21 +249,25 @@ def _distinct(names: list[str]) -> None:
 # --- catalogue look-ups
 
 
-def _program(asked: JobCreate) -> Program:
-    """What `app` names, by its form. Raises Invalid for an image's name that is none."""
+def _program(asked: JobCreate, secrets: dict[str, str]) -> tuple[str, Program]:
+    """`app` as it may be shown, and what it names, by its form; a password in an archive's address joins `secrets`.
+
+    Raises Invalid for an image's name or address that is none.
+    """
     if not asked.app.startswith("docker:"):
         if not asked.app.strip():
             raise _invalid("app", "a name is needed")
-        return AppRef(asked.app, asked.eula_accepted)
+        return asked.app, AppRef(asked.app, asked.eula_accepted)
     name, blank, archive = asked.app.removeprefix("docker:").partition(" ")
     if not _IMAGE.fullmatch(name):
         raise _invalid("app", "docker: is followed by an image's name, and one blank before an archive's address")
     if not blank:
-        return ImageRef(name)
+        return asked.app, ImageRef(name)
     clean, credential = address(archive, "app")
     if credential is not None:
-        raise _invalid("app", "an image archive's address must not hold a user or a password here")
-    return ImageRef(name, archive=clean)
+        secrets[ARCHIVE] = credential
+    secret = None if credential is None else ARCHIVE
+    return f"docker:{name} {clean}", ImageRef(name, archive=clean, secret=secret)
 
 
 def _catalogue(asked: JobCreate, program: Program, setup: Setup) -> float:

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
 
 from jobgate.dialects.dialect import Call, Reply
+from jobgate.dialects.native.faults import MOST, Faults
 from jobgate.dialects.native.states import NAMES
 from jobgate.dialects.native.wire import BatchView, Fault, FileView, JobView, Problem
 from jobgate.model.errors import (
@@ -25,7 +27,7 @@ from jobgate.model.errors import (
 )
 from jobgate.model.ids import JobId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Counted, Found, Outcome, Submitted
+from jobgate.model.operations import Archived, Counted, Found, Outcome, Submitted
 from jobgate.model.operations import JobView as Whole
 from jobgate.model.state import JobState
 
@@ -72,10 +74,16 @@ def _batch(prefix: str, outcome: Counted) -> Reply:
     return _json(_batch_view(outcome.batch, outcome.counts))
 
 
+def _archive(prefix: str, outcome: Archived) -> Reply:
+    del prefix
+    return Reply(body=outcome, media="application/zip")
+
+
 ENCODERS: Final[Mapping[str, Callable[[str, Any], Reply]]] = {
     "job-submit": _submitted_job,
     "batch-submit": _submitted_batch,
     "job": _job,
+    "archive": _archive,
     "batch": _batch,
 }
 
@@ -143,11 +151,14 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "not-found": (404, "not-found", "There is no such thing here"),
     "unknown-operation": (404, "unknown-operation", "There is nothing at this address"),
     "app-not-found": (404, "app-not-found", "There is no such app here"),
+    "result-expired": (410, "gone", "It was here; its time has ended"),
     "file-not-found": (404, "file-not-found", "There is no such file here"),
     "method-not-allowed": (405, "method-not-allowed", "This address answers to another method"),
     "conflict": (409, "conflict", "The present state does not allow it"),
     "job-active": (409, "job-active", "A job is not over"),
     "gone": (410, "gone", "It was here; its time has ended"),
+    "timeout": (408, "timeout", "The body came too slowly"),
+    "batch-too-large": (413, "batch-too-large", "More jobs than one batch may have here"),
     "too-large": (413, "too-large", "Larger than this server accepts"),
     "key-reused": (422, "key-reused", "This key belongs to another request"),
     "unrunnable": (422, "unrunnable", "No environment here can run it"),
@@ -155,13 +166,20 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "too-many": (429, "too-many", "Over the rate of this account"),
     "too-many-jobs": (429, "too-many-jobs", "Over the number of jobs of this account"),
     "unavailable": (503, "unavailable", "The server cannot do this now"),
+    "storage-full": (507, "storage-full", "The server's disk is full to its floor"),
     "internal": (500, "internal", "Something went wrong in the server"),
 }
 """The model's code to status, code and title."""
 
+FIRST_OF_OURS: Final = 500
+"""Statuses from here on say that the fault is ours."""
+
 NEXT: Final[Mapping[str, str]] = {
     "key-reused": "Use a new key, or send the first body.",
     "unauthenticated": "Send Authorization: Bearer KEY, with a key of this server.",
+    "batch-too-large": "Send the jobs in several batches.",
+    "timeout": "Send it again, faster, or in smaller batches.",
+    "storage-full": "Send it again later; nothing was changed.",
     "too-many": "Come again after the seconds in Retry-After.",
     "unavailable": "Send it again; nothing was changed.",
 }
@@ -171,14 +189,17 @@ _INDEX: Final = re.compile(r"\[(\d+)\]")
 
 def refuse(call: Call, error: JobgateError) -> Reply:
     """The problem. Of faults that are not the asker's it tells no details."""
-    keys: tuple[str, ...] = (error.code, _code_of(type(error)), "invalid")
-    if not isinstance(error, RequestError):
-        keys = ("unavailable" if isinstance(error, Unavailable) else "internal",)
-    status, code, title = next(PROBLEMS[key] for key in keys if key in PROBLEMS)
-    detail = error.message if isinstance(error, RequestError) and code != "not-found" else title
+    asked = isinstance(error, RequestError)
+    keys = (error.code, _code_of(type(error)), "invalid" if asked else "internal")
+    found = (PROBLEMS[key] for key in keys if key in PROBLEMS)
+    status, code, title = next(one for one in found if (one[0] < FIRST_OF_OURS) == asked)
+    detail = error.message if asked and code != "not-found" else title
     faults: tuple[Fault, ...] = ()
-    if error.field and status in (400, 422):  # the codes that say the body is at fault
-        faults = (Fault(pointer=pointer(error.field), code=error.code, detail=error.message),)
+    if status in (400, 413, 422):  # the codes that say the body is at fault
+        each = error.each if isinstance(error, Faults) else (error,)
+        faults = tuple(Fault(pointer=pointer(e.field), code=e.code, detail=e.message) for e in each if e.field)
+        if len(faults) > 1:
+            detail = f"{len(faults)} faults{' at least' if len(faults) == MOST else ''}; the first is {detail}"
     problem = Problem(
         type=f"/v1/problems/{code}",
         code=code,
@@ -198,7 +219,8 @@ def _code_of(kind: type[JobgateError]) -> str:
 
 def pointer(field: str) -> str:
     """RFC 6901, in a fragment: `jobs[2].inputs[0].url` is `#/jobs/2/inputs/0/url`."""
-    return "#/" + _INDEX.sub(r".\1", field).replace(".", "/")
+    escaped = field.replace("~", "~0").replace("/", "~1")
+    return "#/" + quote(_INDEX.sub(r".\1", escaped).replace(".", "/"), safe="/~!$&'()*+,;=:@?")
 
 
 def _headers(call: Call, error: JobgateError) -> dict[str, str]:

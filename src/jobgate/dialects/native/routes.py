@@ -56,7 +56,7 @@ class Native:
 
 def _routes(own: Settings) -> tuple[Route, ...]:
     def submit(path: str, verb: str, summary: str) -> Route:
-        return Route(path=path, verb=verb, limit=own.body, scope=Scope.SUBMIT, summary=summary)
+        return Route(path=path, verb=verb, limit=own.body, scope=Scope.SUBMIT, early=True, summary=summary)
 
     def show(path: str, verb: str, summary: str) -> Route:
         methods = frozenset({"GET", "HEAD"})
@@ -66,5 +66,10 @@ def _routes(own: Settings) -> tuple[Route, ...]:
         submit("/jobs", "job-submit", "Submit one job"),
         submit("/batches", "batch-submit", "Submit a batch of jobs"),
         show("/jobs/{id}", "job", "A job; with ?wait=SECONDS when it has ended"),
+        show(
+            "/jobs/{id}/archive",
+            "archive",
+            "All files of a job that is over, as a zip; with ?output=N those of one output",
+        ),
         show("/batches/{id}", "batch", "A batch; with ?wait=SECONDS when all its jobs have ended"),
     )

@@ -2,8 +2,8 @@
 
 ``netns.py UID SLIRP NETWORK RANGES BWRAP…``; standard library only. Given a uid the sandbox is that user's;
 slirp4netns stays ours, since /dev/net/tun may be root's only. The sandbox is held back (``--block-fd``) until
-slirp4netns is ready and the routes are there; if either fails the command is never run. Ends as the sandbox ends.
-Sources: slirp4netns(1), rtnetlink(7), setns(2).
+the routes are there and slirp4netns is ready; if either fails the command is never run. Ends as the sandbox ends.
+Sources: slirp4netns(1), rtnetlink(7), netdevice(7), setns(2).
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ NS_GET_USERNS = 0xB701
 RTM_NEWROUTE = 24
 REQUEST_CREATE_REPLACE_ACK = 0x1 | 0x4 | 0x100 | 0x400
 RTN_UNREACHABLE = 7
+RTMGRP_LINK = 1
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 1
 READY = 10.0
 """Seconds until slirp4netns must be ready."""
 
@@ -52,6 +55,8 @@ def close_ways(pid: int, networks: list[str]) -> bool:
             os._exit(1)
         if libc.setns(net, CLONE_NEWNET):
             os._exit(2)
+        if not settled(pid):
+            os._exit(5)
         channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
         for network in networks:
             channel.send(route_message(network))
@@ -61,6 +66,22 @@ def close_ways(pid: int, networks: list[str]) -> bool:
         os._exit(0)
     except OSError:
         os._exit(4)
+
+
+def settled(pid: int) -> bool:
+    """Waits until the sandbox has made its loopback: it fails if anybody, as slirp4netns does, is there before it."""
+    news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    news.bind((0, RTMGRP_LINK))
+    plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sandbox = os.pidfd_open(pid)
+    while True:
+        _, flags = struct.unpack("16sH14x", fcntl.ioctl(plain, SIOCGIFFLAGS, struct.pack("16sH14x", b"lo", 0)))
+        if flags & IFF_UP:
+            return True
+        ready = select.select([news.fileno(), sandbox], [], [], READY)[0]
+        if sandbox in ready or not ready:
+            return False
+        news.recv(1 << 16)
 
 
 def pipe() -> tuple[int, int]:
@@ -116,8 +137,9 @@ def main(arguments: list[str]) -> int:
     helper = pid = 0
     try:
         pid = int(json.loads(said)["child-pid"])
-        helper, ready = connect(pid, slirp, network)
-        if not ready or not close_ways(pid, [text for text in ranges.split(",") if text]):
+        closed = close_ways(pid, [text for text in ranges.split(",") if text])
+        helper, ready = connect(pid, slirp, network) if closed else (0, b"")
+        if not ready:
             raise OSError("the network could not be made")  # noqa: TRY301  # one way out
         os.write(block_write, b"x")
     except (OSError, ValueError, KeyError) as error:

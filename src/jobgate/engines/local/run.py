@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import socket
+import stat
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from jobgate.engines.engine import Capabilities, Observation, Phase, Start
 from jobgate.engines.local import sandbox
@@ -27,7 +29,7 @@ from jobgate.model.state import Failure, Limit
 
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 _MARK: Final = "JOBGATE_ATTEMPT"
-_HELD: Final = 0.5
+_log = structlog.get_logger("jobgate.engine")
 
 
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,20 +106,27 @@ class LocalEngine:
         if settings.sandbox == "none":
             return
         bwrap = sandbox.find("bwrap")
+        why = "bwrap is not installed"
         if bwrap is not None:
             sandbox.make_etc(self._etc)
             self._has_filter = sandbox.make_filter(self._filter)
             for uid in [settings.base_uid, None] if os.geteuid() == 0 else [None]:
-                if self._works(bwrap, uid):
+                why = self._fault(bwrap, uid)
+                if not why:
                     self._bwrap, self._uid = bwrap, uid
                     self._slirp = sandbox.find("slirp4netns") if Path("/dev/net/tun").exists() else None
                     break
+                if uid is not None:
+                    self._warn_of_root(uid, why)
         if self._bwrap is None and settings.sandbox == "bubblewrap":
-            raise EngineError("the sandbox is asked for, but bwrap is not there or not allowed: install bubblewrap")
+            raise EngineError(f"the sandbox is asked for, and cannot be had: {why}. Install bubblewrap")
+        if self._bwrap is None:
+            do = "install bubblewrap, or allow unprivileged user namespaces; until then trust every job"
+            _log.warning("jobs run without a sandbox", engine=self.name, why=why, do=do)
         self._forbidden = (*settings.forbidden, *own_addresses())
 
-    def _works(self, bwrap: str, uid: int | None) -> bool:
-        """Whether a sandbox can be made under that user, which must get to the workspaces too."""
+    def _fault(self, bwrap: str, uid: int | None) -> str:
+        """Why no sandbox can be made under that user, who must get to the workspaces too; empty when one can."""
         probe = self._settings.work / ".probe"
         probe.mkdir(exist_ok=True)
         if uid is not None:
@@ -127,12 +136,29 @@ class LocalEngine:
         tried = subprocess.run(  # noqa: S603  # a fixed command
             words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
         )
-        return tried.returncode == 0
+        return "" if tried.returncode == 0 else tried.stderr.decode(errors="replace").strip() or "bwrap failed"
+
+    def _warn_of_root(self, uid: int, why: str) -> None:
+        """The sandbox is then tried as root: it holds, but with one wall less."""
+        closed = sandbox.closed_above(self._settings.work)
+        if closed is not None:
+            why = f"{closed} is closed to other users (mode {stat.S_IMODE(closed.stat().st_mode):04o})"
+            do = f"chmod o+x {closed}, or put the data folder elsewhere"
+        else:
+            do = f"let user {uid} and those after it make user namespaces below {self._settings.work}"
+        _log.warning(
+            "sandboxes are started by root: no slot has a user of its own", engine=self.name, why=why, do=do, uid=uid
+        )
 
     @property
     def launcher_pid(self) -> int:
         """The process that parents the jobs now."""
         return self._launcher.pid
+
+    @property
+    def trouble(self) -> str:
+        """Why no job can be started now: no launcher, or a full disk. Empty when one can."""
+        return self._launcher.trouble
 
     async def close(self) -> None:
         """Lets go; jobs run on."""
@@ -143,6 +169,9 @@ class LocalEngine:
         answers: dict[AttemptId, Handle | EngineError] = {}
         specs = []
         for start in starts:
+            if self._launcher.trouble and not self._launcher.knows(str(start.attempt)):
+                answers[start.attempt] = EngineError(self._launcher.trouble, retryable=True)
+                continue
             try:
                 specs.append(self._words(start))
                 answers[start.attempt] = Handle(str(start.attempt))
@@ -150,6 +179,8 @@ class LocalEngine:
                 answers[start.attempt] = error
             except OSError as error:
                 answers[start.attempt] = EngineError(f"the workspace cannot be used: {error.strerror}", retryable=True)
+            except ValueError as error:
+                answers[start.attempt] = EngineError(f"no process can have such words: {error}")
         self._launcher.start(specs)
         return answers
 
@@ -181,13 +212,14 @@ class LocalEngine:
         env = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", **step.env, **start.env, _MARK: str(start.attempt)}
         argv = self._argv(start, place, step, home)
         top = start.workspace
+        root_of = f"{top}/"
 
         def inside(path: str) -> str | None:
-            return str(top / path) if path else None
+            return root_of + path if path else None
 
         words: dict[str, Any] = {
             "env": env,
-            "cwd": str(top / step.workdir),
+            "cwd": root_of + step.workdir,
             "stdin": inside(step.stdin),
             "stdout": inside(step.stdout),
             "stderr": inside(step.stderr),
@@ -249,7 +281,10 @@ class LocalEngine:
             yield [AttemptId.parse(name) for name in names]
 
     async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
-        """From memory: the launcher tells every change."""
+        """From memory: the launcher tells every change. Raises EngineError while it does not."""
+        launcher = self._launcher
+        if launcher.away and any(str(attempt) not in launcher.ended for attempt in attempts):
+            raise EngineError(launcher.away, retryable=True)
         return {attempt: self._observe(str(attempt)) for attempt in attempts}
 
     def _observe(self, name: str) -> Observation:
@@ -292,7 +327,7 @@ class LocalEngine:
         self._launcher.shutdown(stop_jobs=True)
 
 
-_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST}
+_FAILURES: Final = {"limit": Failure.LIMIT, "lost": Failure.LOST, "engine": Failure.ENGINE}
 
 
 def observation(record: Mapping[str, Any]) -> Observation:

@@ -10,6 +10,7 @@ import importlib
 import ipaddress
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -162,6 +163,14 @@ def make_filter(path: Path) -> bool:
 def find(name: str) -> str | None:
     """Where a program is, also in places that only root's PATH has."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin")
+
+
+def closed_above(path: Path) -> Path | None:
+    """The highest folder on the way to it that other users cannot go through; itself too."""
+    for folder in reversed((path, *path.parents)):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            return folder
+    return None
 
 
 def networked(forbidden: Sequence[str], slirp: str, uid: int | None, argv: Sequence[str]) -> list[str]:

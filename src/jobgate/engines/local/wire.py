@@ -7,20 +7,30 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+
+import structlog
 
 from jobgate.model.errors import EngineError
 
 _LAUNCHER: Final = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
-    "import launcher.loop; sys.exit(launcher.loop.main(sys.argv[1:]))"
+    "import launcher.main; sys.exit(launcher.main.main(sys.argv[1:]))"
 )
-_TRIES: Final = 40
-_PAUSE: Final = 0.05
+_TRIES: Final = 6
+"""Tries before the first contact is given up, and before a launcher that died is said to be away."""
+_PAUSE: Final = 0.02
+_LONGEST: Final = 2.0
+"""Seconds between two tries, at first and at last."""
+_READY: Final = 20.0
+"""Seconds a launcher has to become ready."""
+_BROKEN: Final = (OSError, asyncio.IncompleteReadError, ValueError, KeyError)
+"""What a connection fails with: the far side gone, or no sense in what it says."""
 Json = dict[str, Any]
+_log = structlog.get_logger("jobgate.launcher")
 
 
 class Launcher:
@@ -33,22 +43,40 @@ class Launcher:
         self.ended: dict[str, Json] = {}
         self.rebooted = False
         self.pid = 0
+        self.away = ""
+        """Why there is no launcher; empty when there is, or has only just gone."""
+        self._full = ""
+        self._asked: dict[str, Json] = {}
+        """Starts that are not confirmed yet: the next launcher is asked again, should this one not have read them."""
+        self._stops: set[str] = set()
         self._writer: asyncio.StreamWriter | None = None
         self._changed: asyncio.Queue[list[str]] = asyncio.Queue()
         self._out: list[tuple[str, Any]] = []
         self._flushing = False
         self._reading: asyncio.Task[None] | None = None
-        self._closed = False
+        self._tries = 0
         self._leaving = False
+
+    @property
+    def trouble(self) -> str:
+        """Why no job can be started now; empty when one can."""
+        return self.away or self._full
+
+    def knows(self, name: str) -> bool:
+        """Whether it was asked for already."""
+        return name in self.running or name in self.ended
 
     async def open(self) -> None:
         """Connects, starting the launcher when it is not there. Raises EngineError."""
-        reader = await self._connect()
-        self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+        for _ in range(_TRIES):
+            reader = await self._meet()
+            if reader is not None:
+                self._reading = asyncio.get_running_loop().create_task(self._read(reader))
+                return
+        raise EngineError(self.away, retryable=True)
 
     async def close(self) -> None:
         """Lets go; the launcher and its jobs go on."""
-        self._closed = True
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -62,52 +90,87 @@ class Launcher:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _connect(self) -> asyncio.StreamReader:
-        path = self._directory / "socket"
-        for tried in range(_TRIES):
-            try:
-                reader, self._writer = await asyncio.open_unix_connection(path, limit=1 << 20)
-                self._hello((await _frame(reader))["hello"])
-            except (OSError, asyncio.IncompleteReadError):
-                await self._drop()
-                if tried % 10 == 0:
-                    await asyncio.to_thread(self._start)
-                await asyncio.sleep(_PAUSE)
-            else:
-                return reader
-        raise EngineError(f"the launcher does not answer; its log is {self._directory / 'log'}", retryable=True)
+    async def _meet(self) -> asyncio.StreamReader | None:
+        """One try: connects, after starting a launcher where none answers. Otherwise pauses, each time for longer."""
+        reader = await self._connect()
+        if reader is None:
+            reason = await asyncio.to_thread(self._start)
+            reader = await self._connect()
+        if reader is not None:
+            self._tries, self.away = 0, ""
+            return reader
+        self._tries += 1
+        if self._tries == _TRIES:
+            self.away = f"the launcher does not answer: {reason or f'its log is {self._directory}/log'}"
+            _log.warning("the launcher is away; it is tried again and again", why=self.away)
+        elif self.away and reason:
+            self.away = f"the launcher does not answer: {reason}"
+        await asyncio.sleep(min(_PAUSE * 2**self._tries, _LONGEST))
+        return None
 
-    def _start(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        subprocess.run(  # noqa: S603  # our own file, no shell
-            [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._env,
-            check=False,
-            close_fds=True,
-        )
+    async def _connect(self) -> asyncio.StreamReader | None:
+        try:
+            reader, self._writer = await asyncio.open_unix_connection(self._directory / "socket", limit=1 << 20)
+            self._hello((await _frame(reader))["hello"])
+        except _BROKEN:
+            await self._drop()
+            return None
+        return reader
+
+    def _start(self) -> str:
+        """Why a launcher could not be started; empty when it was, or one is there."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            started = subprocess.run(  # noqa: S603  # our own file, no shell
+                [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=self._env,
+                check=False,
+                close_fds=True,
+                timeout=_READY,
+            )
+        except OSError as error:
+            return str(error)
+        except subprocess.TimeoutExpired:
+            return f"it was not ready after {_READY:g} s"
+        return started.stdout.decode(errors="replace")
 
     def _hello(self, hello: Json) -> None:
         before = set(self.running) | set(self.ended)
         self.pid = hello["pid"]
         self.rebooted = hello["rebooted"]
+        self._full = hello.get("trouble", "")  # a launcher of before this version does not say
         self.running = {job["name"]: job["started"] for job in hello["running"]}
         self.ended = {record["name"]: record for record in hello["ended"]}
+        self._confirm(name for name, started in self.running.items() if started is not None)
+        self._confirm(self.ended)
+        again = [spec for name, spec in self._asked.items() if name not in self.running]
+        self.running.update(dict.fromkeys(spec["name"] for spec in again))
+        first = [("start", again), ("stop", sorted(self._stops))]
+        self._out = [*((word, items) for word, items in first if items), *self._out]
         names = before | set(self.running) | set(self.ended)
         if names:
             self._changed.put_nowait(sorted(names))
 
+    def _confirm(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._asked.pop(name, None)
+        self._stops.difference_update(self.ended)
+
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        while not self._closed:
+        self._flush_soon()
+        while True:
             try:
                 self._heard(await _frame(reader))
-            except (OSError, asyncio.IncompleteReadError):
+            except _BROKEN:
                 await self._drop()
                 if self._leaving:
                     return
-                reader = await self._connect()  # it died: the next one knows what it knew
+                while (found := await self._meet()) is None:
+                    pass
+                reader = found  # it knows what the one before it knew
                 self._flush_soon()
 
     def _heard(self, frame: Json) -> None:
@@ -119,7 +182,12 @@ class Launcher:
             self.running.pop(record["name"], None)
             self.ended[record["name"]] = record
             names.append(record["name"])
+        if "trouble" in frame:
+            self._full = frame["trouble"]
+            if self._full:
+                _log.warning("the launcher starts no job", why=self._full)
         if names:
+            self._confirm(names)
             self._changed.put_nowait(list(dict.fromkeys(names)))
 
     async def changes(self) -> list[str]:
@@ -131,17 +199,22 @@ class Launcher:
     def start(self, specs: Sequence[Json]) -> None:
         """Asks for jobs; what becomes of them is heard."""
         for spec in specs:
-            self.running.setdefault(spec["name"], None)
+            if not self.knows(spec["name"]):
+                self.running[spec["name"]] = None
+                self._asked[spec["name"]] = spec
         self._ask("start", specs)
 
     def stop(self, names: Sequence[str]) -> None:
         """Asks that they stop."""
+        self._stops.update(name for name in names if name not in self.ended)
         self._ask("stop", names)
 
     def forget(self, names: Sequence[str]) -> None:
         """Their ends are saved."""
         for name in names:
             self.ended.pop(name, None)
+            self._asked.pop(name, None)
+            self._stops.discard(name)
         self._ask("forget", names)
 
     def shutdown(self, *, stop_jobs: bool) -> None:

@@ -5,29 +5,29 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import socket
 import struct
 from collections.abc import Callable
 
-from .processes import Json
+from .processes import Json, encode
+from .watch import Watch
 
 MAX_FRAME = 64 * 1024 * 1024
 HEAD = 4
+PIECE = 1 << 16
 
 
 class Door:
     """Frames in and out. `greet` makes the first frame for a gateway that comes, `heard` takes each of its own."""
 
-    def __init__(
-        self, path: str, selector: selectors.BaseSelector, greet: Callable[[], Json], heard: Callable[[Json], None]
-    ) -> None:
-        self.selector = selector
+    def __init__(self, path: str, watch: Watch, greet: Callable[[], Json], heard: Callable[[Json], None]) -> None:
+        self.watch = watch
         self.greet = greet
         self.heard = heard
         self.gateway: socket.socket | None = None
         self.inbox = bytearray()
         self.outbox = bytearray()
+        self.full = False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -35,7 +35,7 @@ class Door:
         os.chmod(path, 0o600)
         self.listener.listen(4)
         self.listener.setblocking(False)  # noqa: FBT003  # its only form
-        selector.register(self.listener, selectors.EVENT_READ, self.welcome)
+        watch.add(self.listener.fileno(), self.welcome)
 
     def welcome(self) -> None:
         """A gateway comes; the one before, if there is one, is let go."""
@@ -43,28 +43,29 @@ class Door:
         connection.setblocking(False)  # noqa: FBT003  # its only form
         self.farewell()
         self.gateway = connection
-        self.selector.register(connection, selectors.EVENT_READ, self.read)
+        self.watch.add(connection.fileno(), self.read)
         self.send(self.greet())
 
     def farewell(self) -> None:
         """The gateway has gone; everything is kept for the next."""
         if self.gateway is not None:
-            self.selector.unregister(self.gateway)
+            self.watch.drop(self.gateway.fileno())
             self.gateway.close()
             self.gateway = None
         self.inbox.clear()
         self.outbox.clear()
+        self.full = False
 
     def read(self) -> None:
         """All that has come; nothing when the gateway was let go in this very pass."""
         try:
             while self.gateway is not None:
-                piece = self.gateway.recv(1 << 20)
+                piece = self.gateway.recv(PIECE)
                 if not piece:
                     self.farewell()
                     return
                 self.inbox += piece
-                if len(piece) < 1 << 20:
+                if len(piece) < PIECE:
                     break
         except BlockingIOError:
             pass
@@ -84,7 +85,7 @@ class Door:
 
     def send(self, frame: Json) -> None:
         """Now, or as soon as the gateway reads on."""
-        data = json.dumps(frame).encode()
+        data = encode(frame).encode()
         self.outbox += struct.pack(">I", len(data)) + data
         self.write()
 
@@ -100,9 +101,10 @@ class Door:
         except OSError:
             self.farewell()
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.outbox else 0)
-        act = self.read if not self.outbox else self.both
-        self.selector.modify(self.gateway, events, act)
+        full = bool(self.outbox)
+        if full != self.full:
+            self.full = full
+            self.watch.change(self.gateway.fileno(), self.both if full else self.read, writing=full)
 
     def both(self) -> None:
         """Readable, writable, or both."""

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import heapq
 import os
-import selectors
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from .door import Door
-from .groups import Groups, kills
-from .job import Job, spawn
+from .groups import Groups
+from .job import FIRST, Job, blame, spawn
 from .journal import Journal
 from .processes import (
     Json,
-    bears,
     boot_id,
-    born_at,
     child_pid,
+    children,
     children_of,
-    detach,
     exit_code,
+    home_of,
+    inside,
     libc,
+    mark,
     trim,
     used,
 )
+from .timers import Timers
+from .watch import Watch
 
 PR_SET_CHILD_SUBREAPER = 36
+STARTS_KEPT = 0.01
+"""Seconds until a start is told, unless its end is first."""
+RETRY = 0.5
+"""Seconds before a journal that could not be written is tried again."""
 LOOK = 1.0
 """Seconds between two looks at a job's files, and before the first."""
 
@@ -41,27 +44,35 @@ class Launcher:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
+        self.home = home_of(directory)
         self.boot = boot_id()
         self.journal = Journal(f"{directory}/journal")
         self.rebooted = bool(self.journal.boot) and self.journal.boot != self.boot
-        self.journal.compact() if self.journal.names else None
+        if self.journal.names:
+            self.journal.compact()
         self.journal.boot = self.boot
         self.journal.add("b", self.boot)
         self.jobs: dict[str, Job] = {}
         self.by_pid: dict[int, Job] = {}
-        self.waiting: deque[Job] = deque()
-        """Accepted; each is started as soon as fewer run than it is told may run at once."""
         self.refused: set[str] = set()
         """Names that were stopped before they came."""
-        self.selector = selectors.EpollSelector()
-        self.timers: list[tuple[float, int, Callable[[], None]]] = []
-        self.count = 0
-        self.door = Door(f"{directory}/socket", self.selector, self.greet, self.heard)
-        self.told_started: list[Json] = []
+        self.held: list[Job] = []
+        """Jobs about to begin, as soon as that is on record."""
+        self.waiting: deque[Job] = deque()
+        """Each begins as soon as fewer run than it is told may run at once."""
+        self.watch = Watch()
+        self.timers = Timers()
+        self.door = Door(f"{directory}/socket", self.watch, self.greet, self.heard)
+        self.told_started: dict[str, tuple[float, float]] = {}
+        """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
+        self.told_trouble = ""
         self.groups = Groups()
         self.running = True
-        self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self.retrying = False
+        while os.dup(0) < FIRST:
+            pass  # what is opened from now on is above the numbers that a child's streams get
+        self.family = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
 
     # --- the loop
 
@@ -75,31 +86,53 @@ class Launcher:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for word in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(word, signal.SIG_IGN)
-        self.selector.register(reading, selectors.EVENT_READ, lambda: self.signalled(reading))
-        self.resume()
-        self.journal.flush()
+        self.watch.add(reading, lambda: self.signalled(reading))
+        self.keep()
         while self.running:
-            timeout = max(self.timers[0][0] - time.monotonic(), 0.0) if self.timers else None
-            for key, _ in self.selector.select(timeout):
-                key.data()
-            while self.timers and self.timers[0][0] <= time.monotonic():
-                heapq.heappop(self.timers)[2]()
-            self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended))
+            self.watch.wait(self.timers.pause())
+            self.timers.run()
+            self.refill()
+            self.keep()
             self.tell()
         self.groups.dissolve()
 
-    def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Calls `act` then."""
-        self.count += 1
-        heapq.heappush(self.timers, (time.monotonic() + seconds, self.count, act))
+    def keep(self) -> bool:
+        """Writes the journal; false when it cannot be. Then it is tried again, and nothing is started meanwhile."""
+        if not self.journal.flush(sync=self.door.gateway is None and bool(self.told_ended)):
+            if not self.retrying:
+                self.retrying = True
+                self.timers.later(RETRY, self.retry)
+            return False
+        if self.held:
+            held, self.held = self.held, []
+            for job in held:
+                self.begin(job)
+            self.refill()  # some may have ended already
+            return self.keep()
+        return True
+
+    def retry(self) -> None:
+        """The loop keeps the journal after each pass; this makes one."""
+        self.retrying = False
+
+    def later(self, job: Job, what: str, seconds: float, act: Callable[[], None]) -> None:
+        """Calls `act` then, unless the job is over or has a new `what`."""
+        if what in job.timers:
+            self.timers.call_off(job.timers[what])
+        job.timers[what] = self.timers.later(seconds, act)
 
     def greet(self) -> Json:
-        """What a gateway is told first: all there is."""
+        """What a gateway is told first: all there is. An end that is not on record yet is not told yet."""
+        if self.keep():
+            self.told_ended.clear()
+        waiting = {record["name"]: record for record in self.told_ended}
         running = [{"name": job.name, "started": job.started or None} for job in self.jobs.values()]
-        ended = [entry["end"] for entry in self.journal.names.values() if "end" in entry]
+        running += [{"name": name, "started": record["started"]} for name, record in waiting.items()]
+        ends = [entry["end"] for name, entry in self.journal.names.items() if "end" in entry and name not in waiting]
         self.told_started.clear()
-        self.told_ended.clear()
-        return {"hello": {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ended}}
+        self.told_trouble = self.journal.trouble
+        hello = {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ends}
+        return {"hello": {**hello, "trouble": self.told_trouble}}
 
     def signalled(self, reading: int) -> None:
         """Some child ended."""
@@ -110,10 +143,11 @@ class Launcher:
     def heard(self, frame: Json) -> None:
         """One frame of the gateway's: its wishes, in order."""
         for word, items in frame.get("do", ()):
+            if word == "start":
+                self.start(items)
+                continue
             for item in items:
-                if word == "start":
-                    self.start(item)
-                elif word == "stop":
+                if word == "stop":
                     self.stop(item)
                 elif word == "forget":
                     self.forget(item)
@@ -129,71 +163,85 @@ class Launcher:
     def shut_down(self, *, stop_jobs: bool) -> None:
         """Leaves after the last job; with `stop_jobs`, that is soon."""
         if stop_jobs:
-            for job in list(self.waiting):
-                self.stop(job.name)
+            for job in self.held:  # never started, and nothing on record: as if it had not come
+                self.jobs.pop(job.name, None)
+                self.journal.names.pop(job.name, None)
+            self.held.clear()
+            while self.waiting:
+                self.never(self.waiting.popleft())
             for job in list(self.jobs.values()):
                 self.kill(job)
         self.maybe_leave()
 
     def maybe_leave(self) -> None:
-        """After the last job."""
-        self.running = bool(self.jobs)
+        """After the last job, and not before its end is on record."""
+        self.running = bool(self.jobs) or bool(self.journal.trouble)
         if self.running:
-            self.later(0.1, self.maybe_leave)
+            self.timers.later(0.1, self.maybe_leave)
 
     def tell(self) -> None:
         """One frame with all that happened in this pass."""
         frame: Json = {}
-        if self.told_started:
-            frame["started"], self.told_started = self.told_started, []
-        if self.told_ended:
+        if self.told_ended and not self.journal.trouble:
             frame["ended"], self.told_ended = self.told_ended, []
+        if self.told_trouble != self.journal.trouble:
+            frame["trouble"] = self.told_trouble = self.journal.trouble
         if frame and self.door.gateway is not None:
             self.door.send(frame)
 
+    def tell_started(self) -> None:
+        """Starts are told a moment later: most jobs of a flood have ended by then, and their ends say it too."""
+        due = time.monotonic() - STARTS_KEPT
+        names = [name for name, (_, when) in self.told_started.items() if when <= due]
+        started = [{"name": name, "started": self.told_started.pop(name)[0]} for name in names]
+        if self.told_started:
+            oldest = min(when for _, when in self.told_started.values())
+            self.timers.later(max(oldest - due, 0.0), self.tell_started)
+        if started and self.door.gateway is not None:
+            self.door.send({"started": started})
+
     # --- starting
 
-    def start(self, spec: Json) -> None:
-        """A job, unless its name is known: the same name is the same run."""
-        name = spec["name"]
-        if name in self.jobs:
-            return
-        if name in self.journal.names:
-            known = self.journal.names[name]
-            if "end" in known:
-                self.told_ended.append(known["end"])
-            return
-        job = Job(spec)
-        if name in self.refused:
-            self.never(job)
-            return
-        self.jobs[name] = job
-        self.waiting.append(job)
-        self.refill()
+    def start(self, specs: list[Json]) -> None:
+        """Jobs, but for names that are known: the same name is the same run."""
+        for spec in specs:
+            name = spec["name"]
+            if name in self.jobs:
+                continue
+            if name in self.journal.names:
+                known = self.journal.names[name]
+                if "end" in known and known["end"] not in self.told_ended:
+                    self.told_ended.append(known["end"])
+                continue
+            job = Job(spec)
+            if name in self.refused:
+                self.never(job)
+                continue
+            self.jobs[name] = job
+            self.waiting.append(job)
 
     def never(self, job: Job) -> None:
-        """Stopped before it was started."""
+        """Stopped before it began."""
         job.failure, job.message = "cancelled", "it was cancelled before it was started"
-        self.journal.add("s", job.name, None, None)
+        self.journal.add("s", job.name, None, None, time.time())
         self.end(job)
 
     def refill(self) -> None:
-        """Starts those that wait, as far as there is room beside those that run."""
+        """As many of those that wait as there is room for; the intent is on record before the process exists."""
         while self.waiting:
-            running = len(self.jobs) - len(self.waiting)
-            if running >= (self.waiting[0].spec.get("slots") or len(self.jobs)):
+            spec = self.waiting[0].spec
+            if len(self.jobs) - len(self.waiting) >= (spec.get("slots") or len(self.jobs)):
                 return
-            self.begin(self.waiting.popleft())
+            job = self.waiting.popleft()
+            kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
+            self.journal.add("s", job.name, spec["steps"][-1].get("status"), kept, time.time())
+            self.held.append(job)
 
     def begin(self, job: Job) -> None:
-        """Its first processes."""
-        spec = job.spec
-        kept = {key: spec.get(key) for key in ("wall", "grace", "log", "cap", "disk", "root")}
-        self.journal.add("s", job.name, spec["steps"][-1].get("status"), kept)
-        self.journal.flush()  # the intent is on record before the process exists
-        for path, values in spec.get("cgroups") or ():
+        """Its first process."""
+        for path, values in job.spec.get("cgroups") or ():
             self.groups.prepare(path, values)
-        job.oom = kills(spec.get("oom"))
+        job.oom = self.groups.oom_kills(job.spec.get("oom"))
         self.advance(job)
         if job.name in self.jobs:
             self.limits(job)
@@ -201,9 +249,9 @@ class Launcher:
     def limits(self, job: Job) -> None:
         """Wall time, and looks at its files."""
         if job.spec.get("wall"):
-            self.later(job.spec["wall"], lambda: self.timed_out(job))
+            self.later(job, "wall", job.spec["wall"], lambda: self.timed_out(job))
         if job.spec.get("disk") or job.spec.get("cap"):
-            self.later(LOOK, lambda: self.look(job, LOOK))
+            self.later(job, "look", LOOK, lambda: self.look(job, LOOK))
 
     def advance(self, job: Job) -> None:
         """The next stage, or the end."""
@@ -213,34 +261,47 @@ class Launcher:
             return
         for step in job.stages[job.stage]:
             try:
-                pid = spawn(job, step, self.null)
-            except OSError as error:
-                code = 127 if error.errno == errno.ENOENT else 126
-                job.message = f"{step['argv'][0]}: {os.strerror(error.errno or 0)}"
+                pid, born = spawn(job, step, self.groups, self.home)
+            except (OSError, ValueError) as error:
+                code, message = blame(step, error)
+                if code is None:
+                    self.broke(job, message)
+                    break
+                job.message = message
                 self.stepped(job, step, [code, None])
                 continue
             if not job.started:
                 job.started = time.time()
-                self.told_started.append({"name": job.name, "started": job.started})
+                if not self.told_started:
+                    self.timers.later(STARTS_KEPT, self.tell_started)
+                self.told_started[job.name] = (job.started, time.monotonic())
             job.pids[pid] = step
             self.by_pid[pid] = job
-            self.journal.add("p", job.name, pid, born_at(pid), job.started)
+            self.journal.add("p", job.name, pid, born, job.started)
         if not job.pids:
             self.finished_stage(job)
+
+    def broke(self, job: Job, message: str) -> None:
+        """The machine's fault, not its own."""
+        job.failure, job.message, job.stopping = job.failure or "engine", message, True
+        for pid in job.pids:
+            self.kill_below(pid)
 
     # --- ending
 
     def reap(self) -> None:
         """Every child that ended; those never started here came home from a job that forked away."""
+        strangers = False
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
-                return
+                break
             job = self.by_pid.pop(pid, None)
             if job is None:
+                strangers = True  # its own children have come home now
                 continue
             step = job.pids.pop(pid)
             job.cpu += usage.ru_utime + usage.ru_stime
@@ -252,6 +313,8 @@ class Launcher:
             self.stepped(job, step, end)
             if not job.pids:
                 self.finished_stage(job)
+        if strangers:
+            self.sweep()
 
     def sandboxed(self, job: Job, step: Json, end: list[int | None]) -> list[int | None]:
         """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
@@ -276,9 +339,12 @@ class Launcher:
 
     def end(self, job: Job) -> None:
         """Its exit is kept until it is forgotten."""
-        if job.failure is None and kills(job.spec.get("oom")) > job.oom:
+        if job.failure is None and self.groups.oom_kills(job.spec.get("oom")) > job.oom:
             job.failure, job.limit, job.message = "limit", "memory", "it needed more memory than it may have"
         self.jobs.pop(job.name, None)
+        self.told_started.pop(job.name, None)  # its end says it too
+        for timer in job.timers.values():
+            self.timers.call_off(timer)
         for step in job.spec["steps"]:
             if step.get("status"):
                 with contextlib.suppress(OSError):
@@ -287,19 +353,28 @@ class Launcher:
         record = job.record()
         self.journal.add("e", job.name, record)
         self.told_ended.append(record)
-        self.refill()
 
-    def sweep(self, job: Job) -> None:
-        """Processes that the job left behind are killed; in a sandbox there are none."""
-        for pid in children_of(os.getpid()):
-            if pid not in self.by_pid and (bears(pid, job.name) or len(self.jobs) <= 1):
+    def sweep(self, over: Job | None = None) -> None:
+        """Kills what no job is waiting for: processes that forked away and came home when their parents ended."""
+        for pid in children(self.family):
+            if pid not in self.by_pid and self.stray(pid, over):
                 self.kill_below(pid)
+
+    def stray(self, pid: int, over: Job | None) -> bool:
+        """Whether a process that came home is of no living job, or of the one that is `over`."""
+        others = len(self.jobs) - (over is not None and over.name in self.jobs)
+        name = mark(pid, self.home)
+        if name == "":
+            return False  # it has ended too
+        if name is not None and (over is None or name != over.name):
+            return name not in self.jobs
+        return name is not None or not others or (over is not None and inside(pid, over.spec.get("cgroups") or ()))
 
     def kill_below(self, pid: int) -> None:
         """A process and all its descendants."""
         for child in children_of(pid):
             self.kill_below(child)
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
     # --- stopping
@@ -318,7 +393,7 @@ class Launcher:
             job.stopping = True
             job.failure = job.failure or "cancelled"
             self.terminate(job)
-            self.later(job.spec.get("grace", 5.0), lambda: self.kill(job))
+            self.later(job, "kill", job.spec.get("grace", 5.0), lambda: self.kill(job))
 
     def timed_out(self, job: Job) -> None:
         """Its wall time is over."""
@@ -337,11 +412,11 @@ class Launcher:
             if inner is None:
                 if step.get("status"):
                     continue  # not that far yet: the kill comes in its time
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGTERM)
             else:
                 for command in children_of(inner):
-                    with contextlib.suppress(ProcessLookupError):
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.kill(command, signal.SIGTERM)
 
     def kill(self, job: Job) -> None:
@@ -352,10 +427,10 @@ class Launcher:
         for pid, step in list(job.pids.items()):
             inner = child_pid(step["status"]) if step.get("status") else None
             if inner is not None:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(inner, signal.SIGKILL)  # the first process of its namespace: all others go with it
             self.kill_below(pid)
-        self.later(1.0, lambda: self.kill(job))
+        self.later(job, "kill", 1.0, lambda: self.kill(job))
 
     # --- looking after files
 
@@ -369,66 +444,4 @@ class Launcher:
         if disk and used(job.spec["root"], disk) > disk:
             self.limit(job, "disk", f"it left more than {disk} bytes in its workspace")
         pause = max(LOOK, (time.monotonic() - began) * 20)
-        self.later(pause, lambda: self.look(job, pause))
-
-    # --- after a launcher's death
-
-    def resume(self) -> None:
-        """Jobs of the launcher before this: those that live are watched on, of the others the status file speaks."""
-        for name, entry in list(self.journal.names.items()):
-            if "end" in entry:
-                continue
-            job = Job({"name": name, "steps": [], **(entry.get("spec") or {})})
-            job.started = entry["started"] or 0.0
-            living = [
-                pid for pid, born in entry["pids"] if entry["boot"] == self.boot and born and born_at(pid) == born
-            ]
-            if not living:
-                self.lost(job, entry)
-                continue
-            self.jobs[name] = job
-            for pid in living:
-                job.pids[pid] = {"argv": [], "status": entry["status"]}
-                handle = os.pidfd_open(pid)
-                self.selector.register(handle, selectors.EVENT_READ, self.watcher(job, entry, pid, handle))
-            self.limits(job)
-
-    def watcher(self, job: Job, entry: Json, pid: int, handle: int) -> Callable[[], None]:
-        """Acts when a process that is not our child has ended."""
-
-        def ended() -> None:
-            self.selector.unregister(handle)
-            os.close(handle)
-            job.pids.pop(pid, None)
-            if not job.pids:
-                self.jobs.pop(job.name, None)
-                self.lost(job, entry)
-
-        return ended
-
-    def lost(self, job: Job, entry: Json) -> None:
-        """Ended while nobody watched."""
-        code = exit_code(entry["status"]) if entry.get("status") else None
-        if code is not None:
-            job.exits.append([code, code - 128] if 128 < code < 193 else [code, None])
-        elif job.failure is None:
-            job.failure = "lost"
-            job.message = "the machine was restarted" if self.rebooted else "its launcher was killed"
-        self.end(job)
-
-
-def main(arguments: Iterable[str]) -> int:
-    """The launcher of one directory; a second one for the same leaves at once."""
-    directory = os.path.abspath(next(iter(arguments)))
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    if not detach(directory):
-        return 0
-    lock = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return 0
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    Launcher(directory).serve()
-    return 0
+        self.later(job, "look", pause, lambda: self.look(job, pause))

@@ -7,14 +7,19 @@ import ctypes
 import json
 import os
 import time
+from collections.abc import Iterable
 from typing import Any
 
 PUNCH_HOLE = 0x03
 """FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE."""
-MARK = "JOBGATE_ATTEMPT"
+TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+"""Nanoseconds."""
+MARK = b"JOBGATE_ATTEMPT="
+HOME = "JOBGATE_LAUNCHER"
 """Environment variable by which a plain job's processes are known."""
 
 Json = dict[str, Any]
+encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,22 +41,62 @@ def born_at(pid: int) -> int:
         return 0
 
 
+def ticks() -> int:
+    """Now, as `born_at` counts."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK
+
+
+def children(family: int) -> list[int]:
+    """Pids in an open file of children."""
+    with contextlib.suppress(OSError):
+        return [int(word) for word in os.pread(family, 1 << 16, 0).split()]
+    return []
+
+
 def children_of(pid: int) -> list[int]:
     """Direct children of a process."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
+        fd = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    found = children(fd)
+    os.close(fd)
+    return found
 
 
-def bears(pid: int, name: str) -> bool:
-    """Whether a process was started by the job of that name."""
+def processes() -> list[int]:
+    """All that this one can see."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def home_of(directory: str) -> str:
+    """A word for the launcher's directory, which another launcher's jobs, of the same names, do not bear."""
+    status = os.stat(directory)
+    return f"{status.st_dev:x}-{status.st_ino:x}"
+
+
+def mark(pid: int, home: str) -> str | None:
+    """The name of the job of this home that a process was started by; "" if it has ended; None if it does not say."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"{MARK}={name}".encode() in file.read().split(b"\0")
+            words = file.read().split(b"\0")
+    except (ProcessLookupError, FileNotFoundError):
+        return ""
     except OSError:
-        return False
+        return None
+    if f"{HOME}={home}".encode() in words:
+        for word in words:
+            if word.startswith(MARK):
+                return word[len(MARK) :].decode(errors="replace")
+    return None
+
+
+def inside(pid: int, groups: Iterable[tuple[str, Any]]) -> bool:
+    """Whether a process is in one of these control groups, by the last two parts of their paths."""
+    ends = tuple("/" + "/".join(path.split("/")[-2:]) for path, _ in groups)
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+        return any(line.rstrip("\n").endswith(ends) for line in file) if ends else False
+    return False
 
 
 def exit_code(path: str) -> int | None:
@@ -95,8 +140,9 @@ def used(root: str, enough: int) -> int:
 
 
 def complain(text: str) -> None:
-    """To the launcher's own log."""
-    os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
+    """To the launcher's own log; what a full disk does not take is lost."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
 
 
 def trim(spec: Json) -> None:
@@ -114,19 +160,3 @@ def trim(spec: Json) -> None:
     half = cap // 2
     libc.fallocate(fd, PUNCH_HOLE, ctypes.c_int64(half), ctypes.c_int64(size - cap))
     os.close(fd)
-
-
-def detach(directory: str) -> bool:
-    """Leaves whoever started this: own session, no streams. False in the process that is to go away."""
-    if os.fork():
-        return False
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-    os.chdir("/")
-    os.umask(0o022)
-    null = os.open("/dev/null", os.O_RDWR)
-    log = os.open(f"{directory}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for to, fd in enumerate((null, null, log)):
-        os.dup2(fd, to)
-    return True
