@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -45,6 +45,12 @@ class Sunk:
         async for piece in source:
             size += len(piece)
         return Stored(Digest("0" * 64), size)
+
+    async def put_all(self, sources: Sequence[Source], *, limit: int | None) -> list[Stored]:
+        return [await self.put(source, limit=limit) for source in sources]
+
+    def aged(self, before: float) -> AsyncIterator[list[Digest]]:
+        raise NotImplementedError
 
     async def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         del digest

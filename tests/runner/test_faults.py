@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jobgate import app
 from jobgate.config import Egress, Environment, Server, Settings, Storage
+from jobgate.engines.engine import Start
+from jobgate.engines.local.run import LocalEngine
 from jobgate.model.account import Principal
-from jobgate.model.errors import Unavailable
+from jobgate.model.attempt import AttemptId, Handle
+from jobgate.model.errors import EngineError, Unavailable
 from jobgate.model.facts import rebuild
 from jobgate.model.files import Inline, Input, Output, OutputKind
 from jobgate.model.ids import AccountId
 from jobgate.model.job import Argv, JobSpec, Origin, Step
 from jobgate.model.operations import Count, Group, Request, Submit, Submitted, Until
-from jobgate.model.state import JobState
+from jobgate.model.state import Failure, JobState
 from jobgate.operations.handle import handle
-from jobgate.runner import saver, world
+from jobgate.runner import dispatch, saver, world
 from jobgate.store.sqlite import SqliteStore
 
 SPEC = JobSpec(
@@ -88,6 +93,44 @@ def test_an_error_at_any_transaction_of_a_jobs_life_loses_nothing_and_runs_nothi
     assert most >= 4
     for n in range(1, most + 1):
         asyncio.run(life(tmp_path / str(n), monkeypatch, n))
+
+
+@pytest.mark.parametrize("refused", [5, None])
+def test_an_engine_that_is_away_uses_up_no_try_and_not_more_than_the_time_for_staging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | None
+) -> None:
+    monkeypatch.setattr(dispatch, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(dispatch, "_LONGEST_PAUSE", 0.01)
+    calls = 0
+    submit = LocalEngine.submit
+
+    async def away(self: LocalEngine, starts: Sequence[Start]) -> Mapping[AttemptId, Handle | EngineError]:
+        nonlocal calls
+        calls += 1
+        if refused is None or calls <= refused:
+            raise EngineError("nobody is there", retryable=True)
+        return await submit(self, starts)
+
+    async def body() -> None:
+        place = Environment(slots=2, sandbox="none", longest_staging=60.0 if refused else 0.2)
+        gateway = await app.start(msgspec.structs.replace(settings(tmp_path / "data"), environments={"local": place}))
+        try:
+            account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
+            who = Principal(account=AccountId(account.id), name="lab")
+            monkeypatch.setattr(LocalEngine, "submit", away)
+            made = await handle(gateway.context, Request(operation=ONE, principal=who))
+            assert isinstance(made, Submitted)
+            counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
+            await handle(gateway.context, counted)
+            job, attempts = (await gateway.store.read(lambda tx: tx.jobs.get([made.jobs[0].id])))[made.jobs[0].id]
+            if refused:
+                assert (job.state, len(attempts), calls) == (JobState.SUCCEEDED, 1, refused + 1)
+            else:
+                assert (job.state, job.failure, job.message) == (JobState.FAILED, Failure.ENGINE, "nobody is there")
+        finally:
+            await app.stop_gateway(gateway, stop_jobs=True)
+
+    asyncio.run(body())
 
 
 def test_a_full_storage_refuses_uploads_and_new_work_and_says_so(tmp_path: Path) -> None:

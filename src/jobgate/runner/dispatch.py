@@ -28,6 +28,9 @@ _HEADS_EXTRA: Final = 16
 """Jobs looked at of each account beyond those that could start: smaller ones may pass a large one."""
 
 _ASKED_KEPT: Final = 4096
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+"""Seconds before an engine that takes nothing is asked again."""
 
 _Taken = tuple[Attempt, AccountId, JobSpec, bool]
 """A claimed attempt, its owner and spec, and whether nothing has to be brought in."""
@@ -41,6 +44,9 @@ class Dispatch:
         self._hall = hall
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._away = False
+        """The engine said that it takes nothing now."""
+        self._pause = 0.0
         self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
         """The request of each spec as this place fills it in; None: it cannot run here."""
 
@@ -176,10 +182,10 @@ class Dispatch:
     # --- handing over
 
     async def hand_over(self) -> None:
-        """Gives the engine as many ready ones as there is room for."""
+        """Gives the engine as many ready ones as there is room for; none while it is away."""
         hall = self._hall
         starts: list[Start] = []
-        while hall.ready and hall.fits_now(hall.ready[0]):
+        while not self._away and hall.ready and hall.fits_now(hall.ready[0]):
             live = hall.ready.popleft()
             if live.attempt.id not in hall.live:
                 continue
@@ -222,12 +228,37 @@ class Dispatch:
             answers = await hall.engine.submit(starts)
         except EngineError as error:
             answers = {start.attempt: error for start in starts}
-        for start in starts:
+        for start in reversed(starts):
             answer = answers.get(start.attempt)
             live = hall.live.get(start.attempt)
-            if live is not None and isinstance(answer, EngineError):
+            if not isinstance(answer, EngineError):
+                self._pause = 0.0
+                continue
+            if live is None:
+                continue
+            if answer.retryable and self._patient(live):
+                self._wait_for_engine(live, answer)
+            else:
                 image = answer.code in ("image", "app-not-runnable")
                 self._broke(live, Failure.IMAGE if image else Failure.ENGINE, answer.message)
+
+    def _patient(self, live: Live) -> bool:
+        """Whether its time for getting to its start is not over yet."""
+        return self._world.clock() - live.attempt.created < self._hall.environment.longest_staging
+
+    def _wait_for_engine(self, live: Live, error: EngineError) -> None:
+        """The engine got nothing, and may later: no try is used up. It is asked again after a pause."""
+        self._hall.back(live)
+        self._hall.ready.appendleft(live)
+        if not self._away:
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE) if self._pause else _FIRST_PAUSE
+            self._world.log.warning("the engine takes nothing now", why=error.message, pause=self._pause)
+            self._away = True
+            asyncio.get_running_loop().call_later(self._pause, self._come_back)
+
+    def _come_back(self) -> None:
+        self._away = False
+        self._world.spawn(self.hand_over())
 
     # --- giving up
 
