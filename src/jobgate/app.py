@@ -8,6 +8,7 @@ import hashlib
 import os
 import resource
 import signal
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import structlog
 import uvloop
 
@@ -23,7 +25,7 @@ from jobgate.auth.folder import held
 from jobgate.auth.links import Links
 from jobgate.auth.rotate import KEY, in_force, settle
 from jobgate.auth.seal import Seal, fingerprint, server_key
-from jobgate.config import Environment, Server, Settings
+from jobgate.config import Environment, Settings
 from jobgate.dialects import DIALECTS, load
 from jobgate.dialects.dialect import Setup
 from jobgate.engines.local.run import LocalEngine, LocalSettings
@@ -85,6 +87,14 @@ async def start(settings: Settings) -> Gateway:
     path = database_path(data, settings.server.database)
     migrate(path)
     store = SqliteStore(path, node=0)
+    try:
+        return await _start(settings, data, store)
+    except BaseException:
+        await store.close()  # its thread answers to a loop that ends now
+        raise
+
+
+async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
     known = await in_force(store)
     settle(data, known)
     key = server_key(data / KEY)
@@ -98,6 +108,8 @@ async def start(settings: Settings) -> Gateway:
     owners = await store.read(lambda tx: {account.name: account for account in tx.accounts.all()})
     places = []
     for name, section in settings.environments.items():
+        _owner(section.owner, owners, f"environments.{name}.owner")  # before a launcher is started
+    for name, section in settings.environments.items():
         engine = _engine(name, section, data, settings)
         await engine.open()
         places.append((_environment(name, section, owners, engine, storage), engine))
@@ -105,7 +117,7 @@ async def start(settings: Settings) -> Gateway:
         node=NodeName("node-0"),
         store=store,
         storage=storage,
-        egress=Egress(EgressSettings(allow=settings.egress.allow, hosts=settings.egress.hosts)),
+        egress=_egress(settings),
         work=data / "work",
         places=places,
         clock=clock,
@@ -127,9 +139,18 @@ async def start(settings: Settings) -> Gateway:
         catalogue=catalogue,
         limits=settings.limits,
     )
-    await runner.start()
     front = _front(settings, context, storage, Links(key, clock))
+    await runner.start()  # the last: a start that fails has touched no job
     return Gateway(settings, data, store, feed, runner, tuple(engine for _, engine in places), front, storage, context)
+
+
+def _egress(settings: Settings) -> Egress:
+    path = settings.egress.ca_file
+    try:
+        ssl.create_default_context(cafile=path or None)
+    except OSError as error:  # an SSLError too: no certificate in it
+        raise Invalid(f"{path} cannot be used: {error.strerror or error}", field="egress.ca_file") from error
+    return Egress(EgressSettings(**msgspec.structs.asdict(settings.egress)))
 
 
 def _front(settings: Settings, context: Context, storage: Disk, links: Links) -> Front:
@@ -153,9 +174,6 @@ def _front(settings: Settings, context: Context, storage: Disk, links: Links) ->
 
 
 def _mounts(settings: Settings, context: Context, links: Links) -> Iterator[Mount]:
-    unknown = set(settings.dialects) - set(DIALECTS)
-    if unknown:
-        raise Invalid(f"there is no dialect {min(unknown)!r}; there are: {', '.join(DIALECTS)}", field="dialects")
     for name, (usual, _) in DIALECTS.items():
         section: dict[str, Any] = dict(settings.dialects.get(name, {}))
         if not section.pop("enabled", True):
@@ -249,20 +267,27 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> int:
     Raises JobgateError, before any job is touched, when the port, the certificate, the data folder or the settings
     cannot be used.
     """
-    _whole_gateway(settings.server)
+    _offered(settings)
     server = settings.server
     check_listening(server.host, server.port, server.tls_cert, server.tls_key)
     with held(data_folder(settings)):
         return _serve(settings, ready=ready)
 
 
-def _whole_gateway(server: Server) -> None:
-    if server.role != "all":
+def _offered(settings: Settings) -> None:
+    """Raises Invalid for what can be configured and is not to be had yet: no key is passed over in silence."""
+    role = settings.server.role
+    if role != "all":
         raise Invalid(
-            f"one process alone may write a SQLite database, so role {server.role} has nobody to share the work with; "
+            f"one process alone may write a SQLite database, so role {role} has nobody to share the work with; "
             "halves need PostgreSQL, which this version does not speak",
             code="role",
         )
+    if settings.storage.url:
+        raise Invalid("files are kept in the data folder; this version speaks to no object store", field="storage.url")
+    unknown = set(settings.dialects) - set(DIALECTS)
+    if unknown:
+        raise Invalid(f"there is no dialect {min(unknown)!r}; there are: {', '.join(DIALECTS)}", field="dialects")
 
 
 def _serve(settings: Settings, *, ready: Callable[[str], None]) -> int:

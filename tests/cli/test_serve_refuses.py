@@ -117,6 +117,9 @@ def test_a_wrong_configuration_is_told_line_by_line(tmp_path: Path) -> None:
     ("section", "why"),
     [
         ("[environments.gpu]\nowner = 'bob'\n", "environments.gpu.owner: there is no account 'bob'"),
+        ("[storage]\nurl = 's3://b'\n", "storage.url: files are kept in the data folder"),
+        ("[egress]\nca_file = '/no/such.pem'\n", "egress.ca_file: /no/such.pem cannot be used: No such file"),
+        ("[dialects.native]\nbody = 'x'\n", "dialects.native: "),
         ("[dialects.boinc2]\n", "there is no dialect 'boinc2'"),
     ],
 )
@@ -158,3 +161,36 @@ def test_a_key_is_not_rotated_under_a_running_server(gateway: Gateway) -> None:
 def test_a_killed_server_leaves_no_lock_behind(gateway: Gateway) -> None:
     gateway.kill()
     gateway.start()
+
+
+def test_an_environment_of_an_account_that_was_merged_is_its_heirs_from_the_next_start(gateway: Gateway) -> None:
+    gateway.account("lab")
+    other, third = gateway.account("other"), gateway.account("third")
+    gateway.run("account", "merge", "lab", "other")
+    assert gateway.stop() == 0
+    gateway.config.write_text(gateway.config.read_text().replace("slots = 2", 'slots = 2\nowner = "lab"'))
+    gateway.start()
+    (job,) = gateway.ended(other, gateway.create(other, "true"))
+    assert job["status"] == "completed"
+    body = {"app": "host", "commandLine": "true", "specs": {"vcpus": 1, "ram": 256, "disk": 64}}
+    assert gateway.post(third, "job-create", **body).status_code >= 400
+
+
+def test_a_key_that_is_not_the_databases_is_told_of_at_the_start(gateway: Gateway) -> None:
+    assert gateway.stop() == 0
+    old = (gateway.data / "secret.key").read_bytes()
+    gateway.run("key", "rotate")
+    (gateway.data / "secret.key").write_bytes(old)
+    gateway.start()
+    assert "older secrets stay shut" in gateway.log.read_text()
+
+
+@pytest.mark.parametrize(("form", "mark"), [("json", '{"'), ("text", "[warning")])
+def test_the_log_has_the_form_it_was_told(form: str, mark: str, gateway: Gateway) -> None:
+    assert gateway.stop() == 0
+    gateway.log.write_text("")
+    network = gateway.config.read_text().replace("slots = 2", 'slots = 2\nnetwork = "host"')
+    gateway.config.write_text(f'[server]\nlog = "{form}"\n{network}')
+    gateway.start()
+    (line,) = [text for text in gateway.log.read_text().splitlines() if "isolates nothing" in text]
+    assert mark in line

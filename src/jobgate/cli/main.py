@@ -49,7 +49,6 @@ def serve(  # noqa: PLR0913  # each is an option of the command
     stop_jobs: Annotated[bool, typer.Option(help="End running jobs too when the server is stopped.")] = False,
 ) -> None:
     """Serve; prints one line `jobgate ready URL` when requests are accepted."""
-    _logging()
     with told("The server did not start.", "jobgate config check FILE; see jobgate serve --help"):
         given = {
             "data": str(data) if data is not None else None,
@@ -62,6 +61,7 @@ def serve(  # noqa: PLR0913  # each is an option of the command
             "stop_jobs": stop_jobs or None,
         }
         settings = config.load(config_file, {key: value for key, value in given.items() if value is not None})
+        _logging(settings.server.log)
         try:
             gateway.serve(settings, ready=_ready)
         except OSError as error:
@@ -74,8 +74,11 @@ def _ready(url: str) -> None:
     sys.stdout.flush()
 
 
-def _logging() -> None:
-    shown = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+def _logging(form: str) -> None:
+    text = sys.stderr.isatty() if form == "auto" else form == "text"
+    plainly = structlog.dev.plain_traceback  # the pretty one shows the values of variables, and so secrets
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plainly)
+    shown = console if text else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

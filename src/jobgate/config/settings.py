@@ -32,7 +32,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     """0: a free one, which the ready line names."""
     public_url: WebAddress = ""
-    """What clients call this server, where it is not `http://HOST:PORT`: behind a front server, for example."""
+    """What clients call this server, where it is not `http://HOST:PORT`. No dialect of this version asks for it."""
     trusted_proxies: tuple[NetworkText, ...] = ()
     """Networks of front servers, whose word on the caller's address and scheme is taken."""
     tls_cert: str = ""
@@ -58,7 +58,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where files are kept."""
 
     url: str = ""
-    """Address of an object store; empty: the data directory."""
+    """Address of an object store; empty: the data directory, the only choice of this version."""
     reserve: Size = GIB
     """Free space of the data directory below which new work is refused."""
 
