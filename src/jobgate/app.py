@@ -116,7 +116,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
     runner = Runner(
         node=NodeName("node-0"),
         store=store,
-        storage=storage,
+        storage=Disk(data / "blobs"),  # what runs may use the reserve for its outputs: it refuses new work only
         egress=_egress(settings),
         work=data / "work",
         places=places,
@@ -160,7 +160,7 @@ def _front(settings: Settings, context: Context, storage: Disk, links: Links) ->
     async def look_up(kind: Kind, value: bytes) -> tuple[Credential, Account] | None:
         return await context.store.read(lambda tx: tx.accounts.credential(kind, value))
 
-    rates = Rates(settings.limits.calls, context.clock)
+    rates = Rates(settings.limits.calls, time.monotonic)
     return Front(
         list(_mounts(settings, context, links)),
         authenticate=Authenticator(look_up, context.clock),

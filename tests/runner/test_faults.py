@@ -14,17 +14,20 @@ from jobgate import app
 from jobgate.config import Egress, Environment, Server, Settings, Storage
 from jobgate.engines.engine import Start
 from jobgate.engines.local.run import LocalEngine
+from jobgate.files.disk import Disk
+from jobgate.files.storage import Source
+from jobgate.files.workspace import Workspace
 from jobgate.model.account import Principal
 from jobgate.model.attempt import AttemptId, Handle
 from jobgate.model.errors import EngineError, Unavailable
 from jobgate.model.facts import rebuild
-from jobgate.model.files import Inline, Input, Output, OutputKind
+from jobgate.model.files import Inline, Input, Output, OutputKind, Stored
 from jobgate.model.ids import AccountId
 from jobgate.model.job import Argv, JobSpec, Origin, Step
 from jobgate.model.operations import Count, Group, Request, Submit, Submitted, Until
 from jobgate.model.state import Failure, JobState
 from jobgate.operations.handle import handle
-from jobgate.runner import dispatch, saver, world
+from jobgate.runner import collect, dispatch, saver, world
 from jobgate.store.sqlite import SqliteStore
 
 SPEC = JobSpec(
@@ -127,6 +130,82 @@ def test_an_engine_that_is_away_uses_up_no_try_and_not_more_than_the_time_for_st
                 assert (job.state, len(attempts), calls) == (JobState.SUCCEEDED, 1, refused + 1)
             else:
                 assert (job.state, job.failure, job.message) == (JobState.FAILED, Failure.ENGINE, "nobody is there")
+        finally:
+            await app.stop_gateway(gateway, stop_jobs=True)
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("until", [7, None])
+def test_outputs_wait_for_a_full_disk_as_long_as_staging_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: int | None
+) -> None:
+    monkeypatch.setattr(collect, "_PAUSE", 0.001)
+    monkeypatch.setattr(collect, "_LONGEST_PAUSE", 0.01)
+    tries = 0
+    put = Disk.put_all
+
+    async def full(self: Disk, sources: Sequence[Source], *, limit: int | None) -> list[Stored]:
+        nonlocal tries
+        tries += 1
+        if until is None or tries < until:
+            raise Unavailable("the storage is full", code="storage-full")
+        return await put(self, sources, limit=limit)
+
+    spec = msgspec.structs.replace(SPEC, steps=(Step(command=Argv(("sh", "-c", "head -c 100000 /dev/zero > out/f"))),))
+
+    async def body() -> None:
+        place = Environment(slots=1, sandbox="none", longest_staging=60.0 if until else 0.2)
+        gateway = await app.start(msgspec.structs.replace(settings(tmp_path / "data"), environments={"local": place}))
+        try:
+            account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
+            who = Principal(account=AccountId(account.id), name="lab")
+            monkeypatch.setattr(Disk, "put_all", full)
+            one = Submit(groups=(Group(spec),), origin=Origin(dialect="test"))
+            made = await handle(gateway.context, Request(operation=one, principal=who))
+            assert isinstance(made, Submitted)
+            counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
+            await handle(gateway.context, counted)
+            job, attempts = (await gateway.store.read(lambda tx: tx.jobs.get([made.jobs[0].id])))[made.jobs[0].id]
+            if until:
+                assert (job.state, tries) == (JobState.SUCCEEDED, until)
+                assert [artifact.size for artifact in attempts[0].outputs] == [100_000]
+            else:
+                assert (job.state, job.failure, job.exit_code) == (JobState.FAILED, Failure.OUTPUT, 0)
+        finally:
+            await app.stop_gateway(gateway, stop_jobs=True)
+
+    asyncio.run(body())
+
+
+def test_a_workspace_that_cannot_be_made_now_is_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "_FIRST_PAUSE", 0.001)
+    made_of = Workspace.create
+    tries = 0
+
+    def create(self: Workspace) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise OSError(28, "No space left on device")
+        made_of(self)
+
+    monkeypatch.setattr(Workspace, "create", create)
+
+    async def body() -> None:
+        gateway = await app.start(settings(tmp_path / "data"))
+        try:
+            account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
+            who = Principal(account=AccountId(account.id), name="lab")
+            one = Submit(
+                groups=(Group(JobSpec(steps=(Step(command=Argv(("true",))),))),), origin=Origin(dialect="test")
+            )
+            made = await handle(gateway.context, Request(operation=one, principal=who))
+            assert isinstance(made, Submitted)
+            counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
+            await handle(gateway.context, counted)
+            job, attempts = (await gateway.store.read(lambda tx: tx.jobs.get([made.jobs[0].id])))[made.jobs[0].id]
+            assert (job.state, len(attempts), tries) == (JobState.SUCCEEDED, 1, 4)
         finally:
             await app.stop_gateway(gateway, stop_jobs=True)
 

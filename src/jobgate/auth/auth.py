@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -19,21 +20,28 @@ _MOST: Final = 10_000
 class Authenticator:
     """Looks credentials up by the digest of their value: how long that takes tells nothing about the value."""
 
-    def __init__(self, look_up: LookUp, clock: Callable[[], float], kept: float = KEPT) -> None:
+    def __init__(
+        self,
+        look_up: LookUp,
+        clock: Callable[[], float],
+        kept: float = KEPT,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._look_up = look_up
         self._clock = clock
+        self._ticks = ticks  # of a clock that nobody sets back
         self._kept = kept
         self._known: dict[tuple[Kind, bytes], tuple[float, Principal]] = {}
 
     async def __call__(self, proof: Proof) -> Principal:
         """Raises Unauthenticated, in the same words for an unknown, revoked, expired or blocked one."""
         key = (proof.kind, digest(proof.kind, proof.value))
-        now = self._clock()
+        now = self._ticks()
         known = self._known.get(key)
         if known is not None and known[0] > now:
             return known[1]
         found = await self._look_up(*key)
-        if found is None or not _holds(*found, now):
+        if found is None or not _holds(*found, self._clock()):
             self._known.pop(key, None)
             raise Unauthenticated("this credential does not hold here")
         credential, account = found

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from msgspec.structs import replace
@@ -24,9 +25,9 @@ from jobgate.runner.hall import Hall, Live
 from jobgate.runner.world import World
 
 _PIECE: Final = 256 * 1024
-TRIES: Final = 5
-"""Times that storing is tried while storage refuses; the pauses double from a second."""
 _PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
+"""Seconds before storing is tried again, the first and the last ones; for as long as staging may take."""
 
 
 class Collect:
@@ -86,18 +87,20 @@ class Collect:
 
     async def _collect(self, live: Live, code: Exit | None) -> None:
         number = live.attempt.id.number
-        pause = _PAUSE
-        for tried in range(1, TRIES + 1):
+        longest = self._hall.environment.longest_staging
+        began, pause = monotonic(), _PAUSE
+        while True:
             try:
                 await self._hall.engine.collect(live.attempt, live.workspace.root)
                 collection, log = await self._files(live, code)
             except (Unavailable, EngineError, OSError) as error:
-                if tried == TRIES:
+                if monotonic() - began >= longest:
                     message = f"the outputs could not be stored: {error}"
                     self._close(live, Collected(number, failure=Failure.OUTPUT, message=message))
                     return
-                await asyncio.sleep(pause)
-                pause *= 2
+                self._world.log.warning("outputs cannot be stored now; trying again", why=str(error), pause=pause)
+                await asyncio.sleep(min(pause, longest))
+                pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 self._close(live, _closing(number, collection, log))
                 return

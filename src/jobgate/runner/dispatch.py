@@ -10,7 +10,7 @@ from jobgate.engines.engine import Start
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Attempt
 from jobgate.model.environment import refusal
-from jobgate.model.errors import EngineError, FetchError, JobgateError, NotFound
+from jobgate.model.errors import EngineError, FetchError, JobgateError, NotFound, Unavailable
 from jobgate.model.events import Broke, Claim, Event, Staged
 from jobgate.model.files import OutputKind
 from jobgate.model.ids import AccountId, JobId, SpecId, batch_text, job_text, place
@@ -30,7 +30,7 @@ _HEADS_EXTRA: Final = 16
 _ASKED_KEPT: Final = 4096
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
-"""Seconds before an engine that takes nothing is asked again."""
+"""Seconds before an engine that takes nothing, or a disk that does not, is asked again."""
 
 _Taken = tuple[Attempt, AccountId, JobSpec, bool]
 """A claimed attempt, its owner and spec, and whether nothing has to be brought in."""
@@ -135,10 +135,10 @@ class Dispatch:
         if straight:
             try:
                 self._world.lay_out(live.workspace, live.owner)
-            except OSError as error:
-                self._broke(live, Failure.ENGINE, f"its workspace could not be made: {error.strerror}")
-                return
-            self._lay_out(live)
+                self._lay_out(live)
+            except OSError:
+                straight = False
+        if straight:
             self._hall.ready.append(live)
         else:
             live.task = self._world.spawn(self._stage(live))
@@ -156,16 +156,29 @@ class Dispatch:
         longest = self._hall.environment.longest_staging
         try:
             async with asyncio.timeout(longest):
-                await world.stage(live.attempt.id, live.spec, live.workspace)
-            self._lay_out(live)
+                await self._laid_out(live)
         except TimeoutError:
             self._broke(live, Failure.LIMIT, f"its inputs were not there after {longest:g} s", Limit.STAGING)
         except FetchError as error:
             self._broke(live, Failure.INPUT, error.message)
-        except (JobgateError, OSError) as error:
+        except JobgateError as error:
             self._broke(live, Failure.ENGINE, f"its inputs could not be laid out: {error}")
         else:
             world.saver.add(live.attempt.id.job, Staged(live.attempt.id.number), lambda said: self._staged(live, said))
+
+    async def _laid_out(self, live: Live) -> None:
+        """Returns when the workspace is there with all that belongs in it; a full disk is waited for."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._world.stage(live.attempt.id, live.spec, live.workspace)
+                self._lay_out(live)
+            except (Unavailable, OSError) as error:
+                self._world.log.warning("a workspace cannot be laid out now; trying again", why=str(error), pause=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return
 
     def _staged(self, live: Live, said: Step | JobgateError) -> None:
         """Saved: from here on the outcome is unknown until the engine is asked."""
