@@ -35,12 +35,14 @@ _DENIED: Final = (
     "acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "delete_module", "finit_module", "fsconfig",
     "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter", "io_uring_register", "io_uring_setup",
     "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "mount", "mount_setattr", "move_mount",
-    "name_to_handle_at", "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "process_vm_readv",
-    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "setns", "settimeofday", "swapoff", "swapon",
-    "syslog", "umount2", "unshare", "userfaultfd",
+    "name_to_handle_at", "open_by_handle_at", "open_tree", "perf_event_open", "pidfd_getfd", "pivot_root",
+    "process_vm_readv", "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "setns", "settimeofday",
+    "swapoff", "swapon", "syslog", "umount2", "unshare", "userfaultfd",
 )  # fmt: skip
 _NEW_NAMESPACES: Final = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
+_FAMILIES: Final = (38, 40)
+"""AF_ALG, and AF_VSOCK, which leads out of any network namespace to the machine's host."""
 _TIOCSTI: Final = 0x5412
 _TIOCLINUX: Final = 0x541C
 
@@ -151,6 +153,8 @@ def make_filter(path: Path) -> bool:
             continue  # a call this kernel or library does not know cannot be made through it either
     for bit in (1 << n for n in range(32) if _NEW_NAMESPACES >> n & 1):
         rules.add_rule(denied, "clone", seccomp.Arg(0, seccomp.MASKED_EQ, bit, bit))
+    for family in _FAMILIES:
+        rules.add_rule(seccomp.ERRNO(97), "socket", seccomp.Arg(0, seccomp.EQ, family))
     rules.add_rule(seccomp.ERRNO(38), "clone3")  # its flags lie in memory, out of a filter's sight: libc falls back
     for request in (_TIOCSTI, _TIOCLINUX):
         rules.add_rule(denied, "ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, 0xFFFFFFFF, request))

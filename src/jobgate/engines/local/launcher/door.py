@@ -18,12 +18,23 @@ PIECE = 1 << 16
 
 
 class Door:
-    """Frames in and out. `greet` makes the first frame for a gateway that comes, `heard` takes each of its own."""
+    """Frames in and out.
 
-    def __init__(self, path: str, watch: Watch, greet: Callable[[], Json], heard: Callable[[Json], None]) -> None:
+    `greet` makes the first frame for a gateway that comes, `heard` takes each of its own, `left` is told that it went.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        watch: Watch,
+        greet: Callable[[], Json],
+        heard: Callable[[Json], None],
+        left: Callable[[], None],
+    ) -> None:
         self.watch = watch
         self.greet = greet
         self.heard = heard
+        self.left = left
         self.gateway: socket.socket | None = None
         self.inbox = bytearray()
         self.outbox = bytearray()
@@ -52,6 +63,7 @@ class Door:
             self.watch.drop(self.gateway.fileno())
             self.gateway.close()
             self.gateway = None
+            self.left()
         self.inbox.clear()
         self.outbox.clear()
         self.full = False

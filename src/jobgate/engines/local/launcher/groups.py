@@ -94,6 +94,9 @@ class Groups:
         """Removes those that nobody is in."""
         for name in list(self.files):
             self.close(name)
-        for path in self.limits:
+        for parent in {os.path.dirname(path) for path in self.limits}:
             with contextlib.suppress(OSError):
-                os.rmdir(path)
+                for name in os.listdir(parent):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(f"{parent}/{name}")
+                os.rmdir(parent)

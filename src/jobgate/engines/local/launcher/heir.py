@@ -9,6 +9,7 @@ from collections.abc import Callable
 from .job import Job
 from .loop import Launcher
 from .processes import Json, born_at, exit_code, mark, processes
+from .stop import kill_below
 
 ROUNDS = 10
 """Looks for processes that multiply while they are killed."""
@@ -62,7 +63,7 @@ def _clear(launcher: Launcher, names: set[str]) -> None:
         if not left:
             return
         for pid in left:
-            launcher.kill_below(pid)
+            kill_below(pid)
 
 
 def _handle(pid: int, born: int) -> int | None:
@@ -100,3 +101,7 @@ def _lost(launcher: Launcher, job: Job, entry: Json) -> None:
         job.failure = "lost"
         job.message = "the machine was restarted" if launcher.rebooted else "its launcher was killed"
     launcher.end(job)
+    stem, place, _ = (entry.get("status") or "..").rsplit(".", 2)
+    for number in range(int(place or -1) + 1):
+        with contextlib.suppress(OSError):
+            os.unlink(f"{stem}.{number}.status")

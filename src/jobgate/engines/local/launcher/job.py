@@ -54,6 +54,8 @@ class Job:
         self.message = ""
         self.stopping = False
         self.oom = 0
+        self.logged = 0
+        """Length of its log when it was last looked at."""
         self.timers: dict[str, Timer] = {}
 
     def record(self) -> Json:

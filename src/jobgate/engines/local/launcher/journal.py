@@ -122,7 +122,7 @@ class Journal:
         data = b"\n".join(lines) + b"\n"
         new = self.path + ".new"
         try:
-            with open(new, "wb") as file:
+            with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -16,18 +16,16 @@ from .journal import Journal
 from .processes import (
     Json,
     boot_id,
-    child_pid,
     children,
-    children_of,
     exit_code,
     home_of,
     inside,
     libc,
     mark,
-    trim,
-    used,
 )
+from .stop import kill, kill_below, terminate
 from .timers import Timers
+from .usage import NAMES, taken, trim
 from .watch import Watch
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -35,6 +33,9 @@ STARTS_KEPT = 0.01
 """Seconds until a start is told, unless its end is first."""
 RETRY = 0.5
 """Seconds before a journal that could not be written is tried again."""
+ALONE = float(os.environ.get("JOBGATE_ALONE", "60"))
+"""Seconds that it stays without a job and without a gateway. The variable is for tests."""
+SOON = 0.1
 LOOK = 1.0
 """Seconds between two looks at a job's files, and before the first."""
 
@@ -62,7 +63,7 @@ class Launcher:
         """Each begins as soon as fewer run than it is told may run at once."""
         self.watch = Watch()
         self.timers = Timers()
-        self.door = Door(f"{directory}/socket", self.watch, self.greet, self.heard)
+        self.door = Door(f"{directory}/socket", self.watch, self.greet, self.heard, self.alone)
         self.told_started: dict[str, tuple[float, float]] = {}
         """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
@@ -88,6 +89,7 @@ class Launcher:
             signal.signal(word, signal.SIG_IGN)
         self.watch.add(reading, lambda: self.signalled(reading))
         self.keep()
+        self.alone()
         while self.running:
             self.watch.wait(self.timers.pause())
             self.timers.run()
@@ -178,6 +180,16 @@ class Launcher:
         self.running = bool(self.jobs) or bool(self.journal.trouble)
         if self.running:
             self.timers.later(0.1, self.maybe_leave)
+
+    def alone(self) -> None:
+        """No gateway is here, or no job any more: without either it leaves after a while; the journal stays."""
+        if self.door.gateway is None and not self.jobs:
+            self.timers.later(ALONE, self.leave_alone)
+
+    def leave_alone(self) -> None:
+        """If nobody has come."""
+        if self.door.gateway is None and not self.jobs:
+            self.maybe_leave()
 
     def tell(self) -> None:
         """One frame with all that happened in this pass."""
@@ -285,7 +297,7 @@ class Launcher:
         """The machine's fault, not its own."""
         job.failure, job.message, job.stopping = job.failure or "engine", message, True
         for pid in job.pids:
-            self.kill_below(pid)
+            kill_below(pid)
 
     # --- ending
 
@@ -353,12 +365,13 @@ class Launcher:
         record = job.record()
         self.journal.add("e", job.name, record)
         self.told_ended.append(record)
+        self.alone()
 
     def sweep(self, over: Job | None = None) -> None:
         """Kills what no job is waiting for: processes that forked away and came home when their parents ended."""
         for pid in children(self.family):
             if pid not in self.by_pid and self.stray(pid, over):
-                self.kill_below(pid)
+                kill_below(pid)
 
     def stray(self, pid: int, over: Job | None) -> bool:
         """Whether a process that came home is of no living job, or of the one that is `over`."""
@@ -369,13 +382,6 @@ class Launcher:
         if name is not None and (over is None or name != over.name):
             return name not in self.jobs
         return name is not None or not others or (over is not None and inside(pid, over.spec.get("cgroups") or ()))
-
-    def kill_below(self, pid: int) -> None:
-        """A process and all its descendants."""
-        for child in children_of(pid):
-            self.kill_below(child)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
 
     # --- stopping
 
@@ -392,7 +398,7 @@ class Launcher:
         elif not job.stopping:
             job.stopping = True
             job.failure = job.failure or "cancelled"
-            self.terminate(job)
+            terminate(job.pids)
             self.later(job, "kill", job.spec.get("grace", 5.0), lambda: self.kill(job))
 
     def timed_out(self, job: Job) -> None:
@@ -405,43 +411,30 @@ class Launcher:
             job.failure, job.limit, job.message = "limit", which, message
             self.stop(job.name)
 
-    def terminate(self, job: Job) -> None:
-        """Asks the command itself, also inside a sandbox."""
-        for pid, step in job.pids.items():
-            inner = child_pid(step["status"]) if step.get("status") else None
-            if inner is None:
-                if step.get("status"):
-                    continue  # not that far yet: the kill comes in its time
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGTERM)
-            else:
-                for command in children_of(inner):
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(command, signal.SIGTERM)
-
     def kill(self, job: Job) -> None:
         """Everything of it, at once."""
         if job.name not in self.jobs:
             return
         job.stopping = True
-        for pid, step in list(job.pids.items()):
-            inner = child_pid(step["status"]) if step.get("status") else None
-            if inner is not None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(inner, signal.SIGKILL)  # the first process of its namespace: all others go with it
-            self.kill_below(pid)
+        kill(job.pids)
         self.later(job, "kill", 1.0, lambda: self.kill(job))
 
     # --- looking after files
 
     def look(self, job: Job, pause: float) -> None:
-        """Its workspace and log, at a price of at most a twentieth of the time."""
+        """What it takes of the disk, at a price of at most a tenth of the time."""
         if job.name not in self.jobs:
             return
         began = time.monotonic()
-        trim(job.spec)
+        self.shorten(job)
         disk = job.spec.get("disk")
-        if disk and used(job.spec["root"], disk) > disk:
-            self.limit(job, "disk", f"it left more than {disk} bytes in its workspace")
-        pause = max(LOOK, (time.monotonic() - began) * 20)
+        if disk and taken(job.spec, job.pids, disk) > disk:
+            self.limit(job, "disk", f"it left more than {disk} bytes, or {NAMES} names, in its workspace")
+        pause = max(LOOK, (time.monotonic() - began) * 10)
         self.later(job, "look", pause, lambda: self.look(job, pause))
+
+    def shorten(self, job: Job) -> None:
+        """Its log; one that grows fast is looked at again soon."""
+        before, job.logged = job.logged, trim(job.spec)
+        if job.logged - before > job.spec.get("cap", 0) // 2:
+            self.later(job, "log", SOON, lambda: self.shorten(job))

@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-PUNCH_HOLE = 0x03
-"""FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE."""
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """Nanoseconds."""
 MARK = b"JOBGATE_ATTEMPT="
@@ -122,41 +120,7 @@ def _status(path: str, key: str) -> int | None:
     return None
 
 
-def used(root: str, enough: int) -> int:
-    """Bytes that a tree takes on disk; stops counting beyond `enough`. Follows no link."""
-    total, stack = 0, [root]
-    while stack and total <= enough:
-        try:
-            with os.scandir(stack.pop()) as entries:
-                for entry in entries:
-                    with contextlib.suppress(OSError):
-                        status = entry.stat(follow_symlinks=False)
-                        total += status.st_blocks * 512
-                        if entry.is_dir(follow_symlinks=False):
-                            stack.append(entry.path)
-        except OSError:
-            continue
-    return total
-
-
 def complain(text: str) -> None:
     """To the launcher's own log; what a full disk does not take is lost."""
     with contextlib.suppress(OSError):
         os.write(2, f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {text}\n".encode())
-
-
-def trim(spec: Json) -> None:
-    """The middle of a log that is too long is given back to the disk; its length stays."""
-    cap = spec.get("cap")
-    if not cap:
-        return
-    try:
-        size = os.stat(spec["log"]).st_size
-        if size <= 2 * cap:
-            return
-        fd = os.open(spec["log"], os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return
-    half = cap // 2
-    libc.fallocate(fd, PUNCH_HOLE, ctypes.c_int64(half), ctypes.c_int64(size - cap))
-    os.close(fd)
