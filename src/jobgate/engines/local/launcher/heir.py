@@ -22,9 +22,8 @@ def adopt(launcher: Launcher) -> None:
     found = _leaders(launcher, nameless) if nameless else {}
     for name, entry in entries.items():
         job = Job({"name": name, "steps": [], **(entry["spec"] or {})})
-        job.started = (
-            entry["started"] or entry["at"] or 0.0
-        )  # a start on record may have happened: it is not to be repeated
+        # a start on record may have happened: it is not to be repeated
+        job.started = entry["started"] or entry["at"] or 0.0
         pids = entry["pids"] or found.get(name, [])
         living = [
             (handle, pid)
