@@ -132,6 +132,17 @@ def test_a_job_that_ended_badly_says_why() -> None:
     assert [file["path"] for file in body["outputs"]] == ["a b/ü?#%.txt", "x"]
 
 
+@pytest.mark.parametrize(
+    ("state", "skipped", "told"), [("SUCCEEDED", 3, 3), ("SUCCEEDED", 0, None), ("RUNNING", 3, None)]
+)
+def test_a_job_that_is_over_says_how_many_of_its_files_could_not_be_told(
+    state: str, skipped: int, told: int | None
+) -> None:
+    one = view(job(JobState[state]), ORIGIN)
+    one = replace(one, attempts=(replace(one.attempts[0], skipped=skipped),))
+    assert said(NATIVE.encode(get("job", JOB), Found(jobs=(one,)))).get("skipped") == told
+
+
 # --- problems
 
 

@@ -122,6 +122,7 @@ def _job_view(job: Job, batch: Batch, whole: Whole | None = None) -> JobView:
         outputs=tuple(FileView(path=f.path, size=f.size, sha256=f.digest, output=f.output) for f in files)
         if whole
         else UNSET,
+        skipped=(shown.skipped if shown and job.state.over else 0) or UNSET,
     )
 
 

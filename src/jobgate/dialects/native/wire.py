@@ -117,6 +117,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     message: str | UnsetType = UNSET
     attempts: int | UnsetType = UNSET
     outputs: tuple[FileView, ...] | UnsetType = UNSET
+    skipped: int | UnsetType = UNSET
+    """What was left and cannot be told: links that lead out, devices, names with control characters, too deep ones."""
 
 
 class FileView(Struct, frozen=True, kw_only=True):
