@@ -8,6 +8,7 @@ charityengine:wolframengine that evaluates arithmetic, and a file server on loop
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.server
 import json
 import shutil
@@ -63,13 +64,25 @@ class _Vendor(http.server.BaseHTTPRequestHandler):
 
 
 def main() -> int:
-    """0 when the example's output file came back."""
+    """0 when the example's output file came back. Ctrl-C and SIGTERM end it alike, with all that it started."""
     keep = argparse.ArgumentParser(description=__doc__)
     keep.add_argument("--keep", action="store_true", help="leave the gateway running")
     keeping = keep.parse_args().keep
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.ExitStack() as ends:
+            return 0 if _demo(ends, keeping=keeping) else 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _demo(ends: contextlib.ExitStack, *, keeping: bool) -> bool:
+    """Whether the example's output file came back. What is to be undone is left with `ends`."""
+    data = Path(tempfile.mkdtemp(prefix="jobgate-demo-"))
+    ends.callback(shutil.rmtree, data, ignore_errors=True)
     vendor = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Vendor)
     threading.Thread(target=vendor.serve_forever, daemon=True).start()
-    data = Path(tempfile.mkdtemp(prefix="jobgate-demo-"))
+    ends.callback(vendor.shutdown)
     apps = data / "apps"
     shutil.copytree(ROOT / "examples" / "apps", apps)
     data.chmod(0o755)
@@ -89,28 +102,34 @@ path = ["{apps}/arithmetic"]
         stderr=(data / "log").open("w"),
         text=True,
     )
+    ends.callback(_end, gateway)
+    assert gateway.stdout is not None
+    ready = gateway.stdout.readline().split()
+    if ready[:2] != ["jobgate", "ready"]:
+        print((data / "log").read_text())
+        return False
+    url = ready[2]
+    key = _account(data / "data")
+    print(f"gateway    {url}, SQLite, data in {data / 'data'}")
+    well = _charity_engine(url, key)
+    print("\nwhere next: README.md; docs/dialects/charity-engine.md; make serve keeps this gateway running")
+    if keeping and well:
+        job = {"authenticator": key, "app": "charityengine:wolframengine", "commandLine": "math 6*7 > output/out.txt"}
+        print(f"key        {key} (Charity Engine authenticator)\nA job to paste; Ctrl-C ends the gateway:\n")
+        print(f"curl {url}/remotejobs/v2/job-create -d '{json.dumps(job)}'", flush=True)
+        signal.pause()
+    return well
+
+
+def _end(gateway: subprocess.Popen[str]) -> None:
+    """The gateway, its launcher and their jobs end; no further signal comes between."""
+    for word in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(word, signal.SIG_IGN)
+    gateway.send_signal(signal.SIGTERM)
     try:
-        assert gateway.stdout is not None
-        ready = gateway.stdout.readline().split()
-        if ready[:2] != ["jobgate", "ready"]:
-            print((data / "log").read_text())
-            return 1
-        url = ready[2]
-        key = _account(data / "data")
-        print(f"gateway    {url}, SQLite, data in {data / 'data'}")
-        well = _charity_engine(url, key)
-        print("\nwhere next: README.md; docs/dialects/charity-engine.md; make serve keeps this gateway running")
-        if keeping and well:
-            print(f"key        {key} (Charity Engine authenticator)\nCtrl-C ends it")
-            signal.pause()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        gateway.send_signal(signal.SIGTERM)
         gateway.wait(30)
-        vendor.shutdown()
-        shutil.rmtree(data, ignore_errors=True)
-    return 0 if well else 1
+    except subprocess.TimeoutExpired:
+        gateway.kill()
 
 
 def _account(data: Path) -> str:
