@@ -165,9 +165,7 @@ class World:
             batch = [await self._swept.get()]
             while not self._swept.empty() and len(batch) < _SWEPT_AT_ONCE:
                 batch.append(self._swept.get_nowait())
-            try:
-                await asyncio.to_thread(_remove, batch)
-            except OSError as error:
+            for error in await asyncio.to_thread(_remove, batch):
                 self.log.warning("a workspace could not be deleted", why=str(error))
             await asyncio.sleep(_REST)
 
@@ -214,6 +212,12 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _remove(workspaces: Sequence[Workspace]) -> None:
+def _remove(workspaces: Sequence[Workspace]) -> list[OSError]:
+    """Deletes each of them; what went wrong with some."""
+    errors = []
     for workspace in workspaces:
-        workspace.remove_now()
+        try:
+            workspace.remove_now()
+        except OSError as error:
+            errors.append(error)
+    return errors
