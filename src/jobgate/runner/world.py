@@ -170,11 +170,15 @@ class World:
             await asyncio.sleep(_REST)
 
     def leftovers(self, live: set[str]) -> None:
-        """Workspaces that no live attempt has are deleted."""
+        """Workspaces that no live attempt has are deleted, and what an engine noted beside them."""
         for entry in self._work.iterdir():
             name = entry.name.partition(".")[0]
-            if name and name not in live and entry.name in (name, f"{name}.log"):
+            if not name or name in live:
+                continue
+            if entry.name in (name, f"{name}.log"):
                 self.sweep(Workspace(self._work / name, self._work / f"{name}.log"))
+            elif entry.suffix == ".status":
+                entry.unlink(missing_ok=True)
 
     # --- tasks
 
