@@ -33,6 +33,8 @@ class Of(msgspec.Struct, frozen=True, tag="of"):
     """All of one batch. A batch of one may be named by its job."""
 
     batch: BatchId
+    start: int = 0
+    """The place of the first of them in the batch."""
 
 
 class Where(msgspec.Struct, frozen=True, kw_only=True, tag="where", omit_defaults=True):
@@ -115,7 +117,11 @@ class Count(msgspec.Struct, frozen=True, tag="count"):
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", omit_defaults=True):
-    """Asks that they stop. Answer: Changed."""
+    """Asks that they stop. Answer: Changed.
+
+    Of many jobs it is done slice by slice: when it breaks off, some are asked and some are not, and the same request
+    again does the rest. So it is with Change and Delete.
+    """
 
     selector: Selector
     message: str = ""
@@ -257,19 +263,21 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
-    """What became of each."""
+    """What became of each; of a large batch the first of each kind, and how many more there are."""
 
     done: tuple[Job, ...]
     unchanged: tuple[Job, ...] = ()
     missing: tuple[str, ...] = ()
+    more: int = 0
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True, tag="deleted"):
-    """What was deleted, and what will be when it has ended."""
+    """What was deleted, and what will be when it has ended; of a large batch the first, and how many more there are."""
 
     jobs: tuple[JobId, ...]
     stopping: tuple[JobId, ...] = ()
     missing: tuple[str, ...] = ()
+    more: int = 0
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
@@ -327,6 +335,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Jobs of one account not yet over."""
     batch: int = 1_000_000
     """Jobs in one request."""
+    shown: int = 10_000
+    """Jobs in one answer; a list has pages."""
     calls: float = 0.0
     """Requests of one account in a second; 0: no limit."""
     upload: int = 2 * 1024**3

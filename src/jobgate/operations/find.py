@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from jobgate.model.account import Principal
+from jobgate.model.errors import TooLarge
 from jobgate.model.ids import BatchId
 from jobgate.model.job import Batch
-from jobgate.model.operations import Count, Counted, Describe, Described, Find, Found
+from jobgate.model.operations import Count, Counted, Describe, Described, Find, Found, Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.select import batch_of, select, view
 from jobgate.store.transaction import Transaction
 
 
 async def find(context: Context, principal: Principal, operation: Find) -> Found:
-    """The jobs meant. Raises NotFound for a batch that is not theirs."""
+    """The jobs meant. Raises NotFound for a batch that is not theirs, TooLarge for more than one answer shows."""
+    most = context.limits.shown
+    selector = operation.selector
+    within = replace(selector, limit=most) if isinstance(selector, Where) and selector.limit > most else selector
 
     def work(tx: Transaction) -> Found:
-        jobs, missing, more = select(tx, principal, operation.selector)
+        if isinstance(selector, Of) and (batch := batch_of(tx, principal, selector.batch)).count > most:
+            _fits(sum(tx.jobs.counts(batch).values()), most)
+        if isinstance(selector, Ids):
+            _fits(len(selector.jobs), most)
+        jobs, missing, more = select(tx, principal, within)
+        if within is not selector and more is not None:
+            _fits(most + 1, most)
         batches: dict[BatchId, Batch] = {}
         views = tuple(view(tx, job, attempts, batches) for job, attempts in jobs)
         return Found(jobs=views, missing=missing, more=more)
 
     return await context.store.read(work)
+
+
+def _fits(number: int, most: int) -> None:
+    """Raises TooLarge (`too-many-selected`)."""
+    if number > most:
+        raise TooLarge(f"these are more than the {most} jobs that one answer shows", code="too-many-selected")
 
 
 async def count(context: Context, principal: Principal, operation: Count) -> Counted:

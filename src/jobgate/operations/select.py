@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from jobgate.model.account import Principal, Scope
@@ -13,6 +15,9 @@ from jobgate.model.operations import Ids, JobView, Of, Selector, Where
 from jobgate.store.transaction import Transaction
 
 Selected = tuple[list[tuple[Job, Attempts]], tuple[str, ...], JobId | None]
+Piece = tuple[list[tuple[Job, Attempts]], tuple[str, ...], Selector | None]
+SLICE: Final = 500
+"""Jobs that one transaction changes: what others wait for at most."""
 
 
 def select(tx: Transaction, principal: Principal, selector: Selector) -> Selected:
@@ -24,11 +29,29 @@ def select(tx: Transaction, principal: Principal, selector: Selector) -> Selecte
             found = [known[i] for i in jobs if i in known and own(principal, known[i][0])]
             have = {job.id for job, _ in found}
             return found, (*missing, *(job_text(i) for i in jobs if i not in have)), None
-        case Of(batch):
-            return list(tx.jobs.members(batch_of(tx, principal, batch))), (), None
+        case Of(batch, start):
+            return list(tx.jobs.members(batch_of(tx, principal, batch), start)), (), None
         case Where(limit=limit):
             page = tx.jobs.page(principal.account, selector)
             return page[:limit], (), page[limit - 1][0].id if len(page) > limit else None
+
+
+def piece(tx: Transaction, principal: Principal, selector: Selector) -> Piece:
+    """The first of the jobs meant, `SLICE` at most; names of those missing; and the selector of the rest, if any.
+
+    Raises NotFound for a batch that is not theirs.
+    """
+    match selector:
+        case Ids(jobs, missing):
+            found, missing, _ = select(tx, principal, Ids(jobs[:SLICE], missing))
+            return found, missing, Ids(jobs[SLICE:]) if len(jobs) > SLICE else None
+        case Of(ident, start):
+            batch, end = batch_of(tx, principal, ident), start + SLICE
+            return list(tx.jobs.members(batch, start, SLICE)), (), Of(ident, end) if end < batch.count else None
+        case Where(limit=limit):
+            found, missing, more = select(tx, principal, replace(selector, limit=min(limit, SLICE)))
+            ends = more is None or limit <= SLICE
+            return found, missing, None if ends else replace(selector, after=more, limit=limit - SLICE)
 
 
 def present(tx: Transaction, principal: Principal) -> Principal:

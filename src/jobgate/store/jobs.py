@@ -247,11 +247,12 @@ class Jobs:
             raise NotFound
         return rows.batch_of(row[0])
 
-    def members(self, batch: Batch) -> Iterator[tuple[Job, Attempts]]:
-        """The jobs of a batch that are still kept, in order."""
+    def members(self, batch: Batch, start: int = 0, most: int | None = None) -> Iterator[tuple[Job, Attempts]]:
+        """The jobs of a batch that are still kept, in order; of a part of it: those of `most` places from `start`."""
         self.flush()
-        last = batch.id + (batch.count - 1) * STRIDE
-        return (rows.job_of(row) for row in self._db.all("job_range", batch.id, last, batch.id))
+        end = batch.count if most is None else min(start + most, batch.count)
+        first, last = batch.id + start * STRIDE, batch.id + (end - 1) * STRIDE
+        return (rows.job_of(row) for row in self._db.all("job_range", first, last, batch.id))
 
     def counts(self, batch: Batch) -> dict[JobState, int]:
         """How many of a batch's jobs are in which state."""
@@ -409,8 +410,7 @@ class Jobs:
             self._forget(self.batch(batch), now)
 
     def _forget(self, batch: Batch, now: float) -> None:
-        left = self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id)
-        if left is not None and left[0]:
+        if self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id) is not None:
             return
         for key, value in batch.labels.items():
             self._db.run("label_delete", batch.owner, key, value, batch.id)

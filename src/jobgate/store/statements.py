@@ -102,7 +102,7 @@ _say(
 )
 _say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
 _say("job_delete", delete(job).where(_J.id == p("i")), "i")
-_say("job_left", select(func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")), "a", "b", "c")
+_say("job_left", select(_J.id).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).limit(1), "a", "b", "c")
 _say(
     "job_counts",
     select(_J.state, func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).group_by(_J.state),

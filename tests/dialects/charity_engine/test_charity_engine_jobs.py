@@ -701,3 +701,30 @@ def test_what_is_not_served_is_an_unknown_operation(verb: str) -> None:
         ENGINE.decode(call(verb))
     reply = ENGINE.refuse(call(verb), caught.value)
     assert (reply.status, said(reply)["errorCode"]) == (404, "unknown-operation")
+
+
+# --- very many jobs
+
+
+def test_of_a_large_batch_the_jobs_that_are_not_named_are_counted() -> None:
+    one = job(JobState.CANCELLED)
+    aborted = said(ENGINE.encode(call("job-abort", {"batchId": BATCH}), Changed(done=(one,), more=299_999)))
+    assert (aborted["aborted"], aborted["more"]) == ([SAMPLE], 299_999)
+    removed = said(ENGINE.encode(call("job-remove", {"batchId": BATCH}), Deleted(jobs=(one.id,), more=299_999)))
+    assert (removed["removed"], removed["more"]) == ([SAMPLE], 299_999)
+    assert "more" not in said(ENGINE.encode(call("job-abort", {"jobId": JOB}), Changed(done=(one,))))
+
+
+def test_more_jobs_than_one_answer_shows_are_refused_with_the_way_to_see_them() -> None:
+    error = TooLarge("these are more than the 10 jobs that one answer shows", code="too-many-selected")
+    reply = ENGINE.refuse(call("job-status", {"batchId": BATCH}), error)
+    body = said(reply)
+    assert (reply.status, body["errorCode"]) == (400, "invalid-selector")
+    assert body["error"].startswith("these are more than the 10 jobs that one answer shows; job-list")
+
+
+@pytest.mark.parametrize("verb", ["job-abort", "job-remove"])
+def test_what_may_be_done_in_part_is_not_said_to_have_changed_nothing(verb: str) -> None:
+    body = said(ENGINE.refuse(call(verb, {"batchId": BATCH}), Unavailable()))
+    assert (body["errorCode"], "nothing was changed" in body["error"]) == ("unavailable", False)
+    assert "nothing was changed" in said(ENGINE.refuse(call("job-create", FULL), Unavailable()))["error"]

@@ -97,6 +97,7 @@ def _aborted(words: Words, call: Call, outcome: Changed) -> Reply:
             "aborted": [job_text(job.id) for job in outcome.done],
             "unchanged": [JobRef(id=job_text(job.id), status=status(job)) for job in outcome.unchanged],
             "notFound": outcome.missing,
+            **_more(outcome),
         }
     )
 
@@ -109,8 +110,14 @@ def _removed(words: Words, call: Call, outcome: Deleted) -> Reply:
             "removed": [job_text(job) for job in outcome.jobs],
             "active": [job_text(job) for job in outcome.stopping],
             "notFound": outcome.missing,
+            **_more(outcome),
         }
     )
+
+
+def _more(outcome: Changed | Deleted) -> dict[str, int]:
+    """How many jobs of a large batch are not named."""
+    return {"more": outcome.more} if outcome.more else {}
 
 
 def _result(words: Words, call: Call, outcome: Found) -> Reply:
@@ -348,6 +355,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "gone": (410, "result-expired"),
     "body-too-large": (413, "body-too-large"),
     "too-large": (413, "body-too-large"),
+    "too-many-selected": (400, "invalid-selector"),
     "batch-too-large": (413, "too-many-copies"),
     "too-many-files": (413, "too-many-files"),
     "too-many-copies": (413, "too-many-copies"),
@@ -367,13 +375,21 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
 A code followed by a field or a verb is for that one alone.
 """
 
+_IN_PART: Final = "the server cannot do this now; of many jobs some may be done, the same call again does the rest"
 FIXED: Final[Mapping[str, str]] = {
     "job-not-found": "there is no such job",
     "authenticator-invalid": "this authenticator is unknown here, or it is blocked",
     "unavailable": "the server cannot do this now, and nothing was changed; try again",
     "internal": "something went wrong in the server",
+    "unavailable job-abort": _IN_PART,
+    "unavailable job-remove": _IN_PART,
 }
 """Texts that never tell more: unknown and foreign look the same, and faults of ours have no details."""
+
+ADVICE: Final[Mapping[str, str]] = {
+    "too-many-selected": "job-list with the same batchId or tag gives them page by page, job-status with jobIds in full"
+}
+"""What to do next in this API's words, by the model's code."""
 
 
 def refuse(words: Words, call: Call, error: JobgateError) -> Reply:
@@ -389,7 +405,9 @@ def refuse(words: Words, call: Call, error: JobgateError) -> Reply:
     if not isinstance(error, RequestError):
         keys = ("unavailable" if isinstance(error, Unavailable) else "internal",)
     number, code = next(REFUSALS[key] for key in keys if key in REFUSALS)
-    body = ErrorBody(error=FIXED.get(code, error.message), error_code=code, field=error.field or UNSET)
+    told = f"{error.message}; {ADVICE[error.code]}" if error.code in ADVICE else error.message
+    told = FIXED.get(f"{code} {call.verb}", FIXED.get(code, told))
+    body = ErrorBody(error=told, error_code=code, field=error.field or UNSET)
     return Reply(status=number, headers=_headers(call, error), body=msgspec.json.encode(body))
 
 
