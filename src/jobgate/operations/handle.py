@@ -34,7 +34,11 @@ _BEFORE_ENGINE = (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
 
 
 async def handle(context: Context, request: Request) -> Outcome:
-    """What came of it. Raises a RequestError or Unavailable; then nothing was changed."""
+    """What came of it.
+
+    Raises a RequestError or Unavailable; then nothing was changed, but for a large selection that broke off: the same
+    request completes it.
+    """
     may(request.principal, SCOPES[type(request.operation)])
     if request.until is Until.ACCEPTED or request.within <= 0:
         return await _do(context, request)
