@@ -18,6 +18,7 @@ from jobgate.model.attempt import Exit
 from jobgate.model.errors import EngineError
 from jobgate.model.job import Argv, ImageRef, Script, Step
 from jobgate.model.resources import Network
+from jobgate.model.state import Failure
 from jobgate.testing.engine_site import opened
 
 
@@ -291,5 +292,18 @@ def test_after_a_reboot_what_had_not_ended_is_gone_and_nothing_is_mistaken_for_i
             assert said[done.attempt].exit == Exit(3)
         for pid in pids(word):
             os.kill(pid, signal.SIGKILL)
+
+    asyncio.run(body())
+
+
+def test_a_sandbox_that_cannot_be_made_is_the_engines_failure_and_not_the_commands(rig: Open, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with rig("bubblewrap") as box:
+            well, _ = await box.run("exit 0")
+            assert well.failure is None
+            (tmp_path / "launcher" / "etc").rename(tmp_path / "launcher" / "elsewhere")
+            seen, _ = await box.run("echo never; exit 0")
+            assert seen.failure is Failure.ENGINE
+            assert seen.message.startswith("bwrap: ")
 
     asyncio.run(body())

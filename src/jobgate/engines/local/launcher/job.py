@@ -134,6 +134,26 @@ def blame(step: Json, error: OSError | ValueError) -> tuple[int | None, str]:
     return None, f"it could not be started: {error.filename}: {reason}"
 
 
+OWN_FAULTS = (b"bwrap: execvp ", b"bwrap: Can't chdir")
+"""What bubblewrap says of a command, or a working directory, that is not there."""
+
+
+def last_words(job: Job, step: Json) -> str:
+    """Why there was no sandbox, in its own words; empty when it was there, and the command could not be executed."""
+    try:
+        with open(step.get("stderr") or job.spec["log"], "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - 4096, 0))
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        if line.startswith(OWN_FAULTS):
+            return ""
+        if line.startswith((b"bwrap: ", b"jobgate: no network")):
+            return line.decode(errors="replace")
+    return ""
+
+
 def _open(path: str, flags: int, opened: list[int]) -> int:
     """An open file; its number is above those that the child's streams get, since those are taken."""
     fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from .door import Door
 from .groups import Groups
-from .job import FIRST, Job, blame, spawn
+from .job import FIRST, Job, blame, last_words, spawn
 from .journal import Journal
 from .processes import (
     Json,
@@ -332,10 +332,14 @@ class Launcher:
         """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
         code = exit_code(step["status"])
         if code is None:
-            if end[1] is None and not job.stopping:
-                job.message = f"{step.get('word', 'the command')}: cannot be executed"
-                return [127, None]
-            return end
+            if end[1] is not None or job.stopping:
+                return end
+            job.message = last_words(job, step)
+            if job.message:
+                job.failure = job.failure or "engine"  # there was no sandbox to execute it in
+                return [126, None]
+            job.message = f"{step.get('word', 'the command')}: cannot be executed"
+            return [127, None]
         return [code, code - 128] if 128 < code < 193 else [code, None]
 
     def stepped(self, job: Job, step: Json, end: list[int | None]) -> None:
