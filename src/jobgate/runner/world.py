@@ -34,7 +34,7 @@ _FIRST_PAUSE: Final = 0.5
 _LAST_PAUSE: Final = 30.0
 """Seconds between a duty's failure and its next beginning."""
 _SWEPT_AT_ONCE: Final = 64
-_SPARE: Final = 16
+_SPARE: Final = 64
 """Workspaces kept for the next jobs of one account, if these left them empty."""
 _REST: Final = 0.05
 """Seconds between two portions of deletions."""
