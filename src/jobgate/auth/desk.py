@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from jobgate.auth.keys import digest, new_value
-from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Scope
+from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Quota, Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound, Unavailable
 from jobgate.model.ids import AccountId
 from jobgate.store.sqlite import SqliteStore, migrate
@@ -145,6 +145,23 @@ class AccountDesk:
             tx.accounts.record(self._deed(Action.BLOCKED if blocked else Action.LET_IN, account.id))
 
         self._write(work)
+
+    def limit(self, name: str, quota: Quota, weight: float | None = None) -> Account:
+        """Sets what the account may use at once, and its share of a busy environment; the account as it is now.
+
+        Raises NotFound, Conflict for one that was merged.
+        """
+
+        def work(tx: Transaction) -> Account:
+            account = _usable(tx, name)
+            changed = replace(account, quota=quota, weight=account.weight if weight is None else weight)
+            if changed != account:
+                tx.accounts.put(changed)
+                told = {key: str(value) for key, value in asdict(quota).items()} | {"weight": str(changed.weight)}
+                tx.accounts.record(self._deed(Action.LIMITED, account.id, told))
+            return changed
+
+        return self._write(work)
 
     def merge(self, gone: str, heir: str) -> Mapping[str, int]:
         """Gives `heir` all that `gone` has, and blocks `gone` for good; how many things of each kind went over.

@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from jobgate.auth.desk import AccountDesk, open_accounts
 from jobgate.auth.rotate import rotate
 from jobgate.cli.say import AsJson, Data, Database, actor, moment, plain, say, told
-from jobgate.model.account import USER, Deed, Kind, Scope
+from jobgate.config.units import size
+from jobgate.model.account import USER, Deed, Kind, Quota, Scope
 from jobgate.model.errors import Invalid, Unavailable
 from jobgate.model.ids import account_text
 from jobgate.store.store import database_path
 
 DAY = 86_400.0
+_ENDLESS = float("inf")
+N = TypeVar("N", int, float)
 accounts = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Accounts: the owners of jobs.")
 credentials = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Credentials: what proves an account.")
 keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The server's own key.")
@@ -65,6 +69,48 @@ def account_block(
         _desk(data, database).block(name, blocked=not undo)
         line = f"{name} is {'let in again' if undo else 'blocked; its jobs go on'}"
         say({"account": name, "blocked": not undo}, line, as_json=as_json)
+
+
+@accounts.command("limit")
+def account_limit(  # noqa: PLR0913, PLR0917  # an account has so many limits
+    name: str,
+    data: Data,
+    live_jobs: Annotated[str, typer.Option(help="Jobs not yet over, at most.")] = "",
+    calls: Annotated[str, typer.Option(help="Requests in a second, at most.")] = "",
+    storage: Annotated[str, typer.Option(help="Stored files, at most: 500MiB, 20GiB.")] = "",
+    weight: Annotated[str, typer.Option(help="Share of a busy environment, against the others' (1 unless set).")] = "",
+    database: Database = "",
+    as_json: AsJson = False,
+) -> None:
+    """Set what one account may use, or show it. `default` takes a limit back to what the configuration says."""
+    with told(f"{name} has the limits it had.", "jobgate account limit --help"):
+        desk = _desk(data, database)
+        known = desk.find(name)
+        quota = Quota(
+            live_jobs=_limit("live-jobs", live_jobs, known.quota.live_jobs, int),
+            calls=_limit("calls", calls, known.quota.calls, float),
+            storage=_limit("storage", storage, known.quota.storage, size),
+        )
+        share = _limit("weight", weight, known.weight, float)
+        account = desk.limit(name, quota, 1.0 if share is None else share)
+        found = {"live_jobs": quota.live_jobs, "calls": quota.calls, "storage": quota.storage, "weight": account.weight}
+        lines = [f"{key}\t{'as configured' if value is None else value}" for key, value in found.items()]
+        say({"account": name, **found}, "\n".join(lines), as_json=as_json)
+
+
+def _limit(option: str, text: str, known: N | None, read: Callable[[str], N]) -> N | None:
+    """The limit as it is from now on. Raises Invalid."""
+    if not text:
+        return known
+    if text == "default":
+        return None
+    try:
+        value = read(text)
+    except ValueError:
+        value = None
+    if value is None or not 0 < value < _ENDLESS:
+        raise Invalid(f"--{option} {text} is not a number over 0, nor `default`", field=option)
+    return value
 
 
 @accounts.command("merge")

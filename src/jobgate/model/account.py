@@ -91,6 +91,7 @@ class Action(StrEnum):
     CREATED = "account created"
     BLOCKED = "account blocked"
     LET_IN = "account let in again"
+    LIMITED = "limits set"
     MERGED = "merged into"
     """It gave all it had to another."""
     TOOK_IN = "took in"

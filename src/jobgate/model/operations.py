@@ -339,6 +339,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Jobs in one answer; a list has pages."""
     calls: float = 0.0
     """Requests of one account in a second; 0: no limit."""
+    storage: int = 0
+    """Bytes of all files that one account has stored; 0: no limit."""
     upload: int = 2 * 1024**3
     """Bytes of one uploaded file."""
     input: int = 2 * 1024**3

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobgate.model.account import Principal
 from jobgate.model.attempt import LOG, Attempt
-from jobgate.model.errors import Conflict, Gone, NotFound
+from jobgate.model.errors import Conflict, Gone, NotFound, TooMany
 from jobgate.model.facts import Attempts
 from jobgate.model.files import Artifact, Output, OutputKind, Packed
 from jobgate.model.folder import Entry
@@ -101,14 +101,17 @@ async def _piece(context: Context, artifact: Artifact, offset: int, limit: int) 
 
 
 async def write(context: Context, principal: Principal, operation: Write) -> Written:
-    """An upload becomes an entry of the account's uploads. Raises TooLarge, Unavailable."""
+    """An upload becomes an entry of the account's uploads. Raises TooLarge, TooMany (`storage-quota`), Unavailable."""
     now = context.clock()
+    quota = principal.quota.storage
+    most = context.limits.storage or None if quota is None else quota
     upload = operation.upload
     if isinstance(upload, bytes):
         upload = await context.blobs.put(upload, limit=context.limits.upload)
 
     def work(tx: Transaction) -> Written:
-        folder = tx.folders.uploads(tx.accounts.heir(principal.account), now)
+        owner = tx.accounts.heir(principal.account)
+        folder = tx.folders.uploads(owner, now)
         entry = Entry(
             folder=folder,
             name=upload.digest,
@@ -117,6 +120,14 @@ async def write(context: Context, principal: Principal, operation: Write) -> Wri
             used=now,
             expires=now + operation.lives,
         )
-        return Written(digest=upload.digest, size=upload.size, fresh=tx.folders.put(entry))
+        fresh = tx.folders.put(entry)
+        if fresh and most is not None and tx.folders.bytes_of(owner) > most:
+            raise TooMany(
+                f"this account may have {most} bytes of stored files, and this one would be too much; come again when "
+                "some have expired, or ask the operator for more",
+                code="storage-quota",
+                retry_after=3600.0,
+            )
+        return Written(digest=upload.digest, size=upload.size, fresh=fresh)
 
     return await context.store.write(work)

@@ -47,6 +47,11 @@ class Folders:
         digest, size, used, expires = row
         return Entry(folder=folder, name=name, digest=Digest(digest), size=size, used=used, expires=expires)
 
+    def bytes_of(self, owner: AccountId) -> int:
+        """All that an account has stored, each entry for itself."""
+        row = self._db.one("owner_bytes", owner)
+        return int(row[0]) if row else 0
+
     def expire(self, now: float, limit: int) -> int:
         """Deletes entries whose time is over; how many."""
         gone = self._db.all("entry_expired", now, limit)

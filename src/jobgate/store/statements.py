@@ -313,6 +313,13 @@ _say(
     "f",
     "n",
 )
+_say(
+    "owner_bytes",
+    select(func.coalesce(func.sum(entry.c.size), 0)).where(
+        entry.c.folder.in_(select(folder.c.id).where(folder.c.owner == p("o")))
+    ),
+    "o",
+)
 _say("entry_delete", delete(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")), "f", "n")
 _say(
     "entry_expired",

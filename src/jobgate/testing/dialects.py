@@ -191,6 +191,7 @@ CODES: Final = (
     "key-reused",
     "job-active",
     "too-many-jobs",
+    "storage-quota",
     "batch-too-large",
     "body-too-large",
     "storage-full",

@@ -367,6 +367,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "hash-mismatch": (422, "hash-mismatch"),
     "too-many": (429, "rate-limited"),
     "too-many-jobs": (429, "too-many-jobs"),
+    "storage-quota": (429, "storage-quota"),
     "unavailable": (503, "unavailable"),
     "internal": (500, "internal"),
 }

@@ -166,6 +166,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "app-not-runnable": (422, "app-not-runnable", "The image cannot be had here"),
     "too-many": (429, "too-many", "Over the rate of this account"),
     "too-many-jobs": (429, "too-many-jobs", "Over the number of jobs of this account"),
+    "storage-quota": (429, "storage-quota", "Over the stored files of this account"),
     "unavailable": (503, "unavailable", "The server cannot do this now"),
     "storage-full": (507, "storage-full", "The server's disk is full to its floor"),
     "internal": (500, "internal", "Something went wrong in the server"),
