@@ -32,3 +32,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Removes it."""
     if _OURS in config.stash:
         shutil.rmtree(config.stash[_OURS], ignore_errors=True)
+
+
+_LEFT_OUT: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remembers what did not run."""
+    if report.skipped:
+        _LEFT_OUT.append(f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With CI=true, what did not run is a failure."""
+    if _LEFT_OUT and os.environ.get("CI") == "true":
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says loudly what did not run, and why."""
+    if _LEFT_OUT:
+        terminalreporter.section("NOT RUN", sep="!")
+        for line in _LEFT_OUT:
+            terminalreporter.write_line(line)
