@@ -20,10 +20,10 @@ from jobgate.files.workspace import Workspace
 from jobgate.model.account import Principal
 from jobgate.model.attempt import AttemptId, Handle
 from jobgate.model.errors import EngineError, Unavailable
-from jobgate.model.facts import rebuild
+from jobgate.model.facts import Attempts, rebuild
 from jobgate.model.files import Inline, Input, Output, OutputKind, Stored
 from jobgate.model.ids import AccountId
-from jobgate.model.job import Argv, JobSpec, Origin, Step
+from jobgate.model.job import Argv, Job, JobSpec, Origin, Step
 from jobgate.model.operations import Count, Group, Request, Submit, Submitted, Until
 from jobgate.model.state import Failure, JobState
 from jobgate.operations.handle import handle
@@ -98,6 +98,18 @@ def test_an_error_at_any_transaction_of_a_jobs_life_loses_nothing_and_runs_nothi
         asyncio.run(life(tmp_path / str(n), monkeypatch, n))
 
 
+async def ran(gateway: app.Gateway, work: Submit) -> tuple[Job, Attempts]:
+    """A new account's one job, when it is over."""
+    account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
+    who = Principal(account=AccountId(account.id), name="lab")
+    made = await handle(gateway.context, Request(operation=work, principal=who))
+    assert isinstance(made, Submitted)
+    counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
+    await handle(gateway.context, counted)
+    (job,) = made.jobs
+    return (await gateway.store.read(lambda tx: tx.jobs.get([job.id])))[job.id]
+
+
 @pytest.mark.parametrize("refused", [5, None])
 def test_an_engine_that_is_away_uses_up_no_try_and_not_more_than_the_time_for_staging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | None
@@ -118,14 +130,8 @@ def test_an_engine_that_is_away_uses_up_no_try_and_not_more_than_the_time_for_st
         place = Environment(slots=2, sandbox="none", longest_staging=60.0 if refused else 0.2)
         gateway = await app.start(msgspec.structs.replace(settings(tmp_path / "data"), environments={"local": place}))
         try:
-            account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
-            who = Principal(account=AccountId(account.id), name="lab")
             monkeypatch.setattr(LocalEngine, "submit", away)
-            made = await handle(gateway.context, Request(operation=ONE, principal=who))
-            assert isinstance(made, Submitted)
-            counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
-            await handle(gateway.context, counted)
-            job, attempts = (await gateway.store.read(lambda tx: tx.jobs.get([made.jobs[0].id])))[made.jobs[0].id]
+            job, attempts = await ran(gateway, ONE)
             if refused:
                 assert (job.state, len(attempts), calls) == (JobState.SUCCEEDED, 1, refused + 1)
             else:
@@ -158,15 +164,9 @@ def test_outputs_wait_for_a_full_disk_as_long_as_staging_may_take(
         place = Environment(slots=1, sandbox="none", longest_staging=60.0 if until else 0.2)
         gateway = await app.start(msgspec.structs.replace(settings(tmp_path / "data"), environments={"local": place}))
         try:
-            account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
-            who = Principal(account=AccountId(account.id), name="lab")
             monkeypatch.setattr(Disk, "put_all", full)
             one = Submit(groups=(Group(spec),), origin=Origin(dialect="test"))
-            made = await handle(gateway.context, Request(operation=one, principal=who))
-            assert isinstance(made, Submitted)
-            counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
-            await handle(gateway.context, counted)
-            job, attempts = (await gateway.store.read(lambda tx: tx.jobs.get([made.jobs[0].id])))[made.jobs[0].id]
+            job, attempts = await ran(gateway, one)
             if until:
                 assert (job.state, tries) == (JobState.SUCCEEDED, until)
                 assert [artifact.size for artifact in attempts[0].outputs] == [100_000]
@@ -195,16 +195,10 @@ def test_a_workspace_that_cannot_be_made_now_is_made_later(tmp_path: Path, monke
     async def body() -> None:
         gateway = await app.start(settings(tmp_path / "data"))
         try:
-            account = await gateway.store.write(lambda tx: tx.accounts.create("lab", 0.0))
-            who = Principal(account=AccountId(account.id), name="lab")
             one = Submit(
                 groups=(Group(JobSpec(steps=(Step(command=Argv(("true",))),))),), origin=Origin(dialect="test")
             )
-            made = await handle(gateway.context, Request(operation=one, principal=who))
-            assert isinstance(made, Submitted)
-            counted = Request(operation=Count(made.batch.id), principal=who, until=Until.ENDED, within=30.0)
-            await handle(gateway.context, counted)
-            job, attempts = (await gateway.store.read(lambda tx: tx.jobs.get([made.jobs[0].id])))[made.jobs[0].id]
+            job, attempts = await ran(gateway, one)
             assert (job.state, len(attempts), tries) == (JobState.SUCCEEDED, 1, 4)
         finally:
             await app.stop_gateway(gateway, stop_jobs=True)
