@@ -6,9 +6,9 @@ name; unknown fields are kept or refused, never lost in silence; a credential in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -45,6 +45,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What it asks of the credential, known before the body is read as an operation."""
     early: bool = False
     """Who asks stands in the headers, and is known before any of the body is read."""
+    page: Callable[[Call], Reply] | None = None
+    """Answers by itself, whoever asks: a page of words, that needs no credential and knows of no job."""
     summary: str = ""
     """One line for the generated reference."""
 
@@ -56,6 +58,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     method: str = "POST"
     path: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
+    """Of a name given twice the last."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """The whole query, in order."""
     headers: Mapping[str, str] = {}
     """Names in lower case."""
     body: bytes = b""
@@ -68,13 +73,24 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return f"Call({self.method} {self.verb})"
 
 
+class Stream(msgspec.Struct, frozen=True):
+    """Items that come one by one, perhaps for hours; the front words each, sends it, and lets go when the client does.
+
+    `items` is closed when the answer ends, however it ends. What its first item raises is answered as a refusal.
+    """
+
+    items: AsyncIterator[Any]
+    encode: Callable[[Any], bytes]
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What goes back."""
 
     status: int = 200
     headers: Mapping[str, str] = {}
-    body: bytes | Artifact | Archived = b""
-    """Bytes; a stored file, for which the front answers Range, ETag and HEAD; or stored files, sent as one zip."""
+    body: bytes | Artifact | Archived | Stream = b""
+    """Bytes; a stored file, for which the front answers Range, ETag and HEAD; stored files, sent as one zip; a stream.
+    """
     media: str = "application/json; charset=utf-8"
 
 

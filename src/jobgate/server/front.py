@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -13,7 +13,7 @@ import structlog
 from starlette import types
 from starlette.routing import compile_path
 
-from jobgate.dialects.dialect import Body, Call, Dialect, Reply, Route
+from jobgate.dialects.dialect import Body, Call, Dialect, Reply, Route, Stream
 from jobgate.files.archive import Archive
 from jobgate.files.storage import Storage
 from jobgate.model.account import Principal, Proof, Scope, may
@@ -202,6 +202,8 @@ class Front:
                 await self._stream(turn, reply, reply.body)
             elif isinstance(reply.body, Archived):
                 await self._archive(turn, reply, reply.body)
+            elif isinstance(reply.body, Stream):
+                await _follow(exchange, reply, reply.body)
             else:
                 await exchange.say(reply)
         except Disconnected:
@@ -220,6 +222,8 @@ class Front:
         route, parameters = turn.table.find(_below(turn.table, exchange.scope), exchange.method)
         exchange.seen.verb = route.verb
         turn.call = self._call(turn, route, parameters)
+        if route.page is not None:
+            return route.page(turn.call)
         if route.body is Body.UPLOAD and not _is_json(exchange):
             principal = await self._upload(turn, route)
         elif route.early:
@@ -237,11 +241,13 @@ class Front:
 
     def _call(self, turn: _Turn, route: Route, parameters: Mapping[str, str]) -> Call:
         exchange = turn.exchange
+        pairs = _pairs(exchange.query) if exchange.query else ()
         return Call(
             verb=route.verb,
             method="GET" if exchange.method == "HEAD" else exchange.method,
             path=parameters,
-            query=_query(exchange.query) if exchange.query else {},
+            query=dict(pairs),
+            pairs=pairs,
             headers=exchange.headers,
             now=turn.call.now,
         )
@@ -278,7 +284,7 @@ class Front:
         """Whether a signed address speaks for itself. Raises Unauthenticated for one that does not hold."""
         if exchange.method not in ("GET", "HEAD") or b"sig=" not in exchange.query:
             return False
-        if not {"exp", "sig"} <= _query(exchange.query).keys():
+        if not {"exp", "sig"} <= dict(_pairs(exchange.query)).keys():
             return False
         if self._verify(exchange.scope["raw_path"].decode("latin-1"), exchange.query.decode("latin-1")):
             return True
@@ -314,10 +320,32 @@ class Front:
 
 
 _JSON: Final = Reply().media
+_NO_GUESSING: Final = {"x-content-type-options": "nosniff"}
 
 
 def _report(seen: Seen, error: Exception) -> None:
     _log.error("request failed", request=seen.id, dialect=seen.dialect, verb=seen.verb, exc_info=error)
+
+
+async def _follow(exchange: Exchange, reply: Reply, stream: Stream) -> None:
+    """Items as they come; its end is the end of the body, which has no length before it."""
+    headers = wire({"content-type": reply.media, "cache-control": "no-store", **_NO_GUESSING, **lower(reply.headers)})
+    if exchange.method == "HEAD":
+        if isinstance(stream.items, AsyncGenerator):
+            await stream.items.aclose()
+        await exchange.start(reply.status, headers)
+        await exchange.end()
+        return
+    await exchange.stream(reply.status, headers, _worded(stream))
+
+
+async def _worded(stream: Stream) -> AsyncGenerator[bytes, None]:
+    try:
+        async for item in stream.items:
+            yield stream.encode(item)
+    finally:
+        if isinstance(stream.items, AsyncGenerator):
+            await stream.items.aclose()
 
 
 async def _refuse(turn: _Turn, error: JobgateError) -> None:
@@ -361,9 +389,9 @@ def _is_text(raw: bytes) -> bool:
     return True
 
 
-def _query(raw: bytes) -> dict[str, str]:
-    """Name to value; of one given twice the last."""
+def _pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """Names and values, in order."""
     try:
-        return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS))
+        return tuple(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS))
     except ValueError as error:
         raise Invalid(f"a query has at most {QUERY_FIELDS} fields", field="query") from error
