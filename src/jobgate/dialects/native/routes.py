@@ -1,4 +1,4 @@
-"""The dialect itself: its addresses, and the four things every dialect does."""
+"""The native API as a dialect: every subject's verbs, in one table."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from jobgate.dialects.dialect import Ask, Body, Call, Reply, Route, Setup
-from jobgate.dialects.native import decode, encode
+from jobgate.dialects.dialect import Ask, Call, Reply, Setup
+from jobgate.dialects.native import asked, batches, jobs, outputs, problems, submit
+from jobgate.dialects.native.verb import Verb, route
 from jobgate.dialects.native.wire import NAME
-from jobgate.model.account import Proof, Scope
-from jobgate.model.errors import Invalid, JobgateError
+from jobgate.model.account import Proof
+from jobgate.model.errors import Invalid, JobgateError, NotFound
 from jobgate.model.operations import Outcome
 
 BODY: Final = 256 << 20
@@ -35,41 +36,35 @@ class Native:
         except msgspec.ValidationError as error:
             raise Invalid(str(error), field="dialects.native") from error
         self._prefix = setup.prefix
-        self.routes = _routes(own)
+        self._verbs = {verb.name: verb for verb in verbs(own)}
+        self.routes = tuple(map(route, self._verbs.values()))
 
     def credential(self, call: Call) -> Proof:
         """The API key. Raises Unauthenticated."""
-        return decode.credential(call)
+        return asked.credential(call)
 
     def decode(self, call: Call) -> Ask:
-        """What the call asks for. Raises a RequestError."""
-        return decode.decode(call)
+        """What the call asks for. Raises a RequestError whose field is a path into the body, or a parameter."""
+        verb = self._verbs.get(call.verb)
+        if verb is None or verb.decode is None:
+            raise NotFound("there is nothing at this address", code="unknown-operation")
+        return verb.decode(call)
 
     def encode(self, call: Call, outcome: Outcome) -> Reply:
-        """The answer to a call that went well."""
-        return encode.encode(self._prefix, call, outcome)
+        """The answer to a call that went well. What it cannot show, such as no job, is refused."""
+        encode = self._verbs[call.verb].encode
+        if encode is None:
+            raise NotFound("there is nothing at this address", code="unknown-operation")
+        try:
+            return encode(self._prefix, call, outcome)
+        except JobgateError as error:
+            return self.refuse(call, error)
 
     def refuse(self, call: Call, error: JobgateError) -> Reply:
         """The answer to a call that did not."""
-        return encode.refuse(call, error)
+        return problems.refuse(call, error)
 
 
-def _routes(own: Settings) -> tuple[Route, ...]:
-    def submit(path: str, verb: str, summary: str) -> Route:
-        return Route(path=path, verb=verb, limit=own.body, scope=Scope.SUBMIT, early=True, summary=summary)
-
-    def show(path: str, verb: str, summary: str) -> Route:
-        methods = frozenset({"GET", "HEAD"})
-        return Route(path=path, methods=methods, verb=verb, body=Body.NONE, limit=0, scope=Scope.READ, summary=summary)
-
-    return (
-        submit("/jobs", "job-submit", "Submit one job"),
-        submit("/batches", "batch-submit", "Submit a batch of jobs"),
-        show("/jobs/{id}", "job", "A job; with ?wait=SECONDS when it has ended"),
-        show(
-            "/jobs/{id}/archive",
-            "archive",
-            "All files of a job that is over, as a zip; with ?output=N those of one output",
-        ),
-        show("/batches/{id}", "batch", "A batch; with ?wait=SECONDS when all its jobs have ended"),
-    )
+def verbs(own: Settings) -> tuple[Verb, ...]:
+    """All there are, in the order they are shown."""
+    return (*submit.verbs(own.body), *jobs.VERBS, *batches.VERBS, *outputs.VERBS)

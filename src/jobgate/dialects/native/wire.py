@@ -103,7 +103,8 @@ class JobView(Struct, frozen=True, kw_only=True):
 
     id: str
     batch: str
-    index: int
+    number: int
+    """In its batch, from 1."""
     state: str
     created: str
     name: str | UnsetType = UNSET
@@ -144,9 +145,10 @@ class BatchView(Struct, frozen=True, kw_only=True):
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong with a request."""
+    """One thing that is wrong with a request: a member of its body, or a parameter of its query."""
 
-    pointer: str
+    pointer: str | UnsetType = UNSET
+    parameter: str | UnsetType = UNSET
     code: str
     detail: str
 

@@ -1,43 +1,30 @@
-"""From a call to what it asks for."""
+"""Submitting: one job, or a batch of them."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from jobgate.dialects.dialect import Ask, Call
+from jobgate.dialects.dialect import Ask, Body, Call, Reply
+from jobgate.dialects.native.asked import guard, not_json
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs, of_types
 from jobgate.dialects.native.specs import Specs
-from jobgate.dialects.native.wire import NAME, BatchDraft, JobDraft, LoneDraft
+from jobgate.dialects.native.verb import Verb
+from jobgate.dialects.native.views import answer, batch_view, job_view
+from jobgate.dialects.native.wire import NAME, BatchDraft, BatchView, JobDraft, JobView, LoneDraft
 from jobgate.dialects.reading import json_object, uncollected
-from jobgate.model.account import Kind, Proof
-from jobgate.model.errors import Invalid, NotFound, Unauthenticated
-from jobgate.model.ids import BatchId, Digest, JobId, batch_id, job_id
+from jobgate.model.account import Scope
+from jobgate.model.errors import Invalid
+from jobgate.model.ids import JobId, batch_text, job_text
 from jobgate.model.job import Origin
-from jobgate.model.operations import Archive, Count, Find, Group, Guard, Ids, Submit, Until
-
-LONGEST_WAIT: Final = 60.0
-"""Seconds that one answer waits at most; who wants more asks again."""
-KEY_LENGTH: Final = 255
-_SECONDS: Final = re.compile(r"\d{1,9}(?:\.\d{1,6})?", re.ASCII)
-_PLACE: Final = re.compile(r"\d{1,6}", re.ASCII)
+from jobgate.model.operations import Group, Submit, Submitted
+from jobgate.model.state import JobState
 
 T = TypeVar("T")
-
-
-def credential(call: Call) -> Proof:
-    """The key of `Authorization: Bearer`. Raises Unauthenticated."""
-    scheme, _, key = call.headers.get("authorization", "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise Unauthenticated("an API key is needed: Authorization: Bearer KEY")
-    return Proof(Kind.API_KEY, key.strip())
-
 
 # --- the verbs
 
@@ -99,41 +86,6 @@ def _wrong_texts(name: str, labels: Mapping[str, str]) -> Invalid | None:
     return None
 
 
-def _job(call: Call) -> Ask:
-    return Ask(operation=Find(selector=Ids((_job_id(call),))), until=Until.ENDED, within=_wait(call))
-
-
-def _batch(call: Call) -> Ask:
-    return Ask(operation=Count(_batch_id(call)), until=Until.ENDED, within=_wait(call))
-
-
-def _archive(call: Call) -> Ask:
-    output, fold = call.query.get("output"), call.query.get("fold_case", "false")
-    if output is not None and not _PLACE.fullmatch(output):
-        raise Invalid("output: the number of an output is needed, from 0", field="output")
-    if fold not in ("true", "false"):
-        raise Invalid("fold_case: true or false is needed", field="fold_case")
-    operation = Archive(job=_job_id(call), output=None if output is None else int(output), fold_case=fold == "true")
-    return Ask(operation=operation)
-
-
-DECODERS: Final[Mapping[str, Callable[[Call], Ask]]] = {
-    "job-submit": _submit_job,
-    "batch-submit": _submit_batch,
-    "job": _job,
-    "archive": _archive,
-    "batch": _batch,
-}
-
-
-def decode(call: Call) -> Ask:
-    """What the call asks for. Raises a RequestError whose field is a path into the body."""
-    decoder = DECODERS.get(call.verb)
-    if decoder is None:
-        raise NotFound("there is nothing at this address", code="unknown-operation")
-    return decoder(call)
-
-
 # --- parts of a call
 
 
@@ -144,7 +96,7 @@ def _read(call: Call, kind: type[T]) -> T:
     except msgspec.ValidationError:
         raise _all(call, kind) from None
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json") from None
+        raise not_json() from None
 
 
 def _all(call: Call, kind: type) -> Invalid:
@@ -185,22 +137,6 @@ def _texts(body: Mapping[str, object]) -> Invalid | None:
     return _wrong_texts(own.name, own.labels)
 
 
-def _wait(call: Call) -> float:
-    """`?wait=SECONDS`; 0 without it. Raises Invalid."""
-    given = call.query.get("wait", "0")
-    if not _SECONDS.fullmatch(given):
-        raise Invalid("wait: a number of seconds is needed", field="wait")
-    return min(float(given), LONGEST_WAIT)
-
-
-def _job_id(call: Call) -> JobId:
-    return job_id(call.path.get("id", ""))
-
-
-def _batch_id(call: Call) -> BatchId:
-    return batch_id(call.path.get("id", ""))
-
-
 def _submit(
     call: Call, groups: tuple[Group, ...], draft: BatchDraft | LoneDraft, secrets: Mapping[str, str], *, app: str
 ) -> Ask:
@@ -216,23 +152,78 @@ def _submit(
             priority=draft.priority,
             held=draft.held,
             secrets=secrets,
-            guard=_guard(call),
+            guard=guard(call),
         )
     )
-
-
-def _guard(call: Call) -> Guard | None:
-    """The Idempotency-Key, bound to the verb and the body as it came. Raises Invalid."""
-    key = call.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= KEY_LENGTH:
-        raise Invalid(f"Idempotency-Key: 1 to {KEY_LENGTH} characters", code="key")
-    digest = hashlib.sha256(call.verb.encode() + b"\0" + call.body).hexdigest()
-    return Guard(key=key, scope=NAME, body=Digest(digest))
 
 
 def _app_name(draft: JobDraft) -> str:
     if draft.app is not UNSET:
         return draft.app
     return "" if draft.image is UNSET else draft.image
+
+
+# --- the answers
+
+
+def _submitted_job(prefix: str, call: Call, outcome: Submitted) -> Reply:
+    """201 with the job; for a repeated key the job as it is now."""
+    del call
+    ident = job_text(outcome.batch.id, JobId(outcome.batch.id))
+    headers = {"Location": f"{prefix}/jobs/{ident}"}
+    if not outcome.jobs:  # repeated, and deleted since: what is left to say is its name
+        return answer({"id": ident, "batch": batch_text(outcome.batch.id)}, 201, headers | _replayed(outcome))
+    job = outcome.jobs[0]
+    return answer(job_view(job, outcome.batch), 201, headers | {"ETag": f'"{job.version}"'} | _replayed(outcome))
+
+
+def _submitted_batch(prefix: str, call: Call, outcome: Submitted) -> Reply:
+    del call
+    batch = outcome.batch
+    counts: dict[JobState, int] = {}
+    for job in outcome.jobs:
+        counts[job.state] = counts.get(job.state, 0) + 1
+    if not outcome.jobs and not outcome.replayed:
+        counts = {JobState.QUEUED: batch.count}
+    headers = {"Location": f"{prefix}/batches/{batch_text(batch.id)}"} | _replayed(outcome)
+    return answer(batch_view(batch, counts), 201, headers)
+
+
+def _replayed(outcome: Submitted) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if outcome.replayed else {}
+
+
+def verbs(limit: int) -> tuple[Verb, ...]:
+    """With so many bytes of a body at most."""
+    return (
+        Verb(
+            name="job-submit",
+            method="POST",
+            path="/jobs",
+            summary="Submit one job",
+            subject="jobs",
+            scope=Scope.SUBMIT,
+            body=Body.WHOLE,
+            limit=limit,
+            early=True,
+            takes=LoneDraft,
+            gives={201: JobView},
+            decode=_submit_job,
+            encode=_submitted_job,
+        ),
+        Verb(
+            name="batch-submit",
+            method="POST",
+            path="/batches",
+            summary="Submit a batch of jobs",
+            subject="batches",
+            scope=Scope.SUBMIT,
+            body=Body.WHOLE,
+            limit=limit,
+            early=True,
+            takes=BatchDraft,
+            gives={201: BatchView},
+            decode=_submit_batch,
+            encode=_submitted_batch,
+        ),
+    )

@@ -1,148 +1,30 @@
-"""From an outcome to the answer, and from an error to a problem of RFC 9457."""
+"""An error as a problem of RFC 9457, in words for people and codes for programs."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
 
 from jobgate.dialects.dialect import Call, Reply
+from jobgate.dialects.native.asked import QueryFault
 from jobgate.dialects.native.faults import MOST, Faults
-from jobgate.dialects.native.states import NAMES
-from jobgate.dialects.native.wire import BatchView, Fault, FileView, JobView, Problem
+from jobgate.dialects.native.wire import Fault, Problem
 from jobgate.model.errors import (
     JobgateError,
     MethodNotAllowed,
-    NotFound,
     RequestError,
     TooMany,
     Unauthenticated,
     Unavailable,
 )
-from jobgate.model.ids import JobId, batch_text, job_text, place
-from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Archived, Counted, Found, Outcome, Submitted
-from jobgate.model.operations import JobView as Whole
-from jobgate.model.state import JobState
 
 PROBLEM: Final = "application/problem+json"
-
-# --- the answers
-
-
-def _submitted_job(prefix: str, outcome: Submitted) -> Reply:
-    """201 with the job; for a repeated key the job as it is now."""
-    ident = job_text(JobId(outcome.batch.id))
-    headers = {"Location": f"{prefix}/jobs/{ident}"}
-    if not outcome.jobs:  # repeated, and deleted since: what is left to say is its name
-        return _json({"id": ident, "batch": batch_text(outcome.batch.id)}, 201, headers | _replayed(outcome))
-    job = outcome.jobs[0]
-    return _json(_job_view(job, outcome.batch), 201, headers | {"ETag": f'"{job.version}"'} | _replayed(outcome))
-
-
-def _submitted_batch(prefix: str, outcome: Submitted) -> Reply:
-    batch = outcome.batch
-    counts: dict[JobState, int] = {}
-    for job in outcome.jobs:
-        counts[job.state] = counts.get(job.state, 0) + 1
-    if not outcome.jobs and not outcome.replayed:
-        counts = {JobState.QUEUED: batch.count}
-    headers = {"Location": f"{prefix}/batches/{batch_text(batch.id)}"} | _replayed(outcome)
-    return _json(_batch_view(batch, counts), 201, headers)
-
-
-def _replayed(outcome: Submitted) -> dict[str, str]:
-    return {"Idempotent-Replayed": "true"} if outcome.replayed else {}
-
-
-def _job(prefix: str, outcome: Found) -> Reply:
-    if not outcome.jobs:
-        return refuse(Call(verb="job"), NotFound())
-    del prefix
-    view = outcome.jobs[0]
-    return _json(_job_view(view.job, view.batch, view), 200, {"ETag": f'"{view.job.version}"'})
-
-
-def _batch(prefix: str, outcome: Counted) -> Reply:
-    del prefix
-    return _json(_batch_view(outcome.batch, outcome.counts))
-
-
-def _archive(prefix: str, outcome: Archived) -> Reply:
-    del prefix
-    return Reply(body=outcome, media="application/zip")
-
-
-ENCODERS: Final[Mapping[str, Callable[[str, Any], Reply]]] = {
-    "job-submit": _submitted_job,
-    "batch-submit": _submitted_batch,
-    "job": _job,
-    "archive": _archive,
-    "batch": _batch,
-}
-
-
-def encode(prefix: str, call: Call, outcome: Outcome) -> Reply:
-    """The answer to a call that went well."""
-    return ENCODERS[call.verb](prefix, outcome)
-
-
-def _json(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(status=status, headers=headers or {}, body=msgspec.json.encode(body))
-
-
-def _job_view(job: Job, batch: Batch, whole: Whole | None = None) -> JobView:
-    """The job; with its attempts' number and files where they were looked up."""
-    attempts = whole.attempts if whole else ()
-    shown = attempts[job.canonical - 1] if job.canonical is not None and job.canonical <= len(attempts) else None
-    shown = shown or (attempts[-1] if attempts else None)
-    files = shown.outputs if shown and job.state.over else ()
-    return JobView(
-        id=job_text(job.id),
-        batch=batch_text(batch.id),
-        index=place(batch.id, job.id),
-        state=NAMES[job.state],
-        created=_moment(job.created),
-        name=batch.name or UNSET,
-        labels=dict(batch.labels) or UNSET,
-        priority=job.priority,
-        started=UNSET if job.started is None else _moment(job.started),
-        ended=UNSET if job.ended is None else _moment(job.ended),
-        exit_code=UNSET if job.exit_code is None else job.exit_code,
-        failure=UNSET if job.failure is None else job.failure.value,
-        limit=UNSET if job.limit is None else job.limit.value,
-        message=job.message or UNSET,
-        attempts=len(attempts) if whole else UNSET,
-        outputs=tuple(FileView(path=f.path, size=f.size, sha256=f.digest, output=f.output) for f in files)
-        if whole
-        else UNSET,
-        skipped=(shown.skipped if shown and job.state.over else 0) or UNSET,
-    )
-
-
-def _batch_view(batch: Batch, counts: Mapping[JobState, int]) -> BatchView:
-    return BatchView(
-        id=batch_text(batch.id),
-        name=batch.name,
-        count=batch.count,
-        created=_moment(batch.created),
-        ended=all(state.over for state, number in counts.items() if number),
-        counts={NAMES[state]: counts[state] for state in JobState if counts.get(state)},
-        labels=dict(batch.labels) or UNSET,
-    )
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-# --- problems
 
 PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "invalid": (422, "invalid", "The request has a fault"),
@@ -199,7 +81,7 @@ def refuse(call: Call, error: JobgateError) -> Reply:
     faults: tuple[Fault, ...] = ()
     if status in (400, 413, 422):  # the codes that say the body is at fault
         each = error.each if isinstance(error, Faults) else (error,)
-        faults = tuple(Fault(pointer=pointer(e.field), code=e.code, detail=e.message) for e in each if e.field)
+        faults = tuple(_fault(e, e.field) for e in each if e.field)
         if len(faults) > 1:
             detail = f"{len(faults)} faults{' at least' if len(faults) == MOST else ''}; the first is {detail}"
     problem = Problem(
@@ -212,6 +94,12 @@ def refuse(call: Call, error: JobgateError) -> Reply:
         errors=faults or UNSET,
     )
     return Reply(status=status, headers=_headers(call, error), body=msgspec.json.encode(problem), media=PROBLEM)
+
+
+def _fault(error: RequestError, field: str) -> Fault:
+    if isinstance(error, QueryFault):
+        return Fault(parameter=field, code=error.code, detail=error.message)
+    return Fault(pointer=pointer(field), code=error.code, detail=error.message)
 
 
 def _code_of(kind: type[JobgateError]) -> str:

@@ -1,0 +1,143 @@
+"""What every verb reads of a call: the credential, the query, the JSON body, ids, conditions, the idempotency key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from jobgate.dialects.dialect import Call
+from jobgate.dialects.native.faults import gathered, of_types
+from jobgate.dialects.native.wire import NAME
+from jobgate.dialects.reading import json_object
+from jobgate.model.account import Kind, Proof
+from jobgate.model.errors import Invalid, Unauthenticated
+from jobgate.model.ids import Digest
+from jobgate.model.operations import Guard
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds that one answer waits at most; who wants more asks again."""
+KEY_LENGTH: Final = 255
+WHOLE: Final = {"whole": True}
+"""`Meta.extra` of a parameter whose values may hold commas."""
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`?wait=SECONDS`."""
+
+    wait: Annotated[Seconds, Meta(description="Seconds to wait for the end, at most 60 of them.")] = 0.0
+
+
+class QueryFault(Invalid):
+    """A parameter of the query is wrong; `field` is its name."""
+
+
+def credential(call: Call) -> Proof:
+    """The key of `Authorization: Bearer`. Raises Unauthenticated."""
+    scheme, _, key = call.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthenticated("an API key is needed: Authorization: Bearer KEY")
+    return Proof(Kind.API_KEY, key.strip())
+
+
+def query(call: Call, kind: type[S]) -> S:
+    """The parameters as one struct: of a tuple every value, split at commas; of others the last.
+
+    Raises QueryFault, or Faults of these.
+    """
+    try:
+        return msgspec.convert(_gathered(call, kind), kind, strict=False)
+    except msgspec.ValidationError:
+        found = gathered(_query_faults(call, kind))
+        raise found or QueryFault("the query cannot be understood") from None
+
+
+def _query_faults(call: Call, kind: type[msgspec.Struct]) -> Iterator[Invalid]:
+    hints = get_type_hints(kind, include_extras=True)
+    for name, value in _gathered(call, kind).items():
+        if name not in hints:
+            yield QueryFault(f"{name[:100]}: there is no such parameter", code="unknown-field", field=name[:100])
+            continue
+        try:
+            msgspec.convert(value, hints[name], strict=False)
+        except msgspec.ValidationError as error:
+            said = str(error).partition(" - at `")[0]
+            yield QueryFault(f"{name}: {said[:1].lower()}{said[1:]}", code="invalid-field", field=name)
+
+
+def _gathered(call: Call, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    many = _many(kind)
+    found: dict[str, Any] = {}
+    for name, value in call.pairs or tuple(call.query.items()):
+        if name not in many:
+            found[name] = value
+        else:
+            found.setdefault(name, []).extend([value] if many[name] else filter(None, value.split(",")))
+    return found
+
+
+@cache
+def _many(kind: type[msgspec.Struct]) -> dict[str, bool]:
+    """Parameters that may be given several times, and whether their values are taken whole."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        metas = [arg for arg in get_args(hint) if isinstance(arg, Meta)] if get_origin(hint) is Annotated else []
+        base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        if get_origin(base) is tuple:
+            found[name] = any(meta.extra == WHOLE for meta in metas)
+    return found
+
+
+def body(call: Call, kind: type[T]) -> T:
+    """The JSON body. Raises Invalid with every fault."""
+    try:
+        return msgspec.json.decode(call.body, type=kind)
+    except msgspec.ValidationError:
+        found = gathered(of_types(json_object(call.body), kind))
+        raise found or Invalid("the body cannot be understood", code="invalid-json") from None
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise not_json() from None
+
+
+def body_or(call: Call, kind: type[T], instead: T) -> T:
+    """The JSON body, or `instead` where there is none."""
+    return body(call, kind) if call.body.strip() else instead
+
+
+def not_json() -> Invalid:
+    """What is said of a body that is no JSON."""
+    return Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json")
+
+
+def wait(asked: Waiting) -> float:
+    """Seconds to wait, LONGEST_WAIT at most."""
+    return min(asked.wait, LONGEST_WAIT)
+
+
+def guard(call: Call, *about: bytes) -> Guard | None:
+    """The Idempotency-Key, bound to the verb and the body as it came, and to what else makes the request.
+
+    Raises Invalid (`key`).
+    """
+    key = call.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise Invalid(f"Idempotency-Key: 1 to {KEY_LENGTH} characters", code="key")
+    digest = hashlib.sha256(b"\0".join((call.verb.encode(), call.body, *about))).hexdigest()
+    return Guard(key=key, scope=NAME, body=Digest(digest))
+
+
+def known(value: T | UnsetType) -> T | None:
+    """The value, or None where it was not said."""
+    return None if value is UNSET else value
