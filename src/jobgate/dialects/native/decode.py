@@ -18,7 +18,7 @@ from jobgate.dialects.native.wire import NAME, BatchDraft, JobDraft, LoneDraft
 from jobgate.dialects.reading import json_object, uncollected
 from jobgate.model.account import Kind, Proof
 from jobgate.model.errors import Invalid, NotFound, Unauthenticated
-from jobgate.model.ids import BatchId, Digest, JobId, batch_id, job_id
+from jobgate.model.ids import BatchId, Digest, JobName, batch_id, job_name
 from jobgate.model.job import Origin
 from jobgate.model.operations import Archive, Count, Find, Group, Guard, Ids, Submit, Until
 
@@ -100,7 +100,7 @@ def _wrong_texts(name: str, labels: Mapping[str, str]) -> Invalid | None:
 
 
 def _job(call: Call) -> Ask:
-    return Ask(operation=Find(selector=Ids((_job_id(call),))), until=Until.ENDED, within=_wait(call))
+    return Ask(operation=Find(selector=Ids((_job_name(call),))), until=Until.ENDED, within=_wait(call))
 
 
 def _batch(call: Call) -> Ask:
@@ -113,7 +113,7 @@ def _archive(call: Call) -> Ask:
         raise Invalid("output: the number of an output is needed, from 0", field="output")
     if fold not in ("true", "false"):
         raise Invalid("fold_case: true or false is needed", field="fold_case")
-    operation = Archive(job=_job_id(call), output=None if output is None else int(output), fold_case=fold == "true")
+    operation = Archive(job=_job_name(call), output=None if output is None else int(output), fold_case=fold == "true")
     return Ask(operation=operation)
 
 
@@ -193,8 +193,8 @@ def _wait(call: Call) -> float:
     return min(float(given), LONGEST_WAIT)
 
 
-def _job_id(call: Call) -> JobId:
-    return job_id(call.path.get("id", ""))
+def _job_name(call: Call) -> JobName:
+    return job_name(call.path.get("id", ""))
 
 
 def _batch_id(call: Call) -> BatchId:

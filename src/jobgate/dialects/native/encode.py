@@ -38,7 +38,7 @@ PROBLEM: Final = "application/problem+json"
 
 def _submitted_job(prefix: str, outcome: Submitted) -> Reply:
     """201 with the job; for a repeated key the job as it is now."""
-    ident = job_text(JobId(outcome.batch.id))
+    ident = job_text(outcome.batch.id, JobId(outcome.batch.id))
     headers = {"Location": f"{prefix}/jobs/{ident}"}
     if not outcome.jobs:  # repeated, and deleted since: what is left to say is its name
         return _json({"id": ident, "batch": batch_text(outcome.batch.id)}, 201, headers | _replayed(outcome))
@@ -104,9 +104,9 @@ def _job_view(job: Job, batch: Batch, whole: Whole | None = None) -> JobView:
     shown = shown or (attempts[-1] if attempts else None)
     files = shown.outputs if shown and job.state.over else ()
     return JobView(
-        id=job_text(job.id),
+        id=job_text(batch.id, job.id),
         batch=batch_text(batch.id),
-        index=place(batch.id, job.id),
+        number=place(batch.id, job.id) + 1,
         state=NAMES[job.state],
         created=_moment(job.created),
         name=batch.name or UNSET,

@@ -103,7 +103,8 @@ class JobView(Struct, frozen=True, kw_only=True):
 
     id: str
     batch: str
-    index: int
+    number: int
+    """In its batch, from 1."""
     state: str
     created: str
     name: str | UnsetType = UNSET
