@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobgate.auth.links import Links
-from jobgate.model.ids import JobId
+from jobgate.model.ids import BatchId, JobId, JobName
 from jobgate.model.operations import Read
 
 NOW = 1_760_000_000.0
@@ -117,7 +117,7 @@ def test_a_signed_address_reads_the_one_file_it_names() -> None:
     assert gate.ask("GET", address).text == "content"
     assert gate.ask("HEAD", address).status_code == 200
     assert [type(request.operation) for request in gate.requests] == [Read, Read]
-    assert gate.requests[0].operation == Read(job=JobId(1), path="out.txt")
+    assert gate.requests[0].operation == Read(job=JobName(BatchId(1), JobId(1)), path="out.txt")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,12 @@ HEADERS = {"authorization": "Bearer key"}
 
 
 def address(name: str, route: Any) -> str:
-    path = route.path.replace("{job}", "jamtk09fc0000").replace("{id}", "jamtk09fc0000").replace("{path:path}", "a/b")
+    path = (
+        route.path.replace("/jobs/{id}", "/jobs/{job}")
+        .replace("{job}", "2n6mr2bv-1")
+        .replace("{id}", "2n6mr2bv")
+        .replace("{path:path}", "a/b")
+    )
     return DIALECTS[name][0] + str(path)
 
 
@@ -261,20 +266,20 @@ def test_a_hostile_query_breaks_nothing(name: str, route: Any, query: str) -> No
         "/v1/jobs/%00",
         "/v1/jobs/%2e%2e%2f%2e%2e",
         "/v1/jobs/..%2f..",
-        "/v1//jobs//jamtk09fc0000//",
+        "/v1//jobs//2n6mr2bv-1//",
         "/v1/jobs/" + "j" * 20_000,
         "/v1/jobs/%ff%fe",
         "/v1/jobs/%u0041",
         "/v1/jobs/%",
         "/v1/jobs/%25%30%30",
-        "/v1/%6aobs/jamtk09fc0000",
+        "/v1/%6aobs/2n6mr2bv-1",
         "/v1/jobs/j%0d%0aX-Evil:1",
-        "/remotejobs/v2/files/jamtk09fc0000/..%2f..%2f..%2fetc%2fpasswd",
-        "/remotejobs/v2/files/jamtk09fc0000/%2e%2e/secret.key",
-        "/remotejobs/v2/files/jamtk09fc0000/a%00b",
-        "/remotejobs/v2/files/jamtk09fc0000/" + "a/" * 5000,
+        "/remotejobs/v2/files/2n6mr2bv-1/..%2f..%2f..%2fetc%2fpasswd",
+        "/remotejobs/v2/files/2n6mr2bv-1/%2e%2e/secret.key",
+        "/remotejobs/v2/files/2n6mr2bv-1/a%00b",
+        "/remotejobs/v2/files/2n6mr2bv-1/" + "a/" * 5000,
         "/remotejobs/v2/files//a",
-        "/remotejobs/v2/files/jamtk09fc0000/",
+        "/remotejobs/v2/files/2n6mr2bv-1/",
         "/remotejobs/v2/logs/%E2%80%AE",
         "/remotejobs/v2/" + "%2f" * 1000,
         "/" + "/" * 10_000,
@@ -291,5 +296,5 @@ def test_a_hostile_path_breaks_nothing(path: str) -> None:
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 def test_no_path_breaks_anything(tail: str) -> None:
-    for prefix in ("/v1/jobs/", "/remotejobs/v2/files/jamtk09fc0000/", "/remotejobs/v2/"):
+    for prefix in ("/v1/jobs/", "/remotejobs/v2/files/2n6mr2bv-1/", "/remotejobs/v2/"):
         ask("GET", prefix + "".join(f"%{byte:02x}" for byte in tail.encode()))

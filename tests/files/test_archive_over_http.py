@@ -12,7 +12,7 @@ import httpx
 from inside import account, with_gateway
 
 from jobgate import app
-from jobgate.model.ids import job_id
+from jobgate.model.ids import job_name
 
 LINE = "mkdir -p out/d; echo 1 > out/d/a; head -c 99999 /dev/zero > out/large; echo 2 > b; chmod 755 b; echo 3 > c.txt"
 OUTPUTS = [{"path": "out", "kind": "directory"}, {"path": "b"}, {"path": "*.txt", "kind": "wildcard"}]
@@ -71,7 +71,7 @@ def test_anothers_archive_looks_like_one_that_is_not_there(tmp_path: Path) -> No
         job = await ended(client, JOB)
         other = {"authorization": f"Bearer {await account(gateway, 'eve')}"}
         foreign = await client.get(f"/v1/jobs/{job['id']}/archive", headers=other)
-        unknown = await client.get("/v1/jobs/j28ffbfrk00/archive", headers=other)
+        unknown = await client.get("/v1/jobs/2n6r0kqb-1/archive", headers=other)
         assert foreign.status_code == unknown.status_code == 404
         assert foreign.json() == unknown.json()
 
@@ -81,7 +81,7 @@ def test_anothers_archive_looks_like_one_that_is_not_there(tmp_path: Path) -> No
 def test_files_that_are_deleted_are_told_of_instead_of_half_an_archive(tmp_path: Path) -> None:
     async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
         job = await ended(client, JOB)
-        await gateway.store.write(lambda tx: tx.blobs.let_go(job_id(job["id"]), 0.0))
+        await gateway.store.write(lambda tx: tx.blobs.let_go(job_name(job["id"]).job, 0.0))
         gone = await client.get(f"/v1/jobs/{job['id']}/archive")
         assert (gone.status_code, gone.json()["code"]) == (410, "gone")
         small = await client.get(f"/v1/jobs/{job['id']}/archive?output=1")

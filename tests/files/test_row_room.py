@@ -10,7 +10,7 @@ from inside import with_gateway
 from jobgate import app
 from jobgate.model.attempt import LOG
 from jobgate.model.files import ARTIFACT_INLINE_LIMIT, ATTEMPT_INLINE_LIMIT
-from jobgate.model.ids import job_id
+from jobgate.model.ids import job_name
 
 
 def test_the_small_log_takes_its_part_of_the_room_that_files_have_in_the_row(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_the_small_log_takes_its_part_of_the_room_that_files_have_in_the_row(tmp
         job = {"command": ["sh", "-c", f"mkdir -p out; {line}"], "outputs": [{"path": "out", "kind": "directory"}]}
         name = (await client.post("/v1/jobs", json=job)).json()["id"]
         await client.get(f"/v1/jobs/{name}?wait=30")
-        (attempt,) = (await gateway.store.read(lambda tx: tx.jobs.get([job_id(name)])))[job_id(name)][1]
+        (attempt,) = (await gateway.store.read(lambda tx: tx.jobs.get([job_name(name).job])))[job_name(name).job][1]
         kept = [*attempt.outputs, *attempt.logs.values()]
         assert attempt.logs[LOG].inline == b"said\n"
         assert sum(len(a.inline) for a in kept if a.inline is not None) <= ATTEMPT_INLINE_LIMIT
@@ -37,7 +37,7 @@ def test_a_log_too_large_for_the_row_leaves_the_room_to_the_files(tmp_path: Path
         job = {"command": ["sh", "-c", line], "outputs": [{"path": "file"}]}
         name = (await client.post("/v1/jobs", json=job)).json()["id"]
         await client.get(f"/v1/jobs/{name}?wait=30")
-        (attempt,) = (await gateway.store.read(lambda tx: tx.jobs.get([job_id(name)])))[job_id(name)][1]
+        (attempt,) = (await gateway.store.read(lambda tx: tx.jobs.get([job_name(name).job])))[job_name(name).job][1]
         log = attempt.logs[LOG]
         assert log.inline is None
         content = b"".join([piece async for piece in gateway.storage.open(log.digest)])

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from msgspec.structs import replace
-from store_places import sqlite
+from workbench import MANY, Bench, Breaks, ids, names, run
 
-from jobgate.model.account import Principal
-from jobgate.model.attempt import Attempt
 from jobgate.model.errors import Conflict, NotFound, TooLarge, Unavailable
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Claim
-from jobgate.model.files import Stored
-from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, JobId, job_text
+from jobgate.model.ids import BatchId
 from jobgate.model.job import Batch
 from jobgate.model.operations import (
     Cancel,
@@ -25,127 +21,18 @@ from jobgate.model.operations import (
     Delete,
     Find,
     Ids,
-    Limits,
     Of,
     Operation,
-    Request,
     Selector,
     Where,
 )
 from jobgate.model.state import JobState
-from jobgate.operations.context import Context
-from jobgate.operations.handle import handle
 from jobgate.operations.select import SLICE
-from jobgate.store.feed import Feed
 from jobgate.store.jobs import SHOWN
-from jobgate.store.sqlite import SqliteStore
-from jobgate.store.store import Listener, Store
-from jobgate.store.transaction import Transaction
-from jobgate.testing.store_lab import HERE, Lab
+from jobgate.testing.store_lab import HERE
 
 T = TypeVar("T")
 TAG = {"tag": "t"}
-MANY = 3 * SLICE - 100
-"""Jobs of three slices, and more than an answer names."""
-
-
-class NoBlobs:
-    async def put(self, source: bytes, *, limit: int | None) -> Stored:
-        raise NotImplementedError
-
-    def free(self) -> int:
-        return 1
-
-    def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-
-
-class Breaks:
-    """A store that can be written so many times, and then no more."""
-
-    def __init__(self, store: Store, writes: int) -> None:
-        self.store = store
-        self.writes = writes
-
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        self.writes -= 1
-        if self.writes < 0:
-            raise Unavailable
-        return await self.store.write(work)
-
-    async def read(self, work: Callable[[Transaction], T]) -> T:
-        return await self.store.read(work)
-
-    def listen(self, listener: Listener) -> None:
-        self.store.listen(listener)
-
-    async def close(self) -> None:
-        await self.store.close()
-
-
-class Bench:
-    """A store with two accounts, and the verbs over it."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        feed = Feed()
-        lab.store.listen(feed)
-
-        async def tail(attempt: Attempt, offset: int, limit: int) -> bytes | None:
-            return None
-
-        def seal(batch: BatchId, name: str, value: str) -> bytes:
-            raise NotImplementedError
-
-        self.context = Context(
-            store=lab.store,
-            feed=feed,
-            blobs=NoBlobs(),
-            tail=tail,
-            clock=lab.tick,
-            seal=seal,
-            environments=(),
-            limits=Limits(shown=MANY),
-        )
-
-    async def ask(self, operation: Operation, who: AccountId | None = None, store: Store | None = None) -> Any:
-        asker = Principal(account=self.lab.owner if who is None else who, name="")
-        context = self.context if store is None else replace(self.context, store=store)
-        return await handle(context, Request(operation=operation, principal=asker))
-
-    async def batch(self, count: int = MANY, **more: Any) -> Batch:
-        return await self.lab.store.write(lambda tx: self.lab.make(tx, count, **more))
-
-    async def over(self, count: int = MANY) -> Batch:
-        made = await self.batch(count)
-        await self.ask(Cancel(selector=Of(made.id)))
-        return made
-
-    async def counts(self, batch: Batch) -> dict[JobState, int]:
-        return await self.lab.store.read(lambda tx: tx.jobs.counts(batch))
-
-    async def commits(self, call: Awaitable[Any]) -> int:
-        assert isinstance(self.lab.store, SqliteStore)
-        before = self.lab.store.commits
-        await call
-        return self.lab.store.commits - before
-
-
-def run(tmp_path: Path, body: Callable[[Bench], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        place = sqlite(tmp_path)
-        lab = Lab(place, await place.open())
-        await lab.furnish()
-        try:
-            await body(Bench(lab))
-        finally:
-            await lab.store.close()
-
-    asyncio.run(whole())
-
-
-def ids(batch: Batch) -> tuple[JobId, ...]:
-    return tuple(JobId(batch.id + place * STRIDE) for place in range(batch.count))
 
 
 # --- slices
@@ -218,7 +105,7 @@ def test_what_broke_off_is_completed_by_the_same_request(tmp_path: Path) -> None
             await bench.ask(Delete(selector=Of(batch.id)), store=Breaks(bench.lab.store, 2))
         assert await bench.counts(batch) == {JobState.CANCELLED: MANY - 2 * SLICE}
         deleted = await bench.ask(Delete(selector=Of(batch.id)))
-        assert deleted.jobs == ids(batch)[2 * SLICE :]
+        assert deleted.jobs == names(batch)[2 * SLICE :]
         with pytest.raises(NotFound):
             await bench.ask(Delete(selector=Of(batch.id)))
 
@@ -249,7 +136,7 @@ def test_an_answer_names_the_first_jobs_of_a_batch_and_counts_the_others(tmp_pat
         assert tuple(job.id for job in changed.unchanged) == ids(batch)[:SHOWN]
         assert (changed.done, changed.more) == ((), MANY - SHOWN)
         deleted = await bench.ask(Delete(selector=Of(batch.id)))
-        assert deleted.jobs == ids(batch)[:SHOWN]
+        assert deleted.jobs == names(batch)[:SHOWN]
         assert deleted.more == MANY - SHOWN
 
     run(tmp_path, body)
@@ -258,12 +145,12 @@ def test_an_answer_names_the_first_jobs_of_a_batch_and_counts_the_others(tmp_pat
 def test_jobs_asked_for_by_their_ids_are_all_named_in_the_order_asked(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         batch, foreign = await bench.batch(), await bench.batch(1, owner=bench.lab.other)
-        asked = Ids((*ids(batch)[::-1], JobId(foreign.id)), ("nonsense",))
+        asked = Ids((*names(batch)[::-1], *names(foreign)), ("nonsense",))
         changed = await bench.ask(Cancel(selector=asked))
         assert tuple(job.id for job in changed.done) == ids(batch)[::-1]
-        assert (changed.missing, changed.more) == (("nonsense", job_text(JobId(foreign.id))), 0)
+        assert (changed.missing, changed.more) == (("nonsense", str(names(foreign)[0])), 0)
         deleted = await bench.ask(Delete(selector=asked))
-        assert (deleted.jobs, deleted.missing) == (ids(batch)[::-1], changed.missing)
+        assert (deleted.jobs, deleted.missing) == (names(batch)[::-1], changed.missing)
         assert await bench.counts(foreign) == {JobState.QUEUED: 1}
 
     run(tmp_path, body)
@@ -294,17 +181,17 @@ def test_the_batch_of_another_account_is_not_found_and_stays_as_it_is(tmp_path: 
     run(tmp_path, body)
 
 
-@pytest.mark.parametrize("by", [lambda b: Of(b.id), lambda b: Where(batch=b.id, limit=MANY), lambda b: Ids(ids(b))])
+@pytest.mark.parametrize("by", [lambda b: Of(b.id), lambda b: Where(batch=b.id, limit=MANY), lambda b: Ids(names(b))])
 def test_nothing_is_deleted_when_the_last_of_all_is_live(tmp_path: Path, by: Callable[[Batch], Selector]) -> None:
     async def body(bench: Bench) -> None:
         batch = await bench.batch()
-        *over, last = ids(batch)
+        over = ids(batch)[:-1]
         ends = [(job, CancelEvent("")) for job in over]
         await bench.lab.store.write(lambda tx: tx.jobs.advance(ends, bench.lab.tick()))
         with pytest.raises(Conflict) as caught:
             await bench.ask(Delete(selector=by(batch)))
         assert caught.value.code == "job-active"
-        assert job_text(last) in caught.value.message
+        assert str(names(batch)[-1]) in caught.value.message
         assert await bench.counts(batch) == {JobState.CANCELLED: MANY - 1, JobState.QUEUED: 1}
 
     run(tmp_path, body)
@@ -314,7 +201,7 @@ def test_by_force_live_jobs_are_cancelled_and_deleted(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         batch = await bench.batch()
         deleted = await bench.ask(Delete(selector=Of(batch.id), force=True))
-        assert (deleted.jobs, deleted.stopping, deleted.more) == (ids(batch)[:SHOWN], (), MANY - SHOWN)
+        assert (deleted.jobs, deleted.stopping, deleted.more) == (names(batch)[:SHOWN], (), MANY - SHOWN)
         assert await bench.counts(batch) == {}
 
     run(tmp_path, body)
@@ -327,9 +214,9 @@ def test_a_job_that_does_not_end_in_time_is_said_to_be_stopping(
 
     async def body(bench: Bench) -> None:
         batch = await bench.batch(2)
-        first, second = ids(batch)
+        first, second = names(batch)
         claim = Claim(HERE, bench.lab.lease)
-        await bench.lab.store.write(lambda tx: bench.lab.told(tx, first, claim))
+        await bench.lab.store.write(lambda tx: bench.lab.told(tx, first.job, claim))
         deleted = await bench.ask(Delete(selector=Of(batch.id), force=True))
         assert (deleted.jobs, deleted.stopping) == ((second,), (first,))
 
@@ -337,7 +224,7 @@ def test_a_job_that_does_not_end_in_time_is_said_to_be_stopping(
 
 
 @pytest.mark.parametrize(
-    "by", [lambda b: Of(b.id), lambda b: Where(batch=b.id, limit=1_000_000), lambda b: Ids(ids(b))]
+    "by", [lambda b: Of(b.id), lambda b: Where(batch=b.id, limit=1_000_000), lambda b: Ids(names(b))]
 )
 def test_more_jobs_than_one_answer_shows_are_refused(tmp_path: Path, by: Callable[[Batch], Selector]) -> None:
     async def body(bench: Bench) -> None:
@@ -357,7 +244,7 @@ def test_a_page_of_a_larger_batch_is_shown_and_so_is_what_is_left_of_one(tmp_pat
         found = await bench.ask(Find(selector=Where(batch=batch.id, limit=10)))
         assert tuple(view.job.id for view in found.jobs) == ids(batch)[:-11:-1]
         assert found.more is not None
-        await bench.ask(Delete(selector=Ids(ids(batch)[:1])))
+        await bench.ask(Delete(selector=Ids(names(batch)[:1])))
         assert len((await bench.ask(Find(selector=Of(batch.id)))).jobs) == MANY
 
     run(tmp_path, body)

@@ -12,7 +12,7 @@ from jobgate.engines.engine import Capabilities, Engine
 from jobgate.files.workspace import Workspace
 from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.environment import ComputeEnvironment
-from jobgate.model.ids import AccountId, EnvironmentName, JobId
+from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId
 from jobgate.model.job import Argv, JobSpec, Step
 from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState
@@ -31,7 +31,9 @@ def hall(*, holds: bool, slots: int = 2, mean: float = 0.001) -> Hall:
 
 
 def live(number: int, cores: float = 1.0) -> Live:
-    attempt = Attempt(id=AttemptId(JobId(number), 1), state=AttemptState.STARTING, environment=HERE, created=0.0)
+    attempt = Attempt(
+        id=AttemptId(BatchId(number), JobId(number), 1), state=AttemptState.STARTING, environment=HERE, created=0.0
+    )
     asked = Resources(cores=cores, memory=100, disk=100)
     return Live(attempt, AccountId(1), SPEC, asked, Workspace(Path("/nowhere"), Path("/nowhere.log")))
 

@@ -25,7 +25,7 @@ from jobgate.model.errors import (
     Unavailable,
 )
 from jobgate.model.files import Artifact, Stored
-from jobgate.model.ids import AccountId, Digest, JobId
+from jobgate.model.ids import AccountId, BatchId, Digest, JobId, JobName
 from jobgate.model.operations import Content, Describe, Outcome, Read, Request, Until, Write, Written
 from jobgate.server.asgi import build
 from jobgate.server.front import Front, Mount
@@ -123,7 +123,7 @@ class Plain:
         if call.verb == "wait":
             return Ask(operation=Describe(), until=Until.ENDED, within=12.5)
         if call.verb == "file":
-            return Ask(operation=Read(job=JobId(1), path=call.path["path"]))
+            return Ask(operation=Read(job=JobName(BatchId(1), JobId(1)), path=call.path["path"]))
         return Ask(operation=Write(upload=call.upload, lives=1.0) if call.upload else Describe())
 
     def encode(self, call: Call, outcome: Outcome) -> Reply:

@@ -8,24 +8,26 @@ from typing import Final
 import msgspec
 
 from jobgate.model.files import Artifact
-from jobgate.model.ids import EnvironmentName, JobId, NodeName, job_id, job_text
+from jobgate.model.ids import BatchId, EnvironmentName, JobId, NodeName, job_name, job_text, ordinal
 from jobgate.model.state import AttemptState, Failure, Limit, Verdict
 
 
 class AttemptId(msgspec.Struct, frozen=True, gc=False, order=True):
     """The job and the attempt's number in it, from 1: the run's name on the far side."""
 
+    batch: BatchId
     job: JobId
     number: int
 
     def __str__(self) -> str:
-        return f"{job_text(self.job)}-{self.number}"
+        return f"{job_text(self.batch, self.job)}-{self.number}"
 
     @classmethod
     def parse(cls, wire: str) -> AttemptId:
-        """The id written as `j…-n`; raises NotFound or ValueError for anything else."""
+        """The id written as `2n6r0kqa-640-2`; raises NotFound for anything else."""
         job, _, number = wire.rpartition("-")
-        return cls(job_id(job), int(number))
+        name = job_name(job)
+        return cls(name.batch, name.job, ordinal(number))
 
 
 class Handle(msgspec.Struct, frozen=True, gc=False):

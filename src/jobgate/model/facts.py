@@ -188,7 +188,7 @@ def evolve(job: Job, attempts: Attempts, fact: Fact) -> tuple[Job, Attempts]:
             return replace(job, priority=priority), attempts
         case Opened() as opened:
             attempt = Attempt(
-                id=AttemptId(job.id, opened.number),
+                id=AttemptId(job.batch, job.id, opened.number),
                 replica=opened.replica,
                 tried=opened.tried,
                 state=opened.state,

@@ -1,17 +1,20 @@
 """Ids are types, so that a job's id cannot be handed in where a batch's is meant.
 
-A number in memory and in the store, a short lower-case text on the wire: a letter for the kind, then base 32
-(Crockford's alphabet, which has no letters that look like digits). 63 bits: milliseconds since 2024, a counter, and the
-number of the gateway that drew it; ids drawn later by one gateway are greater.
+A number in memory and in the store. 63 bits: milliseconds since 2024, a counter, and the number of the gateway that
+drew it; ids drawn later by one gateway are greater. The ids of one batch are drawn in one run, ``STRIDE`` apart, and
+the batch's id is its first job's: the place of a job in its batch follows from the two numbers.
 
-The ids of one batch are drawn in one run, ``STRIDE`` apart, and the batch's id is its first job's: the place of a job
-in its batch follows from the two numbers.
+On the wire a short lower-case text, in base 32 (Crockford's alphabet, which has no letters that look like digits): of a
+batch `2n6r0kqa`, of a job in it `2n6r0kqa-640`, of an attempt `2n6r0kqa-640-2`. Each has one spelling. A job's number
+alone does not say which batch was named, so a name from the wire is a `JobName`, and who looks it up compares both.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final, NewType
+
+import msgspec
 
 from jobgate.model.errors import NotFound
 
@@ -30,9 +33,17 @@ STRIDE: Final = 64
 EPOCH_MS: Final = 1_704_067_200_000
 """2024-01-01T00:00:00Z."""
 _SEQUENCE_BITS: Final = 16
+_BELOW_MS: Final = 22
+"""Bits of an id below its milliseconds."""
+_BELOW: Final = (1 << _BELOW_MS) - 1
+_MS_DIGITS: Final = 8
+_LATE: Final = "u"
+"""What ids begin with whose milliseconds do not fit so many digits, from 2058 on; no digit looks like it."""
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {c: i for i, c in enumerate(_ALPHABET)}
 _MAX_TEXT: Final = 13
+_MAX_ORDINAL: Final = 18
+"""Digits of the greatest number that a job can have in its batch."""
 
 
 class Ids:
@@ -59,12 +70,8 @@ def bound(at: float) -> int:
 
 @lru_cache(4096)
 def text(letter: str, number: int) -> str:
-    """The wire form: `letter`, then the number in base 32."""
-    digits = []
-    while number:
-        number, low = divmod(number, 32)
-        digits.append(_ALPHABET[low])
-    return letter + ("".join(reversed(digits)) or "0")
+    """The wire form of other ids: `letter`, then the number in base 32."""
+    return letter + (_digits(number) or "0")
 
 
 def number(letter: str, wire: str) -> int:
@@ -74,40 +81,88 @@ def number(letter: str, wire: str) -> int:
     """
     if not wire.startswith(letter) or not 1 < len(wire) <= _MAX_TEXT + 1:
         raise NotFound
-    value = 0
-    for char in wire[1:]:
-        low = _VALUES.get(char)
-        if low is None:
-            raise NotFound
-        value = value * 32 + low
+    value = _value(wire[1:])
     if value >= 1 << 63 or wire[1:2] == "0":
         raise NotFound
     return value
 
 
-def job_text(job: JobId) -> str:
-    """`j…`."""
-    return text("j", job)
+def _digits(number: int) -> str:
+    """In base 32; nothing for 0."""
+    digits = ""
+    while number:
+        digits = _ALPHABET[number & 31] + digits
+        number >>= 5
+    return digits
 
 
+def _value(digits: str) -> int:
+    value = 0
+    for char in digits:
+        low = _VALUES.get(char)
+        if low is None:
+            raise NotFound
+        value = value * 32 + low
+    return value
+
+
+@lru_cache(4096)
 def batch_text(batch: BatchId) -> str:
-    """`b…`."""
-    return text("b", batch)
+    """`2n6r0kqa`: the milliseconds in 8 digits, then the rest, if there is any. These texts sort by time."""
+    ms, rest = batch >> _BELOW_MS, batch & _BELOW
+    whole = _digits(ms).rjust(_MS_DIGITS, "0")
+    return whole + _digits(rest) if len(whole) == _MS_DIGITS else _LATE + _digits(batch).rjust(_MAX_TEXT, "0")
+
+
+def batch_id(wire: str) -> BatchId:
+    """The batch of this text; raises NotFound for anything else."""
+    if not _MS_DIGITS <= len(wire) <= len(_LATE) + _MAX_TEXT:
+        raise NotFound
+    if wire.startswith(_LATE):
+        value = _value(wire[1:])
+    else:
+        value = _value(wire[:_MS_DIGITS]) << _BELOW_MS | _value(wire[_MS_DIGITS:])
+    batch = BatchId(value)
+    if not 0 < value < 1 << 63 or batch_text(batch) != wire:
+        raise NotFound
+    return batch
+
+
+class JobName(msgspec.Struct, frozen=True, gc=False):
+    """What people call a job: its batch, and which of its jobs. There need not be one."""
+
+    batch: BatchId
+    job: JobId
+
+    def __str__(self) -> str:
+        return job_text(self.batch, self.job)
+
+
+def job_text(batch: BatchId, job: JobId) -> str:
+    """`2n6r0kqa-640`: the batch, and the job's number in it, from 1."""
+    return f"{batch_text(batch)}-{place(batch, job) + 1}"
+
+
+def job_name(wire: str) -> JobName:
+    """The job of this text; raises NotFound for anything else."""
+    whole, _, which = wire.rpartition("-")
+    batch = batch_id(whole)
+    job = JobId(batch + (ordinal(which) - 1) * STRIDE)
+    if job >= 1 << 63:
+        raise NotFound
+    return JobName(batch, job)
+
+
+def ordinal(wire: str) -> int:
+    """A number from 1, in its one spelling; raises NotFound for anything else."""
+    if not (wire.isascii() and wire.isdigit() and len(wire) <= _MAX_ORDINAL) or wire.startswith("0"):
+        raise NotFound
+    return int(wire)
 
 
 def account_text(account: AccountId) -> str:
     """`a…`."""
     return text("a", account)
-
-
-def job_id(wire: str) -> JobId:
-    """The id in `j…`; raises NotFound for anything else."""
-    return JobId(number("j", wire))
-
-
-def batch_id(wire: str) -> BatchId:
-    """The id in `b…`; raises NotFound for anything else."""
-    return BatchId(number("b", wire))
 
 
 def place(batch: BatchId, job: JobId) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from jobgate.model.account import Account, Principal, Scope
 from jobgate.model.attempt import Attempt
 from jobgate.model.files import Artifact, Packed, Stored
-from jobgate.model.ids import BatchId, Digest, JobId
+from jobgate.model.ids import BatchId, Digest, JobId, JobName
 from jobgate.model.job import Batch, Job, JobSpec, Origin
 from jobgate.model.state import JobState
 
@@ -24,7 +24,7 @@ from jobgate.model.state import JobState
 class Ids(msgspec.Struct, frozen=True, tag="ids"):
     """These; unknown and foreign ones come back as missing."""
 
-    jobs: tuple[JobId, ...]
+    jobs: tuple[JobName, ...]
     missing: tuple[str, ...] = ()
     """Names asked for that cannot be ids at all."""
 
@@ -149,7 +149,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
 class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=True):
     """A file of a job. Answer: Content."""
 
-    job: JobId
+    job: JobName
     output: int = 0
     """Which of the spec's outputs, by place."""
     path: str = ""
@@ -158,7 +158,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
 class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_defaults=True):
     """All files that a job which is over left, as one archive. Answer: Archived."""
 
-    job: JobId
+    job: JobName
     output: int | None = None
     """Which of the spec's outputs, by place; None: all."""
     fold_case: bool = False
@@ -168,7 +168,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_def
 class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="read_log", omit_defaults=True):
     """Bytes of the merged log, while it grows too. Answer: Log."""
 
-    job: JobId
+    job: JobName
     offset: int = 0
     limit: int = 65_536
 
@@ -274,8 +274,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
 class Deleted(msgspec.Struct, frozen=True, kw_only=True, tag="deleted"):
     """What was deleted, and what will be when it has ended; of a large batch the first, and how many more there are."""
 
-    jobs: tuple[JobId, ...]
-    stopping: tuple[JobId, ...] = ()
+    jobs: tuple[JobName, ...]
+    stopping: tuple[JobName, ...] = ()
     missing: tuple[str, ...] = ()
     more: int = 0
 

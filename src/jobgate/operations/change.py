@@ -17,7 +17,7 @@ from jobgate.model.advance import Step
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
-from jobgate.model.ids import BatchId, JobId, job_text
+from jobgate.model.ids import BatchId, JobId, JobName, job_text
 from jobgate.model.job import Job
 from jobgate.model.operations import Cancel, Change, Changed, Count, Delete, Deleted, Ids, Of, Selector
 from jobgate.operations.context import Context
@@ -65,12 +65,12 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
     else:
         await _all_over(context, principal, selector)
 
-    def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[JobId], list[JobId]]:
-        over = [job.id for job in jobs if job.state.over]
-        tx.jobs.delete(over, now)
-        return over, [job.id for job in jobs if not job.state.over] if operation.force else []
+    def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[JobName], list[JobName]]:
+        over = [JobName(job.batch, job.id) for job in jobs if job.state.over]
+        tx.jobs.delete([name.job for name in over], now)
+        return over, [JobName(job.batch, job.id) for job in jobs if not job.state.over] if operation.force else []
 
-    gone, stopping, missing = _First[JobId](selector), _First[JobId](selector), list[str]()
+    gone, stopping, missing = _First[JobName](selector), _First[JobName](selector), list[str]()
     async for (over, live_still), lost in _slices(context, principal, selector, work):
         gone.add(over)
         stopping.add(live_still)
@@ -172,15 +172,14 @@ async def _all_over(context: Context, principal: Principal, selector: Selector) 
         if all(state.over for state, number in counted.counts.items() if number):
             return
 
-    def work(tx: Transaction, jobs: Sequence[Job], now: float) -> list[JobId]:
+    def work(tx: Transaction, jobs: Sequence[Job], now: float) -> list[str]:
         del tx, now
-        return [job.id for job in jobs if not job.state.over]
+        return [job_text(job.batch, job.id) for job in jobs if not job.state.over][:_NAMED]
 
     async with aclosing(_slices(context, principal, selector, work, reading=True)) as slices:
         async for live, _ in slices:
             if live:
-                names = ", ".join(job_text(job) for job in live[:_NAMED])
-                raise Conflict(f"not over: {names}; cancel them first, or ask with force", code="job-active")
+                raise Conflict(f"not over: {', '.join(live)}; cancel them first, or ask with force", code="job-active")
 
 
 async def _ended(context: Context, live: _Live) -> None:

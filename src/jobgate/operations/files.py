@@ -10,7 +10,6 @@ from jobgate.model.errors import Conflict, Gone, NotFound, TooMany
 from jobgate.model.facts import Attempts
 from jobgate.model.files import Artifact, Output, OutputKind, Packed
 from jobgate.model.folder import Entry
-from jobgate.model.ids import job_text
 from jobgate.model.job import Job
 from jobgate.model.operations import Archive, Archived, Content, Log, Read, ReadLog, Write, Written
 from jobgate.operations.context import Context
@@ -48,7 +47,7 @@ async def archive(context: Context, principal: Principal, operation: Archive) ->
         if any(artifact.inline is None and artifact.digest not in kept for artifact in wanted):
             raise Gone("the files were kept for their time, and are deleted", code="result-expired")
         files = {(path := _path(outputs, artifact), artifact.digest): Packed(path, artifact) for artifact in wanted}
-        name = f"{job_text(job.id)}.zip"
+        name = f"{operation.job}.zip"
         return Archived(name=name, files=tuple(files.values()), modified=job.ended, fold_case=operation.fold_case)
 
     return await context.store.read(work)

@@ -28,6 +28,7 @@ from jobgate.model.operations import (
 from jobgate.model.state import JobState
 from jobgate.operations import change, files, find
 from jobgate.operations.context import Context
+from jobgate.operations.select import named
 from jobgate.operations.submit import submit
 
 _BEFORE_ENGINE = (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
@@ -44,7 +45,7 @@ async def handle(context: Context, request: Request) -> Outcome:
         return await _do(context, request)
     if isinstance(request.operation, Submit):
         return await _submit_and_wait(context, request)
-    batch = await _batch(context, request)
+    batch = _batch(request)
     if batch is not None:
         await _wait(context, request, batch)
     return await _do(context, request)
@@ -88,14 +89,13 @@ async def _submit_and_wait(context: Context, request: Request) -> Outcome:
     return outcome
 
 
-async def _batch(context: Context, request: Request) -> BatchId | None:
+def _batch(request: Request) -> BatchId | None:
     """Whose events to wait for: the batch asked about, or that of the one job."""
     match request.operation:
         case Count(batch) | Find(selector=Of(batch)):
             return batch
-        case Find(selector=Ids(jobs=(job,))):
-            found = await context.store.read(lambda tx: tx.jobs.get((job,)))
-            return found[job][0].batch if job in found else None
+        case Find(selector=Ids(jobs=(name,))):
+            return name.batch
         case _:
             return None
 
@@ -112,11 +112,11 @@ async def _wait(context: Context, request: Request, batch: BatchId) -> bool:
         return sum(counts.get(state, 0) for state in awaited)
 
     match request.operation:
-        case Find(selector=Ids(jobs=(job,))):
+        case Find(selector=Ids(jobs=(name,))):
 
             async def left_of_one() -> int:
-                found = await context.store.read(lambda tx: tx.jobs.get((job,)))
-                return 1 if job in found and not found[job][0].state.over else 0
+                found = await context.store.read(lambda tx: named(tx, name))
+                return 1 if found is not None and not found[0].state.over else 0
 
             return await context.feed.until(batch, left_of_one, request.within, handed_over=handed_over)
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Principal, Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.ids import BatchId, JobId, job_text
+from jobgate.model.ids import BatchId, JobId, JobName
 from jobgate.model.job import Batch, Job
 from jobgate.model.operations import Ids, JobView, Of, Selector, Where
 from jobgate.store.transaction import Transaction
@@ -25,10 +26,14 @@ def select(tx: Transaction, principal: Principal, selector: Selector) -> Selecte
     principal = present(tx, principal)
     match selector:
         case Ids(jobs, missing):
-            known = tx.jobs.get(jobs)
-            found = [known[i] for i in jobs if i in known and own(principal, known[i][0])]
-            have = {job.id for job, _ in found}
-            return found, (*missing, *(job_text(i) for i in jobs if i not in have)), None
+            known = tx.jobs.get(name.job for name in jobs)
+            found, absent = list[tuple[Job, Attempts]](), list[str]()
+            for name in jobs:
+                if (pair := _named(known, name)) is not None and own(principal, pair[0]):
+                    found.append(pair)
+                else:
+                    absent.append(str(name))
+            return found, (*missing, *absent), None
         case Of(batch, start):
             return list(tx.jobs.members(batch_of(tx, principal, batch), start)), (), None
         case Where(limit=limit):
@@ -81,9 +86,20 @@ def view(tx: Transaction, job: Job, attempts: Attempts, batches: dict[BatchId, B
     return JobView(job=job, batch=batch, spec=tx.jobs.spec(job.spec), attempts=attempts)
 
 
-def one(tx: Transaction, principal: Principal, ident: JobId) -> tuple[Job, Attempts]:
+def named(tx: Transaction, name: JobName) -> tuple[Job, Attempts] | None:
+    """The job of this name, whoever owns it; None when there is none."""
+    return _named(tx.jobs.get((name.job,)), name)
+
+
+def _named(known: Mapping[JobId, tuple[Job, Attempts]], name: JobName) -> tuple[Job, Attempts] | None:
+    """`A-2` is missing where batch A has one job, though its number may be that of a job of the next batch."""
+    found = known.get(name.job)
+    return found if found is not None and found[0].batch == name.batch else None
+
+
+def one(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Attempts]:
     """One job of the principal's. Raises NotFound."""
-    found = tx.jobs.get((ident,)).get(ident)
+    found = named(tx, name)
     if found is None or not own(present(tx, principal), found[0]):
         raise NotFound
     return found

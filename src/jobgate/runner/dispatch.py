@@ -304,9 +304,9 @@ def late(view: JobView, attempt: Attempt, which: Late) -> str:
     batch: Batch = view.batch
     match which:
         case Late.JOB:
-            return job_text(job.id)
+            return job_text(batch.id, job.id)
         case Late.BATCH:
-            return job_text(job.id) if batch.count == 1 else batch_text(batch.id)
+            return job_text(batch.id, job.id) if batch.count == 1 else batch_text(batch.id)
         case Late.INDEX:
             return str(place(batch.id, job.id))
         case Late.ATTEMPT:

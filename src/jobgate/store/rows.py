@@ -42,7 +42,10 @@ def job_of(row: tuple[Any, ...]) -> tuple[Job, Attempts]:
     """The job and its attempts, from the columns of `statements._JOB`."""
     ident, batch, owner, spec, state, priority, created, ready, version, doc = row
     if doc is not None:
-        read = _document.decode(doc)
+        try:
+            read = _document.decode(doc)
+        except msgspec.ValidationError:
+            read = _older(doc, batch)
         if read.job.owner != owner:  # its account was merged into another
             return msgspec.structs.replace(read.job, owner=AccountId(owner)), read.attempts
         return read.job, read.attempts
@@ -59,6 +62,14 @@ def job_of(row: tuple[Any, ...]) -> tuple[Job, Attempts]:
         ready=ready,
     )
     return job, ()
+
+
+def _older(doc: bytes, batch: int) -> Document:
+    """A document written when the ids of attempts did not name the batch."""
+    job, attempts = msgspec.msgpack.decode(doc)
+    for attempt in attempts:
+        attempt["id"].setdefault("batch", batch)
+    return msgspec.convert([job, attempts], Document)
 
 
 def fact_of(job: int, seq: int, at: float, data: bytes) -> Fact:

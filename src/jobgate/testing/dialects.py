@@ -36,9 +36,13 @@ from jobgate.model.operations import (
 from jobgate.testing.outcomes import jobs, outcomes, view
 
 INNER_DETAIL: Final = "detail-of-an-inner-fault-4711"
-MALFORMED: Final = ("x", "j", "b", "j0", "b0", "J1", "j1u", "j" + "z" * 13, "j" + "1" * 200, "-1", "%00", "jö", "j١")  # noqa: RUF001  # a digit of another script is none of ours
-UNKNOWN: Final = ("j28ffbfrk00", "b28ffbfrk00")
+UNKNOWN: Final = ("2n6r0kqb-1", "2n6r0kqb")
 """Well formed, and nobody's: as a job and as a batch."""
+MALFORMED: Final = (
+    *("x", "-1", "%00", "2n6r0kq", "2n6r0kqbu", "2N6R0KQB", "2n6r0kqb0", "00000000", "u" + "z" * 13, "1" * 200),
+    *("2n6r0kqb-", "2n6r0kqb-0", "2n6r0kqb-01", "2n6r0kqb--1", "2n6r0kqb-1-1", "2n6r0kqb-" + "9" * 18, "b-1"),
+    *("2n6r0kqö", "2n6r0kqb-1\n", "2n6r0kqb-١"),  # noqa: RUF001  # a digit of another script is none of ours
+)
 WRONG: Final[tuple[object, ...]] = (
     None,
     True,

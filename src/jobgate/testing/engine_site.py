@@ -15,7 +15,7 @@ import msgspec
 from jobgate.engines.engine import Engine, Observation, Phase, Start
 from jobgate.model.attempt import Attempt, AttemptId, Handle
 from jobgate.model.errors import EngineError
-from jobgate.model.ids import EnvironmentName, JobId
+from jobgate.model.ids import BatchId, EnvironmentName, JobId
 from jobgate.model.job import Argv, Command, Host, JobSpec, Place, Program, Step
 from jobgate.model.resources import MIB, Resources
 from jobgate.model.state import AttemptState
@@ -79,7 +79,8 @@ class Site:
         self, command: Command | str, resources: Resources = SMALL, *, steps: tuple[Step, ...] = (), slot: int = 0
     ) -> Start:
         """An attempt nobody has asked for yet; a text is a line for the shell."""
-        attempt = AttemptId(JobId(next(_numbers)), 1)
+        number = next(_numbers)
+        attempt = AttemptId(BatchId(number), JobId(number), 1)
         workspace = self.subject.work / str(attempt)
         workspace.mkdir()
         return Start(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Account
 from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
 from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
-from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, SpecId
+from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, JobName, SpecId
 from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
 from jobgate.model.operations import (
     Archive,
@@ -92,7 +92,7 @@ def batch(origin: Origin, count: int = 1) -> Batch:
 def attempt(of: Job) -> Attempt:
     """The one attempt of a sample job that has begun."""
     return Attempt(
-        id=AttemptId(of.id, 1),
+        id=AttemptId(of.batch, of.id, 1),
         state=AttemptState.ENDED if of.state.over else AttemptState.RUNNING,
         environment=EnvironmentName("local"),
         created=NOW - 60.0,
@@ -162,7 +162,8 @@ def _changed(origin: Origin) -> Iterator[Outcome]:
 
 def _deleted(origin: Origin) -> Iterator[Outcome]:
     del origin
-    yield Deleted(jobs=(JobId(FIRST),), stopping=(JobId(FIRST + STRIDE),), missing=MISSING)
+    first, second = (JobName(BatchId(FIRST), JobId(FIRST + i * STRIDE)) for i in range(2))
+    yield Deleted(jobs=(first,), stopping=(second,), missing=MISSING)
     yield Deleted(jobs=(), missing=MISSING)
 
 

@@ -15,9 +15,9 @@ from jobgate.testing.dialects import Planted, Subject
 from jobgate.testing.outcomes import NOW
 
 KEY = "c503d86bc4e82d9415cb5912a0986c80"
-JOB = "j28ffbfrk01"
-OTHER = "j28ffbfrk41"
-BATCH = "b28ffbfrk01"
+JOB = "2n6r0kqa-1"
+OTHER = "2n6r0kqa-3"
+BATCH = "2n6r0kqa"
 DIGEST = "ab" * 32
 
 CATALOGUE = Catalogue(

@@ -34,7 +34,7 @@ from jobgate.model.errors import (
     Unrunnable,
 )
 from jobgate.model.files import Artifact
-from jobgate.model.ids import STRIDE, BatchId, JobId, batch_text, job_id, job_text
+from jobgate.model.ids import STRIDE, BatchId, JobId, JobName, batch_id, batch_text, job_name
 from jobgate.model.job import Origin
 from jobgate.model.operations import (
     Cancel,
@@ -64,7 +64,8 @@ ENGINE: Dialect = load("charity_engine", setup())
 SUBMIT = ENGINE.decode(call("job-create", FULL)).operation
 assert isinstance(SUBMIT, Submit)
 ORIGIN = SUBMIT.origin
-SAMPLE = job_text(JobId(FIRST))
+SAMPLES = tuple(JobName(BatchId(FIRST), JobId(FIRST + i * STRIDE)) for i in range(3))
+SAMPLE = str(SAMPLES[0])
 
 
 def asked(verb: str, body: dict[str, Any] | None = None, dialect: Dialect = ENGINE) -> Operation:
@@ -160,10 +161,10 @@ def test_a_body_that_is_no_json_object_is_told_before_the_authenticator() -> Non
 @pytest.mark.parametrize(
     ("selector", "meant"),
     [
-        ({"jobId": JOB}, Ids((job_id(JOB),))),
-        ({"jobIds": [OTHER, JOB, OTHER, "x"]}, Ids((job_id(OTHER), job_id(JOB)), ("x",))),
-        ({"batchId": BATCH}, Of(BatchId(job_id(JOB)))),
-        ({"batchId": JOB}, Of(BatchId(job_id(JOB)))),
+        ({"jobId": JOB}, Ids((job_name(JOB),))),
+        ({"jobIds": [OTHER, JOB, OTHER, "x"]}, Ids((job_name(OTHER), job_name(JOB)), ("x",))),
+        ({"batchId": BATCH}, Of(batch_id(BATCH))),
+        ({"batchId": JOB}, Of(batch_id(BATCH))),
         ({"tag": "t"}, Where(label=("tag", "t"), limit=1_000_000)),
     ],
 )
@@ -171,6 +172,12 @@ def test_jobs_are_selected_in_four_ways(verb: str, selector: dict[str, Any], mea
     operation = asked(verb, selector)
     assert isinstance(operation, Find | Cancel | Delete)
     assert operation.selector == meant
+
+
+@pytest.mark.parametrize("wire", [OTHER, f"{BATCH}-1-1", f"{BATCH}-", "-1"])
+def test_a_batch_is_named_by_itself_or_by_its_first_job_alone(wire: str) -> None:
+    assert refused("job-status", {"batchId": wire}) == ("job-not-found", None)
+    assert asked("job-list", {"batchId": wire}) == Find(selector=Ids(()), full=False)
 
 
 @pytest.mark.parametrize("verb", ["job-status", "job-abort", "job-remove"])
@@ -198,8 +205,8 @@ def test_strict_mode_holds_for_every_verb() -> None:
 
 
 def test_force_is_said_to_a_removal() -> None:
-    assert asked("job-remove", {"jobId": JOB, "force": True}) == Delete(selector=Ids((job_id(JOB),)), force=True)
-    assert asked("job-remove", {"jobId": JOB}) == Delete(selector=Ids((job_id(JOB),)))
+    assert asked("job-remove", {"jobId": JOB, "force": True}) == Delete(selector=Ids((job_name(JOB),)), force=True)
+    assert asked("job-remove", {"jobId": JOB}) == Delete(selector=Ids((job_name(JOB),)))
 
 
 # --- job-list (section 8.2)
@@ -220,7 +227,7 @@ def test_a_list_has_every_filter() -> None:
         states=frozenset({JobState.SUCCEEDED}),
         label=("tag", "t"),
         app="plain",
-        batch=BatchId(job_id(JOB)),
+        batch=batch_id(BATCH),
         since=10.0,
         before=20.0,
         after=JobId(1),
@@ -394,10 +401,10 @@ def test_a_job_of_another_dialect_is_shown_as_far_as_words_reach() -> None:
 
 
 def test_jobs_come_in_the_order_asked_with_those_not_found() -> None:
-    ids = [JobId(FIRST + i * STRIDE) for i in (2, 0, 1)]
-    views = tuple(view(replace(job(JobState.QUEUED), id=i), ORIGIN) for i in ids)
+    names = [SAMPLES[i] for i in (2, 0, 1)]
+    views = tuple(view(replace(job(JobState.QUEUED), id=name.job), ORIGIN) for name in names)
     body = said(ENGINE.encode(call("job-status", {"jobIds": [JOB]}), Found(jobs=views, missing=("x",))))
-    assert [one["id"] for one in body["jobs"]] == [job_text(i) for i in ids]
+    assert [one["id"] for one in body["jobs"]] == [str(name) for name in names]
     assert body["notFound"] == ["x"]
 
 
@@ -407,7 +414,7 @@ def test_jobs_come_in_the_order_asked_with_those_not_found() -> None:
 def test_a_creation_names_every_copy_and_its_cost() -> None:
     made = Submitted(batch=replace(batch(ORIGIN, 3), app="charityengine:wolframengine"), jobs=())
     body = said(ENGINE.encode(call("job-create", FULL), made))
-    ids = [job_text(JobId(FIRST + i * STRIDE)) for i in range(3)]
+    ids = [str(name) for name in SAMPLES]
     assert body == {
         "batchId": batch_text(BatchId(FIRST)),
         "jobIds": ids,
@@ -425,20 +432,20 @@ def test_a_lone_job_is_its_own_batch_and_a_repeated_call_says_so() -> None:
 
 
 def test_an_abort_tells_those_over_from_those_ended_now() -> None:
-    over = replace(job(JobState.FAILED, failure=Failure.LIMIT, limit=Limit.WALLTIME), id=JobId(FIRST + STRIDE))
+    over = replace(job(JobState.FAILED, failure=Failure.LIMIT, limit=Limit.WALLTIME), id=SAMPLES[1].job)
     outcome = Changed(done=(job(JobState.CANCELLING),), unchanged=(over,), missing=("x",))
     assert said(ENGINE.encode(call("job-abort", {"jobId": JOB}), outcome)) == {
         "aborted": [SAMPLE],
-        "unchanged": [{"id": job_text(over.id), "status": "aborted"}],
+        "unchanged": [{"id": str(SAMPLES[1]), "status": "aborted"}],
         "notFound": ["x"],
     }
 
 
 def test_a_removal_tells_what_is_still_active() -> None:
-    outcome = Deleted(jobs=(JobId(FIRST),), stopping=(JobId(FIRST + STRIDE),), missing=("x",))
+    outcome = Deleted(jobs=SAMPLES[:1], stopping=SAMPLES[1:2], missing=("x",))
     assert said(ENGINE.encode(call("job-remove", {"jobId": JOB}), outcome)) == {
         "removed": [SAMPLE],
-        "active": [job_text(JobId(FIRST + STRIDE))],
+        "active": [str(SAMPLES[1])],
         "notFound": ["x"],
     }
 
@@ -514,7 +521,7 @@ def test_a_result_past_its_retention_is_gone() -> None:
 def test_a_result_needs_one_job() -> None:
     assert refused("job-result", {}) == ("missing-field", "jobId")
     assert refused("job-result", {"jobId": "x"}) == ("job-not-found", None)
-    assert asked("job-result", {"jobId": JOB}) == Find(selector=Ids((job_id(JOB),)))
+    assert asked("job-result", {"jobId": JOB}) == Find(selector=Ids((job_name(JOB),)))
 
 
 def test_outputs_of_another_dialects_job_can_be_told_apart_and_fetched() -> None:
@@ -524,12 +531,12 @@ def test_outputs_of_another_dialects_job_can_be_told_apart_and_fetched() -> None
     assert [file["filename"] for file in files] == ["o", "p"]
     assert files[1]["url"] == f"/remotejobs/v2/files/{SAMPLE}/p?output=1"
     made = Call(verb="files", method="GET", path={"job": SAMPLE, "path": "p"}, query={"output": "1"})
-    assert ENGINE.decode(made).operation == Read(job=JobId(FIRST), output=1, path="p")
+    assert ENGINE.decode(made).operation == Read(job=SAMPLES[0], output=1, path="p")
 
 
 def test_a_file_is_handed_on_to_be_streamed() -> None:
     made = Call(verb="files", method="GET", path={"job": SAMPLE, "path": "a/b"})
-    assert ENGINE.decode(made).operation == Read(job=JobId(FIRST), output=0, path="a/b")
+    assert ENGINE.decode(made).operation == Read(job=SAMPLES[0], output=0, path="a/b")
     artifact = Artifact("a/b", STORED.digest, 3)
     reply = ENGINE.encode(made, Content(artifact=artifact, name="b"))
     assert (reply.body, reply.media) == (artifact, "application/octet-stream")
@@ -542,9 +549,9 @@ def test_a_place_of_an_output_that_is_none_is_not_found(output: str) -> None:
 
 
 def test_a_log_is_read_in_pieces() -> None:
-    assert asked("job-log", {"jobId": JOB}) == ReadLog(job=job_id(JOB), offset=0, limit=65_536)
+    assert asked("job-log", {"jobId": JOB}) == ReadLog(job=job_name(JOB), offset=0, limit=65_536)
     assert asked("job-log", {"jobId": JOB, "offset": 5, "limit": 1_048_576}) == ReadLog(
-        job=job_id(JOB), offset=5, limit=1_048_576
+        job=job_name(JOB), offset=5, limit=1_048_576
     )
     assert refused("job-log", {"jobId": JOB, "limit": 1_048_577}) == ("invalid-field", "limit")
     assert refused("job-log", {"jobId": JOB, "offset": -1}) == ("invalid-field", "offset")
@@ -710,7 +717,7 @@ def test_of_a_large_batch_the_jobs_that_are_not_named_are_counted() -> None:
     one = job(JobState.CANCELLED)
     aborted = said(ENGINE.encode(call("job-abort", {"batchId": BATCH}), Changed(done=(one,), more=299_999)))
     assert (aborted["aborted"], aborted["more"]) == ([SAMPLE], 299_999)
-    removed = said(ENGINE.encode(call("job-remove", {"batchId": BATCH}), Deleted(jobs=(one.id,), more=299_999)))
+    removed = said(ENGINE.encode(call("job-remove", {"batchId": BATCH}), Deleted(jobs=SAMPLES[:1], more=299_999)))
     assert (removed["removed"], removed["more"]) == ([SAMPLE], 299_999)
     assert "more" not in said(ENGINE.encode(call("job-abort", {"jobId": JOB}), Changed(done=(one,))))
 

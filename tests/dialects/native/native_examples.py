@@ -11,8 +11,8 @@ from jobgate.testing.dialects import Planted, Subject
 from jobgate.testing.outcomes import NOW
 
 KEY = "native-key"
-JOB = "j28ffbfrk01"
-BATCH = "b28ffbfrk01"
+JOB = "2n6r0kqa-1"
+BATCH = "2n6r0kqa"
 DIGEST = "cd" * 32
 
 

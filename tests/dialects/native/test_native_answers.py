@@ -25,7 +25,7 @@ from jobgate.model.errors import (
     Unavailable,
     Unrunnable,
 )
-from jobgate.model.ids import BatchId, JobId, batch_id, batch_text, job_id, job_text
+from jobgate.model.ids import BatchId, JobId, batch_id, batch_text, job_name, job_text
 from jobgate.model.job import Origin
 from jobgate.model.operations import Count, Counted, Find, Found, Ids, Submitted, Until
 from jobgate.model.state import Failure, JobState, Limit
@@ -47,7 +47,7 @@ def said(reply: Reply) -> dict[str, Any]:
 
 def test_a_job_and_a_batch_are_asked_for_with_a_wait() -> None:
     ask = NATIVE.decode(get("job", JOB, wait="2.5"))
-    assert ask.operation == Find(selector=Ids((job_id(JOB),)))
+    assert ask.operation == Find(selector=Ids((job_name(JOB),)))
     assert (ask.until, ask.within) == (Until.ENDED, 2.5)
     ask = NATIVE.decode(get("batch", BATCH, wait="3600"))
     assert ask.operation == Count(batch_id(BATCH))
@@ -62,23 +62,25 @@ def test_a_wait_that_is_no_number_of_seconds_is_refused(wait: str) -> None:
     assert caught.value.field == "wait"
 
 
-def test_a_batch_is_not_asked_for_by_a_jobs_id() -> None:
+def test_a_batch_is_not_asked_for_by_a_jobs_id_nor_a_job_by_its_batchs() -> None:
     with pytest.raises(NotFound):
         NATIVE.decode(get("batch", JOB))
+    with pytest.raises(NotFound):
+        NATIVE.decode(get("job", BATCH))
 
 
 # --- answers
 
 
 def test_a_new_job_is_created_at_its_address() -> None:
-    ident = job_text(JobId(FIRST))
+    ident = job_text(BatchId(FIRST), JobId(FIRST))
     reply = NATIVE.encode(SUBMIT, Submitted(batch=batch(ORIGIN), jobs=(job(JobState.QUEUED),)))
     assert reply.status == 201
     assert reply.headers == {"Location": f"/v1/jobs/{ident}", "ETag": '"4"'}
     assert said(reply) == {
         "id": ident,
         "batch": batch_text(BatchId(FIRST)),
-        "index": 0,
+        "number": 1,
         "state": "queued",
         "created": "2025-10-09T08:51:40.000Z",
         "name": "n",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import cast
 
 from local_rig import Open, its
+from msgspec.structs import replace
 
 from jobgate.engines.engine import Phase
+from jobgate.model.attempt import AttemptId
 
 
 def test_what_is_handed_over_beyond_the_slots_starts_when_one_before_it_ends(rig: Open, mode: str) -> None:
@@ -56,6 +59,19 @@ def test_those_that_wait_are_started_while_no_gateway_is_there(rig: Open) -> Non
             assert seen.exit is not None
             assert seen.exit.code == 0
             assert second.log.read_text() == "late\n"
+
+    asyncio.run(body())
+
+
+def test_what_a_gateway_of_before_named_otherwise_is_stopped_and_gives_up_its_slot(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("none", slots=1) as box:
+            old, new = box.start("sleep 600"), box.start("echo new")
+            await box.engine.submit([replace(old, attempt=cast("AttemptId", "jamtk09fc0000-1"))])
+            await box.engine.submit([new])
+            seen = await box.ended(new)
+            assert seen.exit is not None
+            assert seen.exit.code == 0
 
     asyncio.run(body())
 

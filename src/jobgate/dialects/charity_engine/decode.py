@@ -21,7 +21,7 @@ from jobgate.dialects.reading import json_object, typed
 from jobgate.model.account import Kind, Proof
 from jobgate.model.errors import Invalid, NotFound, TooLarge, Unauthenticated
 from jobgate.model.files import Stored
-from jobgate.model.ids import BatchId, JobId, batch_id, job_id, number
+from jobgate.model.ids import BatchId, JobId, JobName, batch_id, job_name, number
 from jobgate.model.operations import (
     Cancel,
     Delete,
@@ -41,6 +41,8 @@ ALL: Final = 1_000_000
 SELECTORS: Final = ("jobIds", "jobId", "batchId", "tag")
 CURSOR: Final = "c"
 """First letter of a cursor; the number of the last job on the page follows."""
+_FIRST: Final = "-1"
+"""How the id of a batch's first job ends, which is a lone job's."""
 HEADER_VERBS: Final = frozenset({"file-upload", "files", "logs"})
 """Verbs whose authenticator stands in a header."""
 _LONGEST_KEY: Final = 1024
@@ -116,10 +118,10 @@ def _header(value: str) -> str | None:
 # --- which jobs
 
 
-def one_job(wire: str) -> JobId:
+def one_job(wire: str) -> JobName:
     """Raises NotFound (`job-not-found`), the same for a malformed id as for an unknown one."""
     try:
-        return job_id(wire)
+        return job_name(wire)
     except NotFound:
         raise NotFound(code="job-not-found") from None
 
@@ -127,18 +129,18 @@ def one_job(wire: str) -> JobId:
 def batch(wire: str) -> BatchId:
     """The batch, which a lone job's id names too. Raises NotFound (`job-not-found`)."""
     try:
-        return BatchId(job_id(wire)) if wire.startswith("j") else batch_id(wire)
+        return batch_id(wire.removesuffix(_FIRST))
     except NotFound:
         raise NotFound(code="job-not-found") from None
 
 
 def jobs(wires: tuple[str, ...]) -> Ids:
     """The ids, each once and in the order asked; those that cannot be ids are missing from the start."""
-    known: list[JobId] = []
+    known: list[JobName] = []
     missing: list[str] = []
     for wire in dict.fromkeys(wires):
         try:
-            known.append(job_id(wire))
+            known.append(job_name(wire))
         except NotFound:
             missing.append(wire)
     return Ids(tuple(known), tuple(missing))

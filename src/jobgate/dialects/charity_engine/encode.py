@@ -50,7 +50,7 @@ def _created(words: Words, call: Call, outcome: Submitted) -> Reply:
     """The same for a repeated call as for the first: what was made, as it was made."""
     del call
     batch = outcome.batch
-    ids = tuple(job_text(JobId(batch.id + place * STRIDE)) for place in range(batch.count))
+    ids = tuple(job_text(batch.id, JobId(batch.id + place * STRIDE)) for place in range(batch.count))
     document = _document_of(batch)
     return _json(
         Created(
@@ -94,8 +94,8 @@ def _aborted(words: Words, call: Call, outcome: Changed) -> Reply:
         return refuse(words, call, NotFound())
     return _json(
         {
-            "aborted": [job_text(job.id) for job in outcome.done],
-            "unchanged": [JobRef(id=job_text(job.id), status=status(job)) for job in outcome.unchanged],
+            "aborted": [job_text(job.batch, job.id) for job in outcome.done],
+            "unchanged": [JobRef(id=job_text(job.batch, job.id), status=status(job)) for job in outcome.unchanged],
             "notFound": outcome.missing,
             **_more(outcome),
         }
@@ -107,8 +107,8 @@ def _removed(words: Words, call: Call, outcome: Deleted) -> Reply:
         return refuse(words, call, NotFound())
     return _json(
         {
-            "removed": [job_text(job) for job in outcome.jobs],
-            "active": [job_text(job) for job in outcome.stopping],
+            "removed": [str(name) for name in outcome.jobs],
+            "active": [str(name) for name in outcome.stopping],
             "notFound": outcome.missing,
             **_more(outcome),
         }
@@ -126,7 +126,7 @@ def _result(words: Words, call: Call, outcome: Found) -> Reply:
     view = outcome.jobs[0]
     job = view.job
     if not job.state.over:
-        told = f"{job_text(job.id)} is {status(job)}: its result is there when it has ended"
+        told = f"{job_text(job.batch, job.id)} is {status(job)}: its result is there when it has ended"
         return refuse(words, call, Conflict(told, code="job-active"))
     if job.ended is not None and call.now - job.ended > words.own.retention_days * DAY:
         return refuse(words, call, Gone("the result was kept for its time, and is deleted"))
@@ -135,17 +135,17 @@ def _result(words: Words, call: Call, outcome: Found) -> Reply:
     signed = body_of(call).get("signed") is True
     return _json(
         JobResult(
-            job_id=job_text(job.id),
+            job_id=job_text(job.batch, job.id),
             status=status(job),
             exit_code=UNSET if job.exit_code is None else job.exit_code,
             output_files=tuple(_output(words, call, view, artifact, signed=signed) for artifact in outputs),
-            log_url=f"{words.setup.prefix}/logs/{job_text(job.id)}",
+            log_url=f"{words.setup.prefix}/logs/{job_text(job.batch, job.id)}",
         )
     )
 
 
 def _output(words: Words, call: Call, view: JobView, artifact: Artifact, *, signed: bool) -> OutputFile:
-    path = f"/files/{job_text(view.job.id)}/{artifact.path}"
+    path = f"/files/{job_text(view.batch.id, view.job.id)}/{artifact.path}"
     return OutputFile(
         filename=_filename(view, artifact),
         size=artifact.size,
@@ -177,7 +177,7 @@ def _log(words: Words, call: Call, outcome: Log) -> Reply:
     content = outcome.content if outcome.complete else _whole_characters(outcome.content)
     return _json(
         {
-            "jobId": job_text(outcome.job.id),
+            "jobId": job_text(outcome.job.batch, outcome.job.id),
             "status": status(outcome.job),
             "offset": outcome.offset,
             "nextOffset": outcome.offset + len(content),
@@ -242,7 +242,7 @@ def _json(body: object, code: int = 200) -> Reply:
 
 def batch_name(batch: Batch) -> str:
     """A lone job's batch is called as the job is."""
-    return job_text(JobId(batch.id)) if batch.count == 1 else batch_text(batch.id)
+    return job_text(batch.id, JobId(batch.id)) if batch.count == 1 else batch_text(batch.id)
 
 
 def shown(view: JobView) -> Attempt | None:
@@ -269,7 +269,7 @@ def _object(view: JobView, now: float, documents: dict[int, Document]) -> JobObj
     attempt = shown(view)
     why = reason(job)
     return JobObject(
-        id=job_text(job.id),
+        id=job_text(job.batch, job.id),
         batch_id=batch_name(batch),
         status=status(job),
         status_reason=why or UNSET,
@@ -311,7 +311,7 @@ def _short(view: JobView) -> JobObject:
     """The job as a list shows it."""
     job, batch = view.job, view.batch
     return JobObject(
-        id=job_text(job.id),
+        id=job_text(job.batch, job.id),
         batch_id=batch_name(batch),
         status=status(job),
         app=batch.app or foreign.document(view).app,

@@ -22,7 +22,7 @@ from jobgate.engines.local import sandbox
 from jobgate.engines.local.limits import Limits
 from jobgate.engines.local.wire import Launcher
 from jobgate.model.attempt import Attempt, AttemptId, Exit, Handle, Usage
-from jobgate.model.errors import EngineError
+from jobgate.model.errors import EngineError, NotFound
 from jobgate.model.job import Argv, ImageRef, Script, Step
 from jobgate.model.resources import Network
 from jobgate.model.state import Failure, Limit
@@ -277,8 +277,17 @@ class LocalEngine:
     async def changes(self) -> AsyncIterator[Sequence[AttemptId]]:
         """Names that changed, those of one frame together; endless."""
         while True:
-            names = await self._launcher.changes()
-            yield [AttemptId.parse(name) for name in names]
+            known, strange = list[AttemptId](), list[str]()
+            for name in await self._launcher.changes():
+                try:
+                    known.append(AttemptId.parse(name))
+                except NotFound:
+                    strange.append(name)
+            if strange:  # a gateway of before named them otherwise: nobody will ask for them
+                self._launcher.stop(strange)
+                self._launcher.forget(strange)
+            if known:
+                yield known
 
     async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
         """From memory: the launcher tells every change. Raises EngineError while it does not."""
