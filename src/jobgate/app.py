@@ -34,7 +34,8 @@ from jobgate.model.account import Account, Credential, Kind
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, Unavailable
 from jobgate.model.ids import AccountId, EnvironmentName, NodeName
-from jobgate.model.operations import Outcome, Request
+from jobgate.model.operations import Request
+from jobgate.model.outcomes import Outcome
 from jobgate.model.resources import Gpu, Network, Resources
 from jobgate.net.addresses import FORBIDDEN, networks
 from jobgate.net.egress import Egress, EgressSettings

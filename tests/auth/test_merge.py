@@ -13,8 +13,9 @@ from jobgate.model.account import Account, Action, Deed, Kind
 from jobgate.model.facts import rebuild
 from jobgate.model.folder import Entry
 from jobgate.model.ids import AccountId, BatchId, Digest, FolderId, JobId
-from jobgate.model.operations import Guard, Where
+from jobgate.model.operations import Guard
 from jobgate.model.queue import Standing
+from jobgate.model.selectors import Where
 from jobgate.model.state import JobState
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import HERE, Lab, claim, life, members

@@ -23,7 +23,8 @@ from jobgate.model.account import Kind, Principal, Proof, Scope
 from jobgate.model.files import Stored
 from jobgate.model.ids import AccountId, Digest
 from jobgate.model.job import Origin
-from jobgate.model.operations import Outcome, Request, Write, Written
+from jobgate.model.operations import Request, Write
+from jobgate.model.outcomes import Outcome, Written
 from jobgate.server.asgi import build
 from jobgate.server.front import Front, Mount
 from jobgate.testing.outcomes import outcomes

@@ -15,17 +15,8 @@ from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Claim
 from jobgate.model.ids import BatchId
 from jobgate.model.job import Batch
-from jobgate.model.operations import (
-    Cancel,
-    Change,
-    Delete,
-    Find,
-    Ids,
-    Of,
-    Operation,
-    Selector,
-    Where,
-)
+from jobgate.model.operations import Cancel, Change, Delete, Find, Operation
+from jobgate.model.selectors import Ids, Of, Selector, Where
 from jobgate.model.state import JobState
 from jobgate.operations.select import SLICE
 from jobgate.store.jobs import SHOWN

@@ -11,7 +11,8 @@ from workbench import Bench, names, run
 from jobgate.model.account import Principal
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import JobName, job_name
-from jobgate.model.operations import Archive, Cancel, Change, Delete, Find, Ids, Read, ReadLog, Request, Until
+from jobgate.model.operations import Archive, Cancel, Change, Delete, Find, Read, ReadLog, Request, Until
+from jobgate.model.selectors import Ids
 from jobgate.model.state import JobState
 from jobgate.operations.handle import handle
 

@@ -11,7 +11,9 @@ from jobgate import app
 from jobgate.config import Environment, Server, Settings, Storage
 from jobgate.model.account import Principal, Quota
 from jobgate.model.errors import TooMany
-from jobgate.model.operations import Limits, Request, Write, Written
+from jobgate.model.limits import Limits
+from jobgate.model.operations import Request, Write
+from jobgate.model.outcomes import Written
 from jobgate.operations.handle import handle
 
 

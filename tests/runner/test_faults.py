@@ -24,7 +24,8 @@ from jobgate.model.facts import Attempts, rebuild
 from jobgate.model.files import Inline, Input, Output, OutputKind, Stored
 from jobgate.model.ids import AccountId
 from jobgate.model.job import Argv, Job, JobSpec, Origin, Step
-from jobgate.model.operations import Count, Group, Request, Submit, Submitted, Until
+from jobgate.model.operations import Count, Group, Request, Submit, Until
+from jobgate.model.outcomes import Submitted
 from jobgate.model.state import Failure, JobState
 from jobgate.operations.handle import handle
 from jobgate.runner import collect, dispatch, saver, world

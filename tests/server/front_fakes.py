@@ -26,7 +26,8 @@ from jobgate.model.errors import (
 )
 from jobgate.model.files import Artifact, Stored
 from jobgate.model.ids import AccountId, BatchId, Digest, JobId, JobName
-from jobgate.model.operations import Content, Describe, Outcome, Read, Request, Until, Write, Written
+from jobgate.model.operations import Describe, Read, Request, Until, Write
+from jobgate.model.outcomes import Content, Outcome, Written
 from jobgate.server.asgi import build
 from jobgate.server.front import Front, Mount
 

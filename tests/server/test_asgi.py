@@ -9,7 +9,8 @@ from front_fakes import KEY, Plain, World
 from socket_talk import head, one, said, served
 from starlette import types
 
-from jobgate.model.operations import Outcome, Request
+from jobgate.model.operations import Request
+from jobgate.model.outcomes import Outcome
 from jobgate.server.asgi import build, serve
 from jobgate.server.front import Mount
 from jobgate.server.protocol import HEAD_LIMIT

@@ -12,7 +12,7 @@ from socket_talk import head, one, served
 
 from jobgate.dialects.dialect import Call, Reply
 from jobgate.model.ids import Digest
-from jobgate.model.operations import Outcome
+from jobgate.model.outcomes import Outcome
 from jobgate.server.front import Mount
 from jobgate.server.protocol import HEAD_FIELDS, Protocol
 

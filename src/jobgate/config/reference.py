@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from jobgate.config.settings import AppEntry, Defaults, Egress, Environment, ImageEntry, Retention, Server, Storage
 from jobgate.config.units import Unit
-from jobgate.model.operations import Limits
+from jobgate.model.limits import Limits
 
 _SECTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("server", Server),

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from jobgate.config.units import DURATION, NETWORK, PLACE, SIZE, WEB_ADDRESS
 from jobgate.model.catalogue import App, Catalogue, Image
-from jobgate.model.operations import Limits
+from jobgate.model.limits import Limits
 from jobgate.model.resources import GIB, MIB
 
 Size = Annotated[int, Meta(extra={"unit": SIZE})]

@@ -16,7 +16,8 @@ from jobgate.model.account import Proof, Scope
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
-from jobgate.model.operations import Archived, Operation, Outcome, Until
+from jobgate.model.operations import Operation, Until
+from jobgate.model.outcomes import Archived, Outcome
 
 
 class Body(Enum):

@@ -19,7 +19,9 @@ from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
 from jobgate.model.job import Job
-from jobgate.model.operations import Cancel, Change, Changed, Count, Delete, Deleted, Ids, Of, Selector
+from jobgate.model.operations import Cancel, Change, Count, Delete
+from jobgate.model.outcomes import Changed, Deleted
+from jobgate.model.selectors import Ids, Of, Selector
 from jobgate.operations.context import Context
 from jobgate.operations.find import count
 from jobgate.operations.select import Piece, piece

@@ -12,7 +12,7 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest
-from jobgate.model.operations import Limits
+from jobgate.model.limits import Limits
 from jobgate.store.feed import Feed
 from jobgate.store.store import Store
 

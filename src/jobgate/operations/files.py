@@ -11,7 +11,8 @@ from jobgate.model.facts import Attempts
 from jobgate.model.files import Artifact, Output, OutputKind, Packed
 from jobgate.model.folder import Entry
 from jobgate.model.job import Job
-from jobgate.model.operations import Archive, Archived, Content, Log, Read, ReadLog, Write, Written
+from jobgate.model.operations import Archive, Read, ReadLog, Write
+from jobgate.model.outcomes import Archived, Content, Log, Written
 from jobgate.operations.context import Context
 from jobgate.operations.select import one
 from jobgate.store.transaction import Transaction

@@ -8,7 +8,9 @@ from jobgate.model.account import Principal
 from jobgate.model.errors import TooLarge
 from jobgate.model.ids import BatchId
 from jobgate.model.job import Batch
-from jobgate.model.operations import Count, Counted, Describe, Described, Find, Found, Ids, Of, Where
+from jobgate.model.operations import Count, Describe, Find
+from jobgate.model.outcomes import Counted, Described, Found
+from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.select import batch_of, select, view
 from jobgate.store.transaction import Transaction

@@ -14,17 +14,15 @@ from jobgate.model.operations import (
     Delete,
     Describe,
     Find,
-    Ids,
-    Of,
-    Outcome,
     Read,
     ReadLog,
     Request,
     Submit,
-    Submitted,
     Until,
     Write,
 )
+from jobgate.model.outcomes import Outcome, Submitted
+from jobgate.model.selectors import Ids, Of
 from jobgate.model.state import JobState
 from jobgate.operations import change, files, find
 from jobgate.operations.context import Context

@@ -12,7 +12,8 @@ from jobgate.model.errors import NotFound
 from jobgate.model.facts import Attempts
 from jobgate.model.ids import BatchId, JobId, JobName
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Ids, JobView, Of, Selector, Where
+from jobgate.model.outcomes import JobView
+from jobgate.model.selectors import Ids, Of, Selector, Where
 from jobgate.store.transaction import Transaction
 
 Selected = tuple[list[tuple[Job, Attempts]], tuple[str, ...], JobId | None]

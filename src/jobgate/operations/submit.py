@@ -13,7 +13,8 @@ from jobgate.model.files import Input, Stored, UserFile
 from jobgate.model.folder import Entry
 from jobgate.model.ids import BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec
-from jobgate.model.operations import Group, Submit, Submitted
+from jobgate.model.operations import Group, Submit
+from jobgate.model.outcomes import Submitted
 from jobgate.operations.context import Context
 from jobgate.operations.select import present
 from jobgate.store.jobs import SHOWN

@@ -15,7 +15,7 @@ from jobgate.model.events import Broke, Claim, Event, Staged
 from jobgate.model.files import OutputKind
 from jobgate.model.ids import AccountId, JobId, SpecId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job, JobSpec, Late
-from jobgate.model.operations import JobView
+from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Waiting, dominant, pick
 from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState, Failure, JobState, Limit

@@ -17,7 +17,7 @@ from jobgate.model.errors import EngineError
 from jobgate.model.events import Adopt, Vanished
 from jobgate.model.ids import EnvironmentName, NodeName
 from jobgate.model.job import Job, JobSpec
-from jobgate.model.operations import Limits
+from jobgate.model.limits import Limits
 from jobgate.model.state import AttemptState, JobState
 from jobgate.net.egress import Egress
 from jobgate.runner.collect import Collect

@@ -17,7 +17,8 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import NotFound, Unavailable
 from jobgate.model.ids import AccountId, BatchId, JobId
 from jobgate.model.job import JobSpec
-from jobgate.model.operations import JobView, Limits
+from jobgate.model.limits import Limits
+from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Standing, decayed
 from jobgate.net.egress import Egress
 from jobgate.runner.saver import PATIENCE, Saver

@@ -29,7 +29,8 @@ from jobgate.model.errors import (
 )
 from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId
-from jobgate.model.operations import Archived, Outcome, Read, Request
+from jobgate.model.operations import Read, Request
+from jobgate.model.outcomes import Archived, Outcome
 from jobgate.server import body, files
 from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire

@@ -15,7 +15,8 @@ from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved, Submitted, born
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
 from jobgate.model.job import Batch, Job, JobSpec
-from jobgate.model.operations import Group, Guard, Where
+from jobgate.model.operations import Group, Guard
+from jobgate.model.selectors import Where
 from jobgate.model.state import JobState, Limit
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared

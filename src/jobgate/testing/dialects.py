@@ -19,20 +19,9 @@ from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
 from jobgate.model.files import Artifact
 from jobgate.model.job import Origin
-from jobgate.model.operations import (
-    SCOPES,
-    Archived,
-    Cancel,
-    Changed,
-    Delete,
-    Deleted,
-    Find,
-    Found,
-    Ids,
-    Operation,
-    Outcome,
-    Submit,
-)
+from jobgate.model.operations import SCOPES, Cancel, Delete, Find, Operation, Submit
+from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
+from jobgate.model.selectors import Ids
 from jobgate.testing.outcomes import jobs, outcomes, view
 
 INNER_DETAIL: Final = "detail-of-an-inner-fault-4711"

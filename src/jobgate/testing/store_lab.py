@@ -19,7 +19,8 @@ from jobgate.model.files import Artifact
 from jobgate.model.ids import STRIDE, AccountId, BatchId, EnvironmentName, JobId, NodeName
 from jobgate.model.job import Argv, Batch, Job, JobSpec, Origin
 from jobgate.model.job import Step as Command
-from jobgate.model.operations import Group, Guard, Where
+from jobgate.model.operations import Group, Guard
+from jobgate.model.selectors import Where
 from jobgate.model.state import JobState
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction

@@ -18,8 +18,8 @@ from jobgate.model.files import Artifact
 from jobgate.model.folder import Entry
 from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, JobId
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Where
 from jobgate.model.queue import HALF_LIFE, Standing
+from jobgate.model.selectors import Where
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import EVERY, PLAIN, START, Lab, Promise, claim, life, members, promise, raised

@@ -36,27 +36,9 @@ from jobgate.model.errors import (
 from jobgate.model.files import Artifact
 from jobgate.model.ids import STRIDE, BatchId, JobId, JobName, batch_id, batch_text, job_name
 from jobgate.model.job import Origin
-from jobgate.model.operations import (
-    Cancel,
-    Changed,
-    Content,
-    Delete,
-    Deleted,
-    Find,
-    Found,
-    Ids,
-    JobView,
-    Log,
-    Of,
-    Operation,
-    Read,
-    ReadLog,
-    Submit,
-    Submitted,
-    Where,
-    Write,
-    Written,
-)
+from jobgate.model.operations import Cancel, Delete, Find, Operation, Read, ReadLog, Submit, Write
+from jobgate.model.outcomes import Changed, Content, Deleted, Found, JobView, Log, Submitted, Written
+from jobgate.model.selectors import Ids, Of, Where
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.testing.outcomes import FIRST, NOW, SPECS, batch, job, jobs, view
 

@@ -11,7 +11,7 @@ from native_examples import BATCH, JOB, get, post, setup
 
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Dialect, Reply
-from jobgate.dialects.native.encode import pointer
+from jobgate.dialects.native.problems import pointer
 from jobgate.model.errors import (
     Conflict,
     EngineError,
@@ -27,7 +27,9 @@ from jobgate.model.errors import (
 )
 from jobgate.model.ids import BatchId, JobId, batch_id, batch_text, job_name, job_text
 from jobgate.model.job import Origin
-from jobgate.model.operations import Count, Counted, Find, Found, Ids, Submitted, Until
+from jobgate.model.operations import Count, Find, Until
+from jobgate.model.outcomes import Counted, Found, Submitted
+from jobgate.model.selectors import Ids
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.testing.outcomes import FIRST, batch, job, view
 

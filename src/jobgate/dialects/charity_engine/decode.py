@@ -22,19 +22,8 @@ from jobgate.model.account import Kind, Proof
 from jobgate.model.errors import Invalid, NotFound, TooLarge, Unauthenticated
 from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, JobId, JobName, batch_id, job_name, number
-from jobgate.model.operations import (
-    Cancel,
-    Delete,
-    Find,
-    Ids,
-    Of,
-    Operation,
-    Read,
-    ReadLog,
-    Selector,
-    Where,
-    Write,
-)
+from jobgate.model.operations import Cancel, Delete, Find, Operation, Read, ReadLog, Write
+from jobgate.model.selectors import Ids, Of, Selector, Where
 
 ALL: Final = 1_000_000
 """Jobs that one tag may select: all an account can have."""

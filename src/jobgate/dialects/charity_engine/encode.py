@@ -40,7 +40,7 @@ from jobgate.model.errors import (
 from jobgate.model.files import Artifact, OutputKind
 from jobgate.model.ids import STRIDE, JobId, batch_text, job_text, text
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Changed, Content, Deleted, Found, JobView, Log, Outcome, Submitted, Written
+from jobgate.model.outcomes import Changed, Content, Deleted, Found, JobView, Log, Outcome, Submitted, Written
 from jobgate.model.state import AttemptState, JobState
 
 # --- the answers

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 from jobgate.dialects.charity_engine.wire import Document, InputFile, Specs
 from jobgate.model.files import Inline, Input, Remote, Stored
 from jobgate.model.job import AppRef, Argv, ImageRef, Program, Step
-from jobgate.model.operations import JobView
+from jobgate.model.outcomes import JobView
 from jobgate.model.resources import MIB
 
 SHELL = ("sh", "-c")

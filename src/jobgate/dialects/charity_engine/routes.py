@@ -8,7 +8,7 @@ from jobgate.dialects.charity_engine.wire import NAME
 from jobgate.dialects.dialect import Ask, Body, Call, Reply, Route, Setup
 from jobgate.model.account import Proof, Scope
 from jobgate.model.errors import JobgateError
-from jobgate.model.operations import Outcome
+from jobgate.model.outcomes import Outcome
 
 DOWNLOADS = frozenset({"GET", "HEAD"})
 

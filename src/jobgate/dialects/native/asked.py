@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
@@ -24,6 +25,8 @@ LONGEST_WAIT: Final = 60.0
 KEY_LENGTH: Final = 255
 WHOLE: Final = {"whole": True}
 """`Meta.extra` of a parameter whose values may hold commas."""
+
+_NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -55,11 +58,15 @@ def query(call: Call, kind: type[S]) -> S:
 
     Raises QueryFault, or Faults of these.
     """
+    given = _gathered(call, kind)
+    plain = all(_NUMBER.fullmatch(given[name]) for name in _numbers(kind) if name in given)
     try:
-        return msgspec.convert(_gathered(call, kind), kind, strict=False)
+        found = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError:
-        found = gathered(_query_faults(call, kind))
-        raise found or QueryFault("the query cannot be understood") from None
+        plain = False
+    if not plain:
+        raise gathered(_query_faults(call, kind)) or QueryFault("the query cannot be understood")
+    return found
 
 
 def _query_faults(call: Call, kind: type[msgspec.Struct]) -> Iterator[Invalid]:
@@ -67,6 +74,9 @@ def _query_faults(call: Call, kind: type[msgspec.Struct]) -> Iterator[Invalid]:
     for name, value in _gathered(call, kind).items():
         if name not in hints:
             yield QueryFault(f"{name[:100]}: there is no such parameter", code="unknown-field", field=name[:100])
+            continue
+        if name in _numbers(kind) and not _NUMBER.fullmatch(value):
+            yield QueryFault(f"{name}: a number is needed", code="invalid-field", field=name)
             continue
         try:
             msgspec.convert(value, hints[name], strict=False)
@@ -84,6 +94,13 @@ def _gathered(call: Call, kind: type[msgspec.Struct]) -> dict[str, Any]:
         else:
             found.setdefault(name, []).extend([value] if many[name] else filter(None, value.split(",")))
     return found
+
+
+@cache
+def _numbers(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Parameters that are numbers: written in plain digits, as no other reader of the address would read them."""
+    hints = get_type_hints(kind)
+    return frozenset(name for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)})
 
 
 @cache

@@ -10,7 +10,8 @@ from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, batch_view
 from jobgate.dialects.native.wire import BatchView
 from jobgate.model.ids import BatchId, batch_id
-from jobgate.model.operations import Count, Counted, Until
+from jobgate.model.operations import Count, Until
+from jobgate.model.outcomes import Counted
 
 
 def id_of(call: Call) -> BatchId:

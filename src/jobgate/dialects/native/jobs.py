@@ -11,7 +11,9 @@ from jobgate.dialects.native.views import answer, job_view
 from jobgate.dialects.native.wire import JobView
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import JobName, job_name
-from jobgate.model.operations import Find, Found, Ids, Until
+from jobgate.model.operations import Find, Until
+from jobgate.model.outcomes import Found
+from jobgate.model.selectors import Ids
 
 
 def name_of(call: Call) -> JobName:

@@ -10,7 +10,8 @@ from jobgate.dialects.dialect import Ask, Call, Reply
 from jobgate.dialects.native.asked import query
 from jobgate.dialects.native.jobs import name_of
 from jobgate.dialects.native.verb import Verb
-from jobgate.model.operations import Archive, Archived
+from jobgate.model.operations import Archive
+from jobgate.model.outcomes import Archived
 
 
 class _ArchiveQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -96,7 +96,7 @@ def refuse(call: Call, error: JobgateError) -> Reply:
     return Reply(status=status, headers=_headers(call, error), body=msgspec.json.encode(problem), media=PROBLEM)
 
 
-def _fault(error: RequestError, field: str) -> Fault:
+def _fault(error: JobgateError, field: str) -> Fault:
     if isinstance(error, QueryFault):
         return Fault(parameter=field, code=error.code, detail=error.message)
     return Fault(pointer=pointer(field), code=error.code, detail=error.message)

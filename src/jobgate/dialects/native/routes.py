@@ -12,7 +12,7 @@ from jobgate.dialects.native.verb import Verb, route
 from jobgate.dialects.native.wire import NAME
 from jobgate.model.account import Proof
 from jobgate.model.errors import Invalid, JobgateError, NotFound
-from jobgate.model.operations import Outcome
+from jobgate.model.outcomes import Outcome
 
 BODY: Final = 256 << 20
 """Bytes of one request: 100,000 jobs written one by one fit in."""

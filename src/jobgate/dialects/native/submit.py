@@ -21,7 +21,8 @@ from jobgate.model.account import Scope
 from jobgate.model.errors import Invalid
 from jobgate.model.ids import JobId, batch_text, job_text
 from jobgate.model.job import Origin
-from jobgate.model.operations import Group, Submit, Submitted
+from jobgate.model.operations import Group, Submit
+from jobgate.model.outcomes import Submitted
 from jobgate.model.state import JobState
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from jobgate.dialects.native.states import NAMES
 from jobgate.dialects.native.wire import BatchView, FileView, JobView
 from jobgate.model.ids import batch_text, job_text, place
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import JobView as Whole
+from jobgate.model.outcomes import JobView as Whole
 from jobgate.model.state import JobState
 
 

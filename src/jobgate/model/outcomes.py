@@ -1,0 +1,115 @@
+"""What comes back of an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from jobgate.model.account import Account
+from jobgate.model.attempt import Attempt
+from jobgate.model.files import Artifact, Packed
+from jobgate.model.ids import Digest, JobId, JobName
+from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.state import JobState
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job with all that belongs to it."""
+
+    job: Job
+    batch: Batch
+    spec: JobSpec
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True, tag="submitted"):
+    """The batch is on disk."""
+
+    batch: Batch
+    jobs: tuple[Job, ...]
+    """As they were made; of a large batch only their ids are certain to be new."""
+    replayed: bool = False
+    """The key was known: nothing was made."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, tag="found"):
+    """Jobs in the order asked for, or newest first."""
+
+    jobs: tuple[JobView, ...]
+    missing: tuple[str, ...] = ()
+    more: JobId | None = None
+    """Where the next page begins; None at the end."""
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
+    """A batch and the number of its jobs by state."""
+
+    batch: Batch
+    counts: Mapping[JobState, int]
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
+    """What became of each; of a large batch the first of each kind, and how many more there are."""
+
+    done: tuple[Job, ...]
+    unchanged: tuple[Job, ...] = ()
+    missing: tuple[str, ...] = ()
+    more: int = 0
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True, tag="deleted"):
+    """What was deleted, and what will be when it has ended; of a large batch the first, and how many more there are."""
+
+    jobs: tuple[JobName, ...]
+    stopping: tuple[JobName, ...] = ()
+    missing: tuple[str, ...] = ()
+    more: int = 0
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, tag="content"):
+    """A stored file; the front streams it, with ranges."""
+
+    artifact: Artifact
+    name: str
+
+
+class Archived(msgspec.Struct, frozen=True, kw_only=True, tag="archived"):
+    """What goes into an archive; the front makes it while it sends it. All of it is kept at this moment."""
+
+    name: str
+    """What the archive is called."""
+    files: tuple[Packed, ...]
+    """Their paths are those in the workspace, as the job made them: nothing to unpack by."""
+    modified: float
+    """The time that every file bears: the job's end."""
+    fold_case: bool = False
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
+    """A piece of a log."""
+
+    job: Job
+    offset: int
+    content: bytes
+    complete: bool
+    """Nothing will follow it."""
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True, tag="written"):
+    """A stored upload."""
+
+    digest: Digest
+    size: int
+    fresh: bool
+    """It was not there before."""
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
+    """An account and its jobs by state."""
+
+    account: Account
+    counts: Mapping[JobState, int]
+
+
+Outcome = Submitted | Found | Counted | Changed | Deleted | Content | Archived | Log | Written | Described
