@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 STAMP := .venv/.stamp
+SITE := $(PY) -m sphinx -q -E -W --keep-going -c docs . docs/_build/site
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -26,12 +27,13 @@ serve: setup ## the demo's gateway, kept running
 test: setup ## every test
 	$(PY) -m pytest
 
-check: setup ## format, lint, types, floors, generated pages
+check: setup ## format, lint, types, floors, generated pages, the site
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports --no-cache
 	$(PY) scripts/generate_docs.py --check
+	$(SITE)
 
 bench: setup ## the numbers of the design, each beside its floor
 	$(PY) scripts/bench.py
@@ -39,8 +41,9 @@ bench: setup ## the numbers of the design, each beside its floor
 soak: setup ## the property tests, long
 	JOBGATE_SOAK=1 $(PY) -m pytest tests/model
 
-docs: setup ## writes the generated pages again
+docs: setup ## the pages drawn from the code, written again, and the site: docs/_build/site
 	$(PY) scripts/generate_docs.py
+	$(SITE)
 
 lock: $(STAMP) ## new locked versions
 	.venv/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
