@@ -116,7 +116,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     gpus: Mapping[str, Count] = {}
     """Kind of GPU to the number of them."""
     network: Literal["none", "outbound", "host"] = "outbound"
-    """The most a job may ask for: nothing, public addresses, or the host's own network, which isolates nothing."""
+    """The most a job may ask for: nothing, public addresses, or this machine's own network, which isolates nothing."""
     defaults: Defaults = Defaults()
     owner: str = ""
     """Name of the only account that may use it; empty: every account may."""
@@ -141,7 +141,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     grace: Duration = 5.0
     """Between asking a job to end and ending it."""
     binds: tuple[str, ...] = ()
-    """Directories of the host that every job may read."""
+    """Directories of this machine that every job may read."""
     base_uid: Annotated[int, Meta(ge=1_000)] = 200_000
     """User number of the first slot when the server runs as root; each slot has its own."""
     cgroup: str = "jobgate"
@@ -156,7 +156,7 @@ class AppEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     image: str = ""
     """Runs in this image; empty: in the environment's own sandbox."""
     path: tuple[str, ...] = ()
-    """Directories of the host, readable inside the job, put before its PATH."""
+    """Directories of this machine, readable inside the job, put before its PATH."""
     env: Mapping[str, str] = {}
     """Environment variables."""
     licence: bool = False
@@ -174,7 +174,7 @@ class ImageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What an image's name means on an engine that fetches none."""
 
     root: str = ""
-    """An unpacked root directory; empty: the host's own tools, in the sandbox."""
+    """An unpacked root directory; empty: the machine's own tools, in the sandbox."""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
