@@ -119,7 +119,7 @@ def expected(shown: str) -> re.Pattern[str]:
 _KINDS: Final = {
     "time": (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z| UTC)?", None),
     "key": (r"\bjg_[\w-]{20,}|\b[0-9a-f]{32,64}\b", r"(?:jg_[\w-]+|[0-9a-f]{32,64})"),
-    "id": (r"\b(?=[a-z]*\d)[a-z][a-z0-9]{7,12}\b", r"[a-z][a-z0-9]{7,12}"),
+    "id": (r"\b(?=[0-9a-z]*[a-z])(?=[a-z]*\d)[0-9a-z]{8,13}\b", r"[0-9a-z]{8,13}"),
     "number": (r"\b\d{12,}\b", r"\d+"),
     "measure": (
         r"\b\d[\d,]*(?:\.\d+)?(?=\s?(?:ns|ms|s|min|h|d|B|KiB|MiB|GiB|KB|MB|GB|/s|%)(?![\w]))|\b\d+\.\d+\b",

@@ -18,6 +18,8 @@ from gateways import Gateway
 from terminal import Desk
 
 from jobgate import config
+from jobgate.auth.desk import open_accounts
+from jobgate.model.account import Kind
 
 GATEWAY: Final = """
 [environments.local]
@@ -65,18 +67,14 @@ def given(page: Page, beside: Path) -> Iterator[dict[str, str]]:
         yield {}
         return
     gateway = Gateway(beside / "data", GATEWAY)
-    gateway.start()
+    gateway.data.mkdir(mode=0o711)
+    desk = open_accounts(gateway.data, "", "docs", make=True)
+    desk.create("lab")
+    key, authenticator = (desk.add("lab", kind, None)[1] for kind in (Kind.API_KEY, Kind.CHARITY_ENGINE))
     try:
-        authenticator = gateway.account("lab")
-        key = str(gateway.run("credential", "add", "lab", "--kind", "api-key")["value"])
-        yield {
-            "URL": gateway.url,
-            "DATA": str(gateway.data),
-            "KEY": key,
-            "CE": authenticator,
-            "JOBGATE_SERVER": gateway.url,
-            "JOBGATE_KEY": key,
-        }
+        gateway.start()
+        given = {"URL": gateway.url, "DATA": str(gateway.data), "KEY": key, "CE": authenticator}
+        yield {**given, "JOBGATE_SERVER": gateway.url, "JOBGATE_KEY": key}
     finally:
         gateway.end()
 
@@ -159,9 +157,9 @@ def test_comments_before_a_block_say_what_becomes_of_it() -> None:
 @pytest.mark.parametrize(
     ("shown", "told", "same"),
     [
-        ("amv02ex8-1 is queued", "bqrstuvw-1 is queued", True),
-        ("amv02ex8-1 is queued", "bqrstuvw-2 is queued", False),
-        ("amv02ex8-1 is queued", "amv02ex8-1 is running", False),
+        ("2n6r0kqa-1 is queued", "bqrstuvw-1 is queued", True),
+        ("2n6r0kqa-1 is queued", "bqrstuvw-2 is queued", False),
+        ("2n6r0kqa-1 is queued", "2n6r0kqa-1 is running", False),
         ("605 of 1,000 in 17 s", "605 of 1,000 in 3.5 s", True),
         ("605 of 1,000 in 17 s", "604 of 1,000 in 17 s", False),
         ("at 2026-11-24T23:09:27.658Z", "at 2031-01-01T00:00:00.000Z", True),

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from test_snippets import PAGES
 
-from jobgate.dialects.native.encode import PROBLEMS
+from jobgate.dialects.native.problems import PROBLEMS
 from pages import command_line
 
 HEADING: Final = "## Words we do not use\n"
@@ -36,7 +36,7 @@ ALLOWED: Final = (
     ("*", r"(?:an)?other hosts?|that host|no host|hosts of registries|own host", "a host of the network, by its name"),
     ("docs/http.md", r"\bhost\b", "the header of that name"),
     ("*", r"slots?'s? (?:own )?users?|user namespaces|user number|user names|gateway's own user", "of the system"),
-    ("*", r"users pass|a user of its own|user of the operating system", "of the operating system"),
+    ("*", r"users pass|user space|a user of its own|user of the operating system", "of the operating system"),
     ("docs/dialects/charity-engine.md", r"user and (?:no )?password", "HTTP Basic's own words"),
     ("*", r"a user (?:can notice|sees|brings)|words for users|user sees", "a person, who may have no account"),
 )
