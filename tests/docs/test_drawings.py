@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
-from pages.drawing import Moves, drawing
-from pages.states import attempt_drawing, job_drawing
 
 from jobgate.model.state import ATTEMPT_MOVES, MOVES
+from pages.drawing import Moves, drawing
+from pages.states import attempt_drawing, job_drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -18,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_a_drawing_has_every_state_and_every_arrow_inside_its_frame(
     picture: str, moves: dict[str, frozenset[str]]
 ) -> None:
-    drawn = ElementTree.fromstring(picture)  # noqa: S314  # our own picture
+    drawn = ET.fromstring(picture)  # noqa: S314  # our own picture
     states = {text.text for text in drawn.iter(f"{SVG}text")}
     assert states >= {str(state) for state in moves}
     tips = [path for path in drawn.iter(f"{SVG}path") if "tip" in path.get("class", "")]
