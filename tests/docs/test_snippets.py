@@ -105,7 +105,7 @@ def _carry_out(block: Block, desk: Desk) -> None:
             printed, told = desk.stay(block.text, block.until)
             assert printed, f"{block.where} ended without {block.until!r}:\n{told}"
             if block.shown is not None:
-                assert expected(block.shown).fullmatch(told), f"{block.where} printed\n{told}"
+                assert expected(block.shown).search(told), f"{block.where} printed\n{told}"  # after what it warns of
         case "sh":
             _held_to(block, block.text, block.shown, desk.sh(block.text, fails=bool(block.status)))
         case "console":
