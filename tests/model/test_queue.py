@@ -15,11 +15,13 @@ from msgspec.structs import replace
 from jobgate.model.ids import AccountId, JobId
 from jobgate.model.queue import (
     HALF_LIFE,
+    Line,
     Reason,
     Room,
     Standing,
     Verdicts,
     Waiting,
+    before,
     decayed,
     dominant,
     less,
@@ -251,6 +253,77 @@ def test_a_large_job_lets_small_ones_pass_until_it_has_waited_and_then_has_room_
     assert verdicts.chosen == ()
     assert verdicts.waits == {large.job: (Reason.BUSY, 1), small.job: (Reason.ROOM_KEPT, 2)}
     assert names(chosen([patient, small], {}).chosen) == [large.job]
+
+
+# --- the place of one that is deep in the queue
+
+
+def lines(queue: Sequence[Waiting], known: int) -> list[Line]:
+    """Each account's jobs, of which the first are looked at."""
+    found = []
+    for owner in sorted({item.owner for item in queue}):
+        mine = sorted((item for item in queue if item.owner == owner), key=lambda w: (-w.priority, w.job))
+        found.append(Line(owner, tuple(mine[:known]), len(mine)))
+    return found
+
+
+@enough
+@given(queues, standings)
+def test_who_comes_before_a_job_is_who_has_his_turn_before_it_in_the_order(
+    queue: list[Waiting], shares: dict[AccountId, Standing]
+) -> None:
+    turns = list(order(queue, shares, TOTAL))
+    for line in lines(queue, len(queue)):
+        for rank, item in enumerate(line.heads):
+            earlier = [turn.owner for turn in turns[: turns.index(item)]]
+            expected = {owner: earlier.count(owner) for owner in set(earlier)}
+            assert before(lines(queue, len(queue)), shares, TOTAL)(item.owner, rank, item.since) == expected
+
+
+@enough
+@given(
+    st.lists(st.tuples(owners, asked), min_size=1, max_size=3, unique_by=lambda pair: pair[0]),
+    st.lists(st.integers(1, 30), min_size=3, max_size=3),
+    standings,
+    st.integers(1, 4),
+)
+def test_beyond_the_heads_the_place_is_exact_where_all_jobs_of_an_account_ask_for_the_same(
+    sizes: list[tuple[AccountId, Resources]],
+    lengths: list[int],
+    shares: dict[AccountId, Standing],
+    known: int,
+) -> None:
+    drawn = [(0, owner, 0, size) for (owner, size), length in zip(sizes, lengths, strict=False) for _ in range(length)]
+    queue = _queue(drawn)
+    turns = list(order(queue, shares, TOTAL))
+    for line in lines(queue, known):
+        places = [place for place, item in enumerate(turns) if item.owner == line.owner]
+        for rank, place in enumerate(places):
+            found = sum(before(lines(queue, known), shares, TOTAL)(line.owner, rank, 0.0).values())
+            rivals = len({item.owner for item in queue}) - 1
+            assert abs(found - place) <= rivals, "equal shares may go either way"
+            assert rank <= found < len(queue)
+
+
+@enough
+@given(queues, standings, rooms, asked)
+def test_one_that_comes_after_all_waits_for_the_reason_that_the_pick_would_have_given_it(
+    queue: list[Waiting], shares: dict[AccountId, Standing], room: Room, size: Resources
+) -> None:
+    last = AccountId(4)
+    late = Waiting(JobId(1 << 40), last, -1000, NOW, size)
+    used = {**shares, last: Standing(1e12)}
+    verdicts, whole = chosen(queue, used, room), chosen([*queue, late], used, room)
+    if late.job in whole.waits:
+        assert verdicts.beyond(size) is whole.waits[late.job][0]
+    else:
+        assert verdicts.beyond(size) is Reason.TURN, "nothing blocks it: it is about to be looked at"
+
+
+def test_the_reasons_are_a_closed_list() -> None:
+    assert {reason.value for reason in Reason} == {
+        *("held", "not_before", "quota", "busy", "turn", "room_kept", "environment_down", "no_environment")
+    }
 
 
 # --- days of a busy environment

@@ -67,8 +67,21 @@ def refusal(environment: ComputeEnvironment, spec: JobSpec, owner: AccountId) ->
     if asked.network not in environment.networks:
         return f"it offers no network {asked.network.value}"
     if not environment.request(spec).fits(environment.room):
-        return "it is too small for the resources asked for"
+        return _lacks(environment.request(spec), environment.room)
     return None
+
+
+def _lacks(asked: Resources, room: Resources) -> str:
+    """What a place has too little of."""
+    gpus, there = (sum(gpu.count for gpu in part.gpus) for part in (asked, room))
+    if gpus > there:
+        return f"it has {there or 'no'} GPUs, and {gpus} are asked for"
+    if asked.cores > room.cores:
+        return f"it has {room.cores:g} cores, and {asked.cores:g} are asked for"
+    what, most, wish = ("memory", room.memory, asked.memory)
+    if wish <= most:
+        what, most, wish = ("disk", room.disk, asked.disk)
+    return f"it has {most / GIB:.1f} GiB of {what}, and {wish / GIB:.1f} GiB are asked for"
 
 
 def runnable(environments: tuple[ComputeEnvironment, ...], spec: JobSpec, owner: AccountId) -> None:

@@ -8,8 +8,10 @@ Environment class first, then accounts by decayed usage of their dominant resour
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -23,20 +25,24 @@ HALF_LIFE: Final = 86_400.0
 
 
 class Reason(StrEnum):
-    """Why a job waits."""
+    """Why a job waits: the first thing that blocks it. The list is closed."""
 
+    HELD = "held"
+    """Its owner holds it."""
+    NOT_BEFORE = "not_before"
+    """Its next try has a time."""
+    QUOTA = "quota"
+    """Its account has as many jobs running as it may."""
     BUSY = "busy"
     """The environment's room is taken."""
     TURN = "turn"
     """Others are before it."""
     ROOM_KEPT = "room_kept"
     """Room is kept for a larger job that has waited long."""
+    ENVIRONMENT_DOWN = "environment_down"
+    """Every environment that could take it is down."""
     NO_ENVIRONMENT = "no_environment"
     """None may ever take it."""
-    NOT_BEFORE = "not_before"
-    """Its next try has a time."""
-    HELD = "held"
-    """Its owner holds it."""
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +77,28 @@ class Verdicts(msgspec.Struct, frozen=True):
 
     chosen: tuple[Waiting, ...]
     waits: Mapping[JobId, tuple[Reason, int]]
+    left: Room
+    """What the chosen leave free."""
+    kept: Waiting | None = None
+    """The one that room is kept for."""
+
+    def beyond(self, asked: Resources) -> Reason:
+        """Why a job waits that comes after all of these: what `pick` would have said of it."""
+        if self.left.slots < 1:
+            return Reason.TURN if self.waits else Reason.BUSY
+        if not asked.fits(self.left.free):
+            return Reason.BUSY
+        return Reason.ROOM_KEPT if self.kept is not None else Reason.TURN
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One account's part of a queue: its first jobs as they stand, and how many there are in all."""
+
+    owner: AccountId
+    heads: tuple[Waiting, ...]
+    """In the order of their turns."""
+    length: int
+    """Never less than there are heads."""
 
 
 def order(waiting: Sequence[Waiting], standings: Mapping[AccountId, Standing], total: Resources) -> Iterable[Waiting]:
@@ -92,6 +120,64 @@ def order(waiting: Sequence[Waiting], standings: Mapping[AccountId, Standing], t
 
 _HOUR: Final = 3_600.0
 """What a job not yet run counts as: an hour of what it asks for."""
+
+
+Before = Callable[[AccountId, int, float], dict[AccountId, int]]
+
+
+def before(lines: Sequence[Line], standings: Mapping[AccountId, Standing], total: Resources) -> Before:
+    """A function that says how many jobs of each account have their turn before a certain one.
+
+    It is asked with that job's account, how many come before it in its account's line, and since when it waits. The
+    answer is exact as far as heads are known: it is the place in `order`. Beyond them every further job counts as what
+    the heads of its account ask for on average.
+    """
+    paces = {line.owner: _pace(line, standings, total) for line in lines}
+
+    def of(owner: AccountId, rank: int, since: float) -> dict[AccountId, int]:
+        own = paces.get(owner) or _pace(Line(owner, (), rank), standings, total)
+        turn = (own.share(rank), since, owner)
+        ahead = {owner: rank} if rank else {}
+        for line in lines:
+            if line.owner != owner and (passed := paces[line.owner].passed(turn)):
+                ahead[line.owner] = passed
+        return ahead
+
+    return of
+
+
+class _Pace(msgspec.Struct, frozen=True):
+    """How an account's share grows with its turns."""
+
+    line: Line
+    shares: tuple[float, ...]
+    """At the turn of each head, and at the first after them."""
+    usual: float
+    """What each further job adds."""
+
+    def share(self, rank: int) -> float:
+        """At the turn of the job of that rank."""
+        last = len(self.shares) - 1
+        return self.shares[rank] if rank <= last else self.shares[last] + (rank - last) * self.usual
+
+    def passed(self, turn: tuple[float, float, AccountId]) -> int:
+        """How many have theirs before that one."""
+        for number, (head, share) in enumerate(zip(self.line.heads, self.shares, strict=False)):
+            if (share, head.since, self.line.owner) > turn:
+                return number
+        known, further = len(self.line.heads), self.line.length - len(self.line.heads)
+        if further < 1 or self.shares[-1] > turn[0]:
+            return known
+        if not self.usual:
+            return self.line.length
+        return known + min(math.ceil((turn[0] - self.shares[-1]) / self.usual), further)
+
+
+def _pace(line: Line, standings: Mapping[AccountId, Standing], total: Resources) -> _Pace:
+    weight = standings.get(line.owner, Standing()).weight
+    costs = [dominant(item.asked, total) * _HOUR / weight for item in line.heads]
+    shares = tuple(accumulate(costs, initial=_share(standings, line.owner)))  # one by one, as `order` adds them
+    return _Pace(line, shares, sum(costs) / len(costs) if costs else _HOUR / weight)
 
 
 def pick(
@@ -126,7 +212,7 @@ def pick(
             chosen.append(item)
             free = less(free, item.asked)
             slots -= 1
-    return Verdicts(tuple(chosen), waits)
+    return Verdicts(tuple(chosen), waits, Room(free, room.total, slots), kept)
 
 
 def dominant(asked: Resources, total: Resources) -> float:
