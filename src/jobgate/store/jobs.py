@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from typing import Final, TypeVar
 
-import msgspec
-
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
@@ -21,18 +19,8 @@ from jobgate.model.state import JobState, Limit
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
+from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
-
-
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """A queued job, as far as the queue's order needs it."""
-
-    job: JobId
-    owner: AccountId
-    priority: int
-    created: float
-    spec: SpecId
-
 
 _LAST_ID: Final = (1 << 63) - 1
 """Greater than every id."""

@@ -9,6 +9,7 @@ import msgspec
 from jobgate.model.account import Account, Credential, Deed
 from jobgate.model.attempt import Attempt
 from jobgate.model.facts import Attempts, Fact, FactData, Submitted
+from jobgate.model.history import Past
 from jobgate.model.ids import AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.store.tables import STATES
@@ -28,6 +29,7 @@ _spec: Final = msgspec.msgpack.Decoder(JobSpec)
 _batch: Final = msgspec.msgpack.Decoder(Batch)
 _account: Final = msgspec.msgpack.Decoder(Account)
 _credential: Final = msgspec.msgpack.Decoder(Credential)
+_past: Final = msgspec.msgpack.Decoder(Past)
 _deed: Final = msgspec.msgpack.Decoder(Deed)
 
 encode = _encoder.encode
@@ -85,6 +87,11 @@ def spec_of(doc: bytes) -> JobSpec:
 def batch_of(doc: bytes) -> Batch:
     """A batch, from its row."""
     return _batch.decode(doc)
+
+
+def past_of(doc: bytes) -> Past:
+    """Past runs, from their row."""
+    return _past.decode(doc)
 
 
 def deed_of(doc: bytes) -> Deed:

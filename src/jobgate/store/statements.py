@@ -27,6 +27,7 @@ from jobgate.store.tables import (
     label,
     node,
     orphan,
+    past,
     secret,
     spec,
 )
@@ -94,6 +95,40 @@ _say(
     .limit(literal_column("1")),
     "w",
     "o",
+)
+_QUEUED = (_J.state == QUEUED, _J.place == p("w"), _J.owner == p("o"))
+_LEAP = (_J.id, _J.priority, _J.batch)
+_say(
+    "queue_above",
+    select(_J.id).where(*_QUEUED, _J.priority > p("p")).limit(p("l")),
+    "w",
+    "o",
+    "p",
+    "l",
+)
+_say(
+    "queue_before",
+    select(_J.id).where(*_QUEUED, _J.priority == p("p"), _J.id < p("i")).limit(p("l")),
+    "w",
+    "o",
+    "p",
+    "i",
+    "l",
+)
+_say(
+    "queue_next",
+    select(*_LEAP).where(*_QUEUED, _J.priority == p("p"), _J.id > p("i")).order_by(_J.id).limit(literal_column("1")),
+    "w",
+    "o",
+    "p",
+    "i",
+)
+_say(
+    "queue_lower",
+    select(*_LEAP).where(*_QUEUED, _J.priority < p("p")).order_by(_J.priority.desc(), _J.id).limit(literal_column("1")),
+    "w",
+    "o",
+    "p",
 )
 _say(
     "job_next_ready",
@@ -165,6 +200,7 @@ _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 _BATCH = ("id", "owner", "app", "count", "expires", "doc")
 _say("batch_add", _insert(batch, *_BATCH), *_BATCH)
 _say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
+_say("batch_count", select(batch.c.count).where(batch.c.id == p("i")), "i")
 _say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
 _say("batch_put", update(batch).where(batch.c.id == p("i")).values(owner=p("o"), doc=p("d")), "o", "d", "i")
 _say("batch_of_owner", select(_J.batch).where(_J.owner == p("o")).distinct(), "o")
@@ -341,6 +377,17 @@ _say("orphan_delete", delete(orphan).where(orphan.c.digest == p("d")), "d")
 _say("node_get", select(node.c.fence, node.c.until).where(node.c.name == p("n")), "n")
 _say("node_add", _insert(node, "name", "fence", "until"), "name", "fence", "until")
 _say("node_put", update(node).where(node.c.name == p("n")).values(fence=p("f"), until=p("u")), "f", "u", "n")
+
+_PAST = ("environment", "owner", "program", "at", "doc")
+_say("past_all", select(past.c.environment, past.c.owner, past.c.program, past.c.doc).order_by(past.c.at))
+_say("past_add", _insert(past, *_PAST), *_PAST)
+_say(
+    "past_delete",
+    delete(past).where(past.c.environment == p("e"), past.c.owner == p("o"), past.c.program == p("n")),
+    "e",
+    "o",
+    "n",
+)
 
 
 def compiled(dialect: Dialect) -> dict[str, str]:

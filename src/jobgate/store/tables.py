@@ -212,6 +212,16 @@ node = Table(
     Column("until", Float, nullable=False),
     sqlite_with_rowid=False,
 )
+past = Table(
+    "past",
+    METADATA,
+    Column("environment", String, primary_key=True),
+    Column("owner", _BIG, primary_key=True, autoincrement=False),
+    Column("program", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
 audit = Table(
     "audit",
     METADATA,

@@ -1,4 +1,4 @@
-"""What can be done in one transaction: five narrow look-ups, the same for every database.
+"""What can be done in one transaction: seven narrow look-ups, the same for every database.
 
 The functions handed to `Store.write` get one of these. All of it happens, or nothing.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from jobgate.store.accounts import Accounts, Nodes
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs, Folders
+from jobgate.store.history import Pasts
 from jobgate.store.jobs import Jobs
+from jobgate.store.queue import Queue
 
 
 class Transaction:
@@ -20,6 +22,8 @@ class Transaction:
         self.folders = Folders(driver, shared)
         self.blobs = Blobs(driver)
         self.nodes = Nodes(driver)
+        self.queue = Queue(driver)
+        self.pasts = Pasts(driver)
 
     def flush(self) -> None:
         """Writes what is still in memory; the store calls it at the end."""

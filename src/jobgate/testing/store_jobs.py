@@ -18,7 +18,7 @@ from jobgate.model.job import JobSpec, Place, Replication, Retry
 from jobgate.model.operations import Guard
 from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
-from jobgate.store.jobs import Head
+from jobgate.store.queue import Head
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import EVERY, HERE, PLAIN, Lab, Promise, claim, life, members, promise, raised
 
