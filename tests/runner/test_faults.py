@@ -22,7 +22,7 @@ from jobgate.model.attempt import AttemptId, Handle
 from jobgate.model.errors import EngineError, Unavailable
 from jobgate.model.facts import Attempts, rebuild
 from jobgate.model.files import Inline, Input, Output, OutputKind, Stored
-from jobgate.model.ids import AccountId
+from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Argv, Job, JobSpec, Origin, Step
 from jobgate.model.operations import Count, Group, Request, Submit, Until
 from jobgate.model.outcomes import Submitted
@@ -133,6 +133,8 @@ def test_an_engine_that_is_away_uses_up_no_try_and_not_more_than_the_time_for_st
         try:
             monkeypatch.setattr(LocalEngine, "submit", away)
             job, attempts = await ran(gateway, ONE)
+            down = gateway.context.snapshot().places[EnvironmentName("local")].down
+            assert (down is None) is (refused is not None), "told as long as it is so, and no longer"
             if refused:
                 assert (job.state, len(attempts), calls) == (JobState.SUCCEEDED, 1, refused + 1)
             else:

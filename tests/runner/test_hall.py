@@ -12,9 +12,11 @@ from jobgate.engines.engine import Capabilities, Engine
 from jobgate.files.workspace import Workspace
 from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.environment import ComputeEnvironment
+from jobgate.model.history import Kind
 from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId
 from jobgate.model.job import Argv, JobSpec, Step
 from jobgate.model.resources import Resources
+from jobgate.model.sight import Down
 from jobgate.model.state import AttemptState
 from jobgate.runner.hall import Hall, Live
 
@@ -96,3 +98,52 @@ def test_more_is_claimed_only_when_it_is_worth_a_commit() -> None:
     for job in list(place.live.values())[:2]:
         place.forget(job)
     assert place.room().slots >= ahead // 2
+
+
+# --- being looked at
+
+
+def test_the_sight_shows_what_is_free_and_what_has_its_room_in_the_order_of_getting_it() -> None:
+    place = hall(holds=True, slots=2)
+    cast("Any", place.engine).trouble = ""
+    first, second, third = live(1), live(2, 2.0), live(3)
+    for job, began in ((second, 20.0), (first, 10.0)):
+        place.take(job)
+        place.enter(job)
+        job.began = began
+    place.take(third)
+    seen = place.sight(30.0)
+    assert seen.room.slots == 0
+    assert (seen.room.free.cores, seen.room.free.memory, seen.room.total.cores) == (0.0, 3700, 4)
+    assert [(one.asked.cores, one.since) for one in seen.running] == [(1.0, 10.0), (2.0, 20.0), (1.0, None)]
+    assert {one.kind for one in seen.running} == {Kind(HERE, AccountId(1), "true")}
+    assert seen.down is None
+    place.leave(first)
+    assert [one.asked.cores for one in place.sight(31.0).running] == [2.0, 1.0], "what is collected has no room"
+
+
+def test_a_slot_is_free_as_long_as_fewer_jobs_are_claimed_than_there_are_slots() -> None:
+    place, free = hall(holds=True, slots=2), []
+    for job in (live(n) for n in range(3)):
+        free.append(place.free)
+        place.take(job)
+    assert free == [True, True, False]
+    place.forget(next(iter(place.live.values())))
+    assert not place.free
+
+
+def test_trouble_is_told_from_when_it_was_first_seen_until_it_is_over() -> None:
+    place, engine = hall(holds=False), SimpleNamespace(trouble="")
+    place.engine = cast("Engine", engine)
+    assert place.trouble(1.0) is None
+    engine.trouble = "the launcher does not answer"
+    assert place.trouble(2.0) == Down(2.0, "the launcher does not answer")
+    engine.trouble, place.refused = "", "nobody is there"
+    assert place.trouble(3.0) == Down(2.0, "nobody is there")
+    place.refused = ""
+    place.unstaged[live(1).attempt.id] = "no space left"
+    assert place.trouble(4.0) == Down(2.0, "no space left")
+    place.unstaged.clear()
+    assert place.trouble(5.0) is None
+    place.refused = "again"
+    assert place.trouble(6.0) == Down(6.0, "again")

@@ -101,6 +101,11 @@ class Engine(Protocol):
         """What it can do, known after `open`."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why no job can be started now, as it knows without asking; empty when one can."""
+        ...
+
     async def open(self) -> None:
         """Makes contact with the far side, if that is not done yet; raises EngineError when there is none."""
         ...

@@ -42,7 +42,7 @@ class Past(msgspec.Struct, frozen=True):
     ran: tuple[float, ...] = ()
     """Seconds from start to end."""
     lags: tuple[float, ...] = ()
-    """Seconds from claim to start, of those that found a slot free: what a start takes when nothing is before it."""
+    """Seconds from submit to start, of those that found a slot free: what a start takes when nothing is before it."""
 
 
 def program(spec: JobSpec) -> str:

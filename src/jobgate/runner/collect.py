@@ -46,6 +46,9 @@ class Collect:
         known: list[Event] = []
         if seen.started is not None:
             hall.lasted(ended - seen.started)
+            if not live.stopped:
+                lag = None if live.prompt is None else seen.started - live.prompt
+                world.history.note(hall.environment.name, live.owner, live.spec, ended - seen.started, lag)
             world.used(live.owner, dominant(live.asked, hall.environment.room), ended - seen.started)
             known.append(Started(number, seen.started, seen.handle))
         exited = Exited(

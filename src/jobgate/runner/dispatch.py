@@ -21,19 +21,21 @@ from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.runner.hall import Hall, Hand, Live
 from jobgate.runner.world import World
-from jobgate.store.jobs import Head
+from jobgate.store.queue import Head
 from jobgate.store.transaction import Transaction
 
 _HEADS_EXTRA: Final = 16
 """Jobs looked at of each account beyond those that could start: smaller ones may pass a large one."""
 
+_SECOND: Final = 2
+"""Fact of a job that was claimed as it was made: never held, never tried before."""
 _ASKED_KEPT: Final = 4096
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 """Seconds before an engine that takes nothing, or a disk that does not, is asked again."""
 
-_Taken = tuple[Attempt, AccountId, JobSpec, bool]
-"""A claimed attempt, its owner and spec, and whether nothing has to be brought in."""
+_Taken = tuple[Attempt, AccountId, JobSpec, bool, float | None]
+"""A claimed attempt, its owner and spec, whether nothing has to be brought in, and of a new job when it was made."""
 
 
 class Dispatch:
@@ -46,6 +48,8 @@ class Dispatch:
         self._timer: asyncio.TimerHandle | None = None
         self._away = False
         """The engine said that it takes nothing now."""
+        self._idle = False
+        """A slot was free when the queue was looked at last: whoever came since then found it free."""
         self._pause = 0.0
         self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
         """The request of each spec as this place fills it in; None: it cannot run here."""
@@ -67,6 +71,7 @@ class Dispatch:
                 for live, straight in claimed:
                     self.take(live, straight=straight)
                 await self.hand_over()
+            self._idle = self._hall.free
 
     # --- claiming
 
@@ -82,8 +87,10 @@ class Dispatch:
         if later is not None:
             self._look_again(later - world.clock())
         lives = []
-        for attempt, owner, spec, straight in chosen:
+        for attempt, owner, spec, straight, made in chosen:
             live = Live(attempt, owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
+            if self._idle and hall.free:
+                live.prompt = made
             hall.take(live)
             lives.append((live, straight))
         return lives
@@ -111,7 +118,8 @@ class Dispatch:
         taken: list[_Taken] = []
         for (job, claim), step in zip(claims, tx.jobs.advance(claims, now, world.lease), strict=True):
             if isinstance(step, Step) and isinstance(claim, Claim):
-                taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight))
+                made = step.job.created if step.facts[0].seq == _SECOND else None
+                taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight, made))
         return taken
 
     def _request(self, tx: Transaction, head: Head) -> Resources | None:
@@ -165,6 +173,8 @@ class Dispatch:
             self._broke(live, Failure.ENGINE, f"its inputs could not be laid out: {error}")
         else:
             world.saver.add(live.attempt.id.job, Staged(live.attempt.id.number), lambda said: self._staged(live, said))
+        finally:
+            self._hall.unstaged.pop(live.attempt.id, None)
 
     async def _laid_out(self, live: Live) -> None:
         """Returns when the workspace is there with all that belongs in it; a full disk is waited for."""
@@ -174,6 +184,7 @@ class Dispatch:
                 await self._world.stage(live.attempt.id, live.spec, live.workspace)
                 self._lay_out(live)
             except (Unavailable, OSError) as error:
+                self._hall.unstaged[live.attempt.id] = f"a workspace cannot be laid out: {_told(error)}"
                 self._world.log.warning("a workspace cannot be laid out now; trying again", why=str(error), pause=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
@@ -245,7 +256,7 @@ class Dispatch:
             answer = answers.get(start.attempt)
             live = hall.live.get(start.attempt)
             if not isinstance(answer, EngineError):
-                self._pause = 0.0
+                self._pause, hall.refused = 0.0, ""
                 continue
             if live is None:
                 continue
@@ -263,6 +274,7 @@ class Dispatch:
         """The engine got nothing, and may later: no try is used up. It is asked again after a pause."""
         self._hall.back(live)
         self._hall.ready.appendleft(live)
+        self._hall.refused = error.message
         if not self._away:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE) if self._pause else _FIRST_PAUSE
             self._world.log.warning("the engine takes nothing now", why=error.message, pause=self._pause)
@@ -271,6 +283,8 @@ class Dispatch:
 
     def _come_back(self) -> None:
         self._away = False
+        if not self._hall.ready:
+            self._hall.refused = ""  # nobody is left to find out
         self._world.spawn(self.hand_over())
 
     # --- giving up
@@ -296,6 +310,11 @@ class Dispatch:
             kept = live.owner if not live.spec.inputs and not live.spec.outputs else None
             self._world.sweep(live.workspace, kept)
         self.wake()
+
+
+def _told(error: Unavailable | OSError) -> str:
+    """What went wrong, without the places of this machine."""
+    return error.message if isinstance(error, Unavailable) else error.strerror or type(error).__name__
 
 
 def late(view: JobView, attempt: Attempt, which: Late) -> str:

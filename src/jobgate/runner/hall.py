@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from enum import Enum
 from typing import Final
@@ -11,10 +12,12 @@ from jobgate.engines.engine import Engine
 from jobgate.files.workspace import Workspace
 from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.environment import ComputeEnvironment
+from jobgate.model.history import Kind, program
 from jobgate.model.ids import AccountId
 from jobgate.model.job import JobSpec
 from jobgate.model.queue import Room, share
 from jobgate.model.resources import Gpu, Resources
+from jobgate.model.sight import Down, Running, Sight
 
 _AHEAD: Final = 32
 """Jobs claimed beyond the slots at most."""
@@ -36,7 +39,20 @@ class Hand(Enum):
 class Live:
     """One live attempt of this node."""
 
-    __slots__ = ("asked", "attempt", "began", "hand", "owner", "said_started", "slot", "spec", "task", "workspace")
+    __slots__ = (
+        "asked",
+        "attempt",
+        "began",
+        "hand",
+        "owner",
+        "prompt",
+        "said_started",
+        "slot",
+        "spec",
+        "stopped",
+        "task",
+        "workspace",
+    )
 
     def __init__(
         self, attempt: Attempt, owner: AccountId, spec: JobSpec, asked: Resources, workspace: Workspace
@@ -51,6 +67,10 @@ class Live:
         self.said_started = attempt.started is not None
         self.task: asyncio.Task[None] | None = None
         self.began = 0.0
+        self.prompt: float | None = None
+        """When it was made, if a slot was free then: what its start takes from there is no waiting for others."""
+        self.stopped = False
+        """It was asked to stop: how long it ran says nothing of others."""
 
 
 class Taken:
@@ -95,6 +115,11 @@ class Hall:
         """Free ones, the lowest last; an engine that holds what cannot run yet has some more."""
         self.mean = 1.0
         """Decayed mean of run times, seconds: how far ahead to claim follows from it."""
+        self.refused = ""
+        """Why the engine took nothing when it was asked last; empty when it did."""
+        self.unstaged: dict[AttemptId, str] = {}
+        """Those whose workspace cannot be laid out now, and why."""
+        self._down: Down | None = None
         self._claimed = Taken()
         self._handed = Taken()
         self._uneven = 0
@@ -110,6 +135,11 @@ class Hall:
     def busy(self) -> bool:
         """Whether every slot has its next job already: an end that is saved a moment later delays nothing."""
         return self._claimed.jobs > self.environment.slots
+
+    @property
+    def free(self) -> bool:
+        """Whether a slot has no job yet."""
+        return self._claimed.jobs < self.environment.slots
 
     def room(self) -> Room:
         """What may be claimed now. None while enough is in memory: the next claim is then worth its commit."""
@@ -170,6 +200,44 @@ class Hall:
         self.leave(live)
         return self.live.pop(live.attempt.id, None) is not None
 
+    # --- being looked at
+
+    def sight(self, now: float) -> Sight:
+        """What is free, what runs and what is wrong, at this moment."""
+        place = self.environment
+        began = sorted((live for live in self.live.values() if live.hand is not Hand.COLLECT), key=_since)
+        return Sight(
+            room=Room(self._claimed.left(place.room), place.room, max(place.slots - self._claimed.jobs, 0)),
+            running=tuple(
+                Running(
+                    Kind(place.name, live.owner, program(live.spec)),
+                    live.owner,
+                    live.asked,
+                    _since(live) if number < place.slots and live.hand is Hand.ENGINE else None,
+                )
+                for number, live in enumerate(began)
+            ),
+            down=self.trouble(now),
+        )
+
+    def trouble(self, now: float) -> Down | None:
+        """Why nothing starts here, and since when that is known."""
+        because = self.engine.trouble or self.refused or next(iter(self.unstaged.values()), "")
+        if not because:
+            self._down = None
+        elif self._down is None:
+            self._down = Down(now, because)
+        elif self._down.because != because:
+            self._down = Down(self._down.since, because)
+        return self._down
+
     def lasted(self, seconds: float) -> None:
         """A run took so long."""
         self.mean += (max(seconds, 0.0) - self.mean) * 0.1
+
+
+def _since(live: Live) -> float:
+    """When it started, or was handed over; what was not is the last."""
+    if live.attempt.started is not None:
+        return live.attempt.started
+    return live.began or math.inf

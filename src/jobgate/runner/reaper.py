@@ -9,11 +9,13 @@ from typing import Final
 import msgspec
 
 from jobgate.model.events import GiveUp
+from jobgate.model.history import Kind, Past
 from jobgate.model.ids import EPOCH_MS, Digest, JobId
 from jobgate.model.state import Failure, Limit
 from jobgate.runner.world import World
 from jobgate.store.transaction import Transaction
 
+Pasts = Sequence[tuple[Kind, Past]]
 DAY: Final = 86_400.0
 _AT_ONCE: Final = 500
 """Rows changed in one transaction: requests pass between two of them."""
@@ -55,6 +57,21 @@ class Reaper:
                 await asyncio.sleep(0)  # requests pass between two pieces
         standings, now = self._world.standings(self._world.clock()), self._world.clock()
         await self._world.write(lambda tx: tx.accounts.use(standings, now))
+        await self.remember()
+
+    async def remember(self) -> None:
+        """Saves past runs, to estimate by after a restart."""
+        pasts, gone = self._world.history.unsaved()
+        now = self._world.clock()
+        for start in range(0, max(len(pasts), len(gone)), _AT_ONCE):
+            some, dropped = pasts[start : start + _AT_ONCE], gone[start : start + _AT_ONCE]
+
+            def work(tx: Transaction, some: Pasts = some, dropped: Sequence[Kind] = dropped) -> None:
+                tx.pasts.forget(dropped)
+                tx.pasts.put(some, now)
+
+            await self._world.write(work)
+            await asyncio.sleep(0)  # requests pass between two pieces
 
     async def _overdue(self) -> bool:
         now = self._world.clock()

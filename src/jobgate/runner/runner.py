@@ -15,14 +15,17 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import EngineError
 from jobgate.model.events import Adopt, Vanished
+from jobgate.model.history import Kind, Past
 from jobgate.model.ids import EnvironmentName, NodeName
 from jobgate.model.job import Job, JobSpec
 from jobgate.model.limits import Limits
+from jobgate.model.sight import Snapshot
 from jobgate.model.state import AttemptState, JobState
 from jobgate.net.egress import Egress
 from jobgate.runner.collect import Collect
 from jobgate.runner.dispatch import Dispatch
 from jobgate.runner.hall import Hall, Live
+from jobgate.runner.history import History
 from jobgate.runner.reaper import Reaper, Retention
 from jobgate.runner.saver import Saver
 from jobgate.runner.watch import Watch
@@ -89,6 +92,7 @@ class Runner:
         now = self._clock()
         lease = await self._store.write(lambda tx: tx.nodes.enter(self._node, now, _LEASE))
         standings = await self._store.read(lambda tx: tx.accounts.standings(now))
+        pasts = await self._store.read(lambda tx: tx.pasts.all())
         saver = Saver(self._store, lease, self._clock, self._fenced)
         self._work.mkdir(parents=True, exist_ok=True, mode=0o711)
         world = self._world = World(
@@ -103,6 +107,7 @@ class Runner:
             catalogue=self._catalogue,
             limits=self._limits,
             standings=standings,
+            history=History(pasts),
         )
         self._saving = asyncio.get_running_loop().create_task(saver.run())
         for environment, engine in self._places:
@@ -143,6 +148,23 @@ class Runner:
             return await desk.hall.engine.read(attempt, offset, limit)
         except EngineError:
             return None
+
+    # --- being looked at
+
+    def snapshot(self) -> Snapshot:
+        """Every environment as it stands at this moment."""
+        world = self._world
+        if world is None:
+            return Snapshot()
+        now = self._clock()
+        return Snapshot(
+            places={name: desk.hall.sight(now) for name, desk in self._desks.items()},
+            standings=dict(world.standings(now)),
+        )
+
+    def past(self, kind: Kind) -> Past:
+        """Past runs of a kind, or of a wider one."""
+        return Past() if self._world is None else self._world.history.past(kind)
 
     # --- hearing commits
 

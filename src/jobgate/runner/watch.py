@@ -127,6 +127,7 @@ class Watch:
             live = self._hall.live.get(ident)
             if live is None:
                 continue
+            live.stopped = True
             if live.hand is Hand.OURS:
                 self._dispatch.drop(live, "cancelled before it was started")
             elif live.hand is Hand.ENGINE:

@@ -21,6 +21,7 @@ from jobgate.model.limits import Limits
 from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Standing, decayed
 from jobgate.net.egress import Egress
+from jobgate.runner.history import History
 from jobgate.runner.saver import PATIENCE, Saver
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
@@ -58,6 +59,7 @@ class World:
         catalogue: Catalogue,
         limits: Limits,
         standings: Mapping[AccountId, Standing],
+        history: History,
     ) -> None:
         self.store = store
         self.storage = storage
@@ -67,6 +69,7 @@ class World:
         self.clock = clock
         self.catalogue = catalogue
         self.limits = limits
+        self.history = history
         self.stopping = False
         self.log = structlog.get_logger("jobgate.runner")
         self._work = work
