@@ -134,6 +134,8 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         feed=feed,
         blobs=storage,
         tail=runner.tail,
+        snapshot=runner.snapshot,
+        past=runner.past,
         clock=clock,
         seal=seal.close,
         environments=tuple(environment for environment, _ in places),

@@ -67,12 +67,16 @@ class Find(msgspec.Struct, frozen=True, kw_only=True, tag="find"):
     selector: Selector
     full: bool = True
     """With attempts, spec and batch of each; otherwise the job and its batch."""
+    waits: bool = False
+    """And why each of them waits, if it does."""
 
 
 class Count(msgspec.Struct, frozen=True, tag="count"):
     """How many of a batch's jobs are in which state. Answer: Counted."""
 
     batch: BatchId
+    waits: bool = False
+    """And why the first of those waits that do."""
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", omit_defaults=True):
@@ -144,7 +148,35 @@ class Describe(msgspec.Struct, frozen=True, tag="describe"):
     """The account that asks. Answer: Described."""
 
 
-Operation = Submit | Find | Count | Cancel | Change | Delete | Read | Archive | ReadLog | Write | Describe
+class Environments(msgspec.Struct, frozen=True, tag="environments", omit_defaults=True):
+    """The environments that the account may know of, as they stand. Answer: Places."""
+
+    name: str | None = None
+    """This one only."""
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True, tag="estimate", omit_defaults=True):
+    """When a submit would start and end, and what it would cost, if it came now. Nothing is made. Answer: Estimated."""
+
+    groups: tuple[Group, ...]
+    priority: int = 0
+
+
+Operation = (
+    Submit
+    | Find
+    | Count
+    | Cancel
+    | Change
+    | Delete
+    | Read
+    | Archive
+    | ReadLog
+    | Write
+    | Describe
+    | Environments
+    | Estimate
+)
 
 
 SCOPES: Mapping[type[Operation], Scope] = {
@@ -159,6 +191,8 @@ SCOPES: Mapping[type[Operation], Scope] = {
     ReadLog: Scope.READ,
     Write: Scope.SUBMIT,
     Describe: Scope.READ,
+    Environments: Scope.READ,
+    Estimate: Scope.READ,
 }
 """What each asks of the credential."""
 

@@ -8,10 +8,14 @@ import msgspec
 
 from jobgate.model.account import Account
 from jobgate.model.attempt import Attempt
+from jobgate.model.environment import ComputeEnvironment
+from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Packed
-from jobgate.model.ids import Digest, JobId, JobName
+from jobgate.model.ids import AccountId, Digest, EnvironmentName, JobId, JobName
 from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.sight import Sight
 from jobgate.model.state import JobState
+from jobgate.model.waits import Waits
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +25,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batch
     spec: JobSpec
     attempts: tuple[Attempt, ...] = ()
+    waits: Waits | None = None
+    """Why it waits, where that was asked."""
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True, tag="submitted"):
@@ -47,6 +53,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
 
     batch: Batch
     counts: Mapping[JobState, int]
+    waits: Waits | None = None
+    """Why the first waits of those that do, where that was asked."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
@@ -112,4 +120,49 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
     counts: Mapping[JobState, int]
 
 
-Outcome = Submitted | Found | Counted | Changed | Deleted | Content | Archived | Log | Written | Described
+class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment as it stands."""
+
+    environment: ComputeEnvironment
+    sight: Sight | None
+    """None: no node runs it."""
+    queued: int
+    """Jobs that wait and may run there; of very many a number that they are not fewer than."""
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True, tag="places"):
+    """The environments that the account may know of."""
+
+    places: tuple[PlaceView, ...]
+    account: AccountId
+
+
+class Estimated(msgspec.Struct, frozen=True, kw_only=True, tag="estimated"):
+    """What is expected; None where nothing can be said."""
+
+    environment: EnvironmentName
+    """Where the first job would start first."""
+    start: Span | None
+    """Seconds from now until the first job starts."""
+    run: Span | None
+    """Seconds that one job runs."""
+    end: Span | None
+    """Seconds from now until the last job is over."""
+    cost: Span | None
+    """Credits, of all jobs."""
+
+
+Outcome = (
+    Submitted
+    | Found
+    | Counted
+    | Changed
+    | Deleted
+    | Content
+    | Archived
+    | Log
+    | Written
+    | Described
+    | Places
+    | Estimated
+)

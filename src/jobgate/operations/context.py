@@ -11,8 +11,10 @@ from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.files import Stored
+from jobgate.model.history import Kind, Past
 from jobgate.model.ids import BatchId, Digest
 from jobgate.model.limits import Limits
+from jobgate.model.sight import Snapshot
 from jobgate.store.feed import Feed
 from jobgate.store.store import Store
 
@@ -48,6 +50,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     feed: Feed
     blobs: Blobs
     tail: Tail
+    snapshot: Callable[[], Snapshot] = Snapshot
+    """What the runner sees of the environments now."""
+    past: Callable[[Kind], Past] = lambda _: Past()
+    """Past runs of a kind, or of a wider one; the runner remembers them."""
     clock: Callable[[], float]
     seal: Callable[[BatchId, str, str], bytes]
     """Encrypts a secret's value, bound to its batch and name."""

@@ -13,6 +13,7 @@ from jobgate.model.outcomes import Counted, Described, Found
 from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.select import batch_of, select, view
+from jobgate.operations.waits import Look
 from jobgate.store.transaction import Transaction
 
 
@@ -32,6 +33,9 @@ async def find(context: Context, principal: Principal, operation: Find) -> Found
             _fits(most + 1, most)
         batches: dict[BatchId, Batch] = {}
         views = tuple(view(tx, job, attempts, batches) for job, attempts in jobs)
+        if operation.waits:
+            look = Look(tx, context, principal)
+            views = tuple(replace(one, waits=look.waits(one.job, one.spec)) for one in views)
         return Found(jobs=views, missing=missing, more=more)
 
     return await context.store.read(work)
@@ -48,7 +52,9 @@ async def count(context: Context, principal: Principal, operation: Count) -> Cou
 
     def work(tx: Transaction) -> Counted:
         batch = batch_of(tx, principal, operation.batch)
-        return Counted(batch=batch, counts=tx.jobs.counts(batch))
+        counts = tx.jobs.counts(batch)
+        waits = Look(tx, context, principal).of_batch(batch, counts) if operation.waits else None
+        return Counted(batch=batch, counts=counts, waits=waits)
 
     return await context.store.read(work)
 

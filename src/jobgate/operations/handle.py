@@ -13,6 +13,8 @@ from jobgate.model.operations import (
     Count,
     Delete,
     Describe,
+    Environments,
+    Estimate,
     Find,
     Read,
     ReadLog,
@@ -26,6 +28,8 @@ from jobgate.model.selectors import Ids, Of
 from jobgate.model.state import JobState
 from jobgate.operations import change, files, find
 from jobgate.operations.context import Context
+from jobgate.operations.environments import environments
+from jobgate.operations.estimate import estimate
 from jobgate.operations.select import named
 from jobgate.operations.submit import submit
 
@@ -74,6 +78,10 @@ async def _do(context: Context, request: Request) -> Outcome:
             return await files.read_log(context, principal, operation)
         case Write() as operation:
             return await files.write(context, principal, operation)
+        case Environments() as operation:
+            return await environments(context, principal, operation)
+        case Estimate() as operation:
+            return await estimate(context, principal, operation)
 
 
 async def _submit_and_wait(context: Context, request: Request) -> Outcome:

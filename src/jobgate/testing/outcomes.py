@@ -9,7 +9,10 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Account
 from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
+from jobgate.model.environment import ComputeEnvironment
+from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
+from jobgate.model.history import Kind
 from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, JobName, SpecId
 from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
 from jobgate.model.operations import (
@@ -19,6 +22,8 @@ from jobgate.model.operations import (
     Count,
     Delete,
     Describe,
+    Environments,
+    Estimate,
     Find,
     Operation,
     Read,
@@ -33,14 +38,21 @@ from jobgate.model.outcomes import (
     Counted,
     Deleted,
     Described,
+    Estimated,
     Found,
     JobView,
     Log,
     Outcome,
+    Places,
+    PlaceView,
     Submitted,
     Written,
 )
+from jobgate.model.queue import Reason, Room
+from jobgate.model.resources import GIB, Gpu, Resources
+from jobgate.model.sight import Down, Running, Sight
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
+from jobgate.model.waits import Offer, Waits
 
 NOW: Final = 1_760_000_000.0
 FIRST: Final = 0x0123_4567_89AB_0040
@@ -141,6 +153,8 @@ def _submitted(origin: Origin) -> Iterator[Outcome]:
 
 
 def _found(origin: Origin) -> Iterator[Outcome]:
+    for why in waits():
+        yield Found(jobs=(replace(view(job(JobState.QUEUED), origin), waits=why),))
     for one in jobs():
         for whence in (origin, Origin(dialect="another")):
             for spec in SPECS:
@@ -153,6 +167,8 @@ def _found(origin: Origin) -> Iterator[Outcome]:
 def _counted(origin: Origin) -> Iterator[Outcome]:
     yield Counted(batch=batch(origin, 9), counts=dict.fromkeys(JobState, 1))
     yield Counted(batch=batch(origin), counts={})
+    for why in waits():
+        yield Counted(batch=batch(origin, 9), counts={JobState.QUEUED: 9}, waits=why)
 
 
 def _changed(origin: Origin) -> Iterator[Outcome]:
@@ -200,6 +216,36 @@ def _described(origin: Origin) -> Iterator[Outcome]:
     yield Described(account=Account(id=OWNER, name="n", created=NOW), counts=dict.fromkeys(JobState, 2))
 
 
+def _places(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    room = Resources(cores=2.0, memory=GIB, disk=GIB, gpus=(Gpu(1),))
+    place = ComputeEnvironment(name=EnvironmentName("local"), engine="local", room=room, slots=2, owner=OWNER)
+    kind = Kind(place.name, OWNER, "true")
+    sight = Sight(room=Room(room, room, 1), running=(Running(kind, OWNER, room, NOW - 1.0),))
+    ill = replace(sight, down=Down(NOW - 60.0, "the launcher does not answer"))
+    yield Places(
+        places=tuple(PlaceView(environment=place, sight=one, queued=3) for one in (sight, ill, None)), account=OWNER
+    )
+    yield Places(places=(), account=OWNER)
+
+
+def _estimated(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    span, name = Span(2.0, 1.0, 4.0, 9), EnvironmentName("local")
+    yield Estimated(environment=name, start=span, run=span, end=span, cost=span)
+    yield Estimated(environment=name, start=None, run=None, end=None, cost=None)
+
+
+def waits() -> Iterator[Waits]:
+    """Why a job may wait: each reason, with a place, an estimate and environments, and without."""
+    offer = Offer(name=EnvironmentName("local"), fits=True, free=0, slots=2, blocks=Reason.BUSY, text="local is busy")
+    for reason in Reason:
+        yield Waits(
+            reason=reason, text="t", clears="c", place=3, starts=Span(2.0, 1.0, 4.0, 9), environments=(offer, offer)
+        )
+        yield Waits(reason=reason, text="t", clears="c")
+
+
 SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Submit: _submitted,
     Find: _found,
@@ -212,6 +258,8 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     ReadLog: _log,
     Write: _written,
     Describe: _described,
+    Environments: _places,
+    Estimate: _estimated,
 }
 
 

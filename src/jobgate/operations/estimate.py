@@ -1,0 +1,139 @@
+"""Estimate: what would come of a submit, from the queue as it stands and from past runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain, islice, repeat
+from typing import Final
+
+import msgspec
+
+from jobgate.model.account import Principal
+from jobgate.model.environment import refusal, runnable
+from jobgate.model.errors import Invalid, Unrunnable
+from jobgate.model.estimate import Busy, Span
+from jobgate.model.ids import STRIDE, AccountId, JobId
+from jobgate.model.job import JobSpec
+from jobgate.model.operations import Estimate, Group
+from jobgate.model.outcomes import Estimated
+from jobgate.model.queue import Line, Waiting, before, order
+from jobgate.operations.context import Context
+from jobgate.operations.outlook import Outlook
+from jobgate.operations.select import present
+from jobgate.operations.waits import Look
+from jobgate.store.transaction import Transaction
+
+_FRESH: Final = JobId(1 << 62)
+"""Number of the first job that is not made: greater than those that are."""
+_SHOWN: Final = 256
+"""Jobs of the request that take their turns one by one; the rest is like them."""
+_HOUR: Final = 3_600.0
+
+
+async def estimate(context: Context, principal: Principal, operation: Estimate) -> Estimated:
+    """When it would start and end, and what it would cost. Raises Invalid, NotFound or Unrunnable as a submit would."""
+    groups = [group for group in operation.groups if group.count > 0]
+    if not groups:
+        raise Invalid("a batch needs at least one job", field="jobs")
+    for group in groups:
+        for step in group.spec.steps:
+            context.catalogue.check(step, pulls=context.pulls)
+        runnable(context.environments, group.spec, principal.account)
+
+    def work(tx: Transaction) -> Estimated:
+        return _estimated(tx, context, present(tx, principal), groups, operation.priority)
+
+    return await context.store.read(work)
+
+
+def _estimated(
+    tx: Transaction, context: Context, principal: Principal, groups: Sequence[Group], priority: int
+) -> Estimated:
+    look = Look(tx, context, principal)
+    first = groups[0].spec
+    found = []
+    for environment in context.environments:
+        if refusal(environment, first, principal.account) is None:
+            outlook = look.outlook(environment)
+            here = [group for group in groups if refusal(environment, group.spec, principal.account) is None]
+            if outlook is None or outlook.sight.down is not None:
+                found.append(Estimated(environment=environment.name, start=None, run=None, end=None, cost=None))
+            else:
+                found.append(_here(tx, outlook, _Asked(principal.account, priority, context.clock(), here)))
+    if not found:
+        raise Unrunnable("no environment of this account is there yet")
+    return min(found, key=lambda one: one.start.value if one.start is not None else math.inf)
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What would be submitted to one environment."""
+
+    owner: AccountId
+    priority: int
+    now: float
+    groups: Sequence[Group]
+
+    @property
+    def count(self) -> int:
+        return sum(group.count for group in self.groups)
+
+    def first(self) -> list[JobSpec]:
+        """The first of the jobs."""
+        return list(islice(chain.from_iterable(repeat(group.spec, group.count) for group in self.groups), _SHOWN))
+
+
+def _here(tx: Transaction, outlook: Outlook, asked: _Asked) -> Estimated:
+    environment, specs = outlook.environment, asked.first()
+    lines, rank = _with(tx, outlook, asked, specs)
+    start = end = None
+    sample = outlook.sample(asked.owner, specs[0])
+    run = sample.span() if sample is not None else None
+    if rank is not None:
+        turns = list(order([head for line in lines for head in line.heads], outlook.standings, environment.room))
+        own = [
+            Busy(outlook.sample(asked.owner, spec), width=outlook.width(environment.request(spec)), own=True)
+            for spec in specs
+        ]
+        forecast = outlook.forecast(own, turns)
+        earlier = before(lines, outlook.standings, environment.room)
+        first, last = (
+            sum(outlook.ahead(earlier, asked.owner, place, asked.now).values())
+            for place in (rank, rank + asked.count - 1)
+        )
+        start = forecast.start(first, own[0].width)
+        end = forecast.finish(last)
+        if end is None and run is not None and (begins := forecast.start(last, own[-1].width)) is not None:
+            end = begins.plus(run)
+    return Estimated(environment=environment.name, start=start, run=run, end=end, cost=_cost(outlook, asked))
+
+
+def _with(tx: Transaction, outlook: Outlook, asked: _Asked, specs: Sequence[JobSpec]) -> tuple[list[Line], int | None]:
+    """The queue with what would be submitted in it, and how many of the account's own come first, if that is known."""
+    others = [line for line in outlook.lines if line.owner != asked.owner]
+    own = next((line for line in outlook.lines if line.owner == asked.owner), Line(asked.owner, (), 0))
+    earlier = tuple(head for head in own.heads if head.priority >= asked.priority)
+    if len(earlier) == own.length or len(earlier) < len(own.heads):
+        fresh = (
+            Waiting(
+                JobId(_FRESH + n * STRIDE), asked.owner, asked.priority, asked.now, outlook.environment.request(spec)
+            )
+            for n, spec in enumerate(specs)
+        )
+        return [*others, Line(asked.owner, (*earlier, *fresh), len(earlier) + asked.count)], len(earlier)
+    rank = tx.queue.length(outlook.environment.name, asked.owner, (asked.priority, _FRESH))
+    line = Line(asked.owner, own.heads, rank.jobs + asked.count)
+    return [*others, line], None if rank.more else rank.jobs
+
+
+def _cost(outlook: Outlook, asked: _Asked) -> Span | None:
+    """Of all its jobs, as far as past runs tell."""
+    whole: Span | None = None
+    for group in asked.groups:
+        sample = outlook.sample(asked.owner, group.spec)
+        if sample is None:
+            return None
+        price = outlook.environment.price * group.spec.charge * group.count / _HOUR
+        cost = sample.span().times(price)
+        whole = cost if whole is None else whole.plus(cost)
+    return whole

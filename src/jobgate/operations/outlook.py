@@ -1,0 +1,208 @@
+"""The outlook of one environment: what waits for it, in which order, and when each would start.
+
+Made of the same heads and by the same function as the claims of the runner. At most `HEADS` jobs of `ACCOUNTS` accounts
+are looked at; of longer lines the rest is counted, and taken to be like the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from msgspec.structs import replace
+
+from jobgate.model.environment import ComputeEnvironment, refusal
+from jobgate.model.estimate import Busy, Forecast, Sample
+from jobgate.model.history import Kind, program
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
+from jobgate.model.job import Job, JobSpec
+from jobgate.model.queue import Before, Line, Reason, Standing, Waiting, before, dominant, order, pick
+from jobgate.model.resources import Resources
+from jobgate.model.sight import Sight
+from jobgate.model.waits import Turn
+from jobgate.operations.context import Context
+from jobgate.store.queue import EXACT, Head, Length
+from jobgate.store.transaction import Transaction
+
+HEADS: Final = 1_000
+ACCOUNTS: Final = 200
+"""Those that have used least: they come first."""
+_FEWEST: Final = 8
+_MOST: Final = 128
+"""Heads of one account, or as many as a claim looks at."""
+_BEYOND: Final = 16
+_PLAYED: Final = 256
+"""Jobs of the queue that a forecast is made of."""
+COUNTED: Final = 50
+"""Lines that are counted for one answer."""
+ENDLESS: Final = 1 << 40
+"""Length of a line that nobody counted to its end."""
+
+
+class Outlook:
+    """One environment's queue, over one transaction."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what there is to look at
+        self,
+        tx: Transaction,
+        context: Context,
+        environment: ComputeEnvironment,
+        sight: Sight,
+        standings: Mapping[AccountId, Standing],
+        now: float,
+    ) -> None:
+        self._tx = tx
+        self._past = context.past
+        self._now = now
+        self.environment = environment
+        self.sight = sight
+        self.standings = standings
+        self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
+        self._samples: dict[Kind, Sample | None] = {}
+        self._specs: dict[JobId, SpecId] = {}
+        self.lines = self._lines()
+        waiting = [head for line in self.lines for head in line.heads]
+        self.turns = list(order(waiting, standings, environment.room))
+        self._verdicts = pick(waiting, standings, sight.room, now)
+        self._chosen = {item.job for item in self._verdicts.chosen}
+        self._before = before(self.lines, standings, environment.room)
+        self._ranks: dict[tuple[BatchId, int], tuple[JobId, Length]] = {}
+        self._forecast: Forecast | None = None
+
+    # --- reading
+
+    def _lines(self) -> list[Line]:
+        def share(owner: AccountId) -> float:
+            standing = self.standings.get(owner, Standing())
+            return standing.usage / standing.weight
+
+        owners = sorted(self._tx.queue.owners(self.environment.name), key=share)[:ACCOUNTS]
+        limit = min(max(HEADS // max(len(owners), 1), _FEWEST), max(_MOST, self.environment.slots + _BEYOND))
+        return [line for owner in owners if (line := self._line(owner, limit, EXACT // len(owners))).heads]
+
+    def _line(self, owner: AccountId, limit: int, exact: int) -> Line:
+        name = self.environment.name
+        found = self._tx.queue.heads(name, owner, self._now, limit, lambda head: self._request(head) is not None)
+        heads = []
+        for head in found:
+            if (asked := self._request(head)) is not None:
+                heads.append(Waiting(head.job, owner, head.priority, head.created, asked))
+                self._specs[head.job] = head.spec
+        if len(heads) < limit:
+            return Line(owner, tuple(heads), len(heads))
+        length = self._tx.queue.length(name, owner, exact=exact)
+        return Line(owner, tuple(heads), ENDLESS if length.more else max(length.jobs, len(heads)))
+
+    def _request(self, head: Head) -> Resources | None:
+        key = (head.spec, head.owner)
+        if key not in self._asked:
+            spec, place = self._tx.jobs.spec(head.spec), self.environment
+            self._asked[key] = place.request(spec) if refusal(place, spec, head.owner) is None else None
+        return self._asked[key]
+
+    # --- one job
+
+    def turn(self, job: Job, spec: JobSpec) -> Turn:
+        """Where a queued job stands that fits here."""
+        asked = self.environment.request(spec)
+        if self.sight.down is not None:
+            return Turn(
+                environment=self.environment, asked=asked, reason=Reason.ENVIRONMENT_DOWN, sight=self.sight, more=True
+            )
+        known = self._verdicts.waits.get(job.id)
+        more = False
+        if job.id in self._chosen:
+            reason, ahead = Reason.TURN, dict[AccountId, int]()
+        elif known is not None:
+            reason, ahead = known[0], self._ahead_of(job.id)
+        else:
+            rank = self._rank(job)
+            reason, more = self._verdicts.beyond(asked), rank.more
+            ahead = self.ahead(self._before, job.owner, rank.jobs, job.created)
+        turn = Turn(
+            environment=self.environment,
+            asked=asked,
+            reason=reason,
+            ahead=ahead,
+            more=more,
+            sight=self.sight,
+            kept=self._now - self._verdicts.kept.since if self._verdicts.kept is not None else None,
+        )
+        starts = None if turn.place is None else self.forecast().start(turn.place - 1, self.width(asked))
+        return replace(turn, starts=starts)
+
+    def _ahead_of(self, job: JobId) -> dict[AccountId, int]:
+        ahead: dict[AccountId, int] = {}
+        for item in self.turns:
+            if item.job == job:
+                break
+            if item.job not in self._chosen:
+                ahead[item.owner] = ahead.get(item.owner, 0) + 1
+        return ahead
+
+    def _rank(self, job: Job) -> Length:
+        """How many of its own account come before one that is none of the heads.
+
+        Counted once for each batch, and of `COUNTED` batches: a page of jobs may have a thousand of them.
+        """
+        key = (job.batch, job.priority)
+        heads = len(next((line.heads for line in self.lines if line.owner == job.owner), ()))
+        if key not in self._ranks:
+            if len(self._ranks) >= COUNTED:
+                return Length(heads, more=True)
+            counted = self._tx.queue.length(self.environment.name, job.owner, (job.priority, job.id))
+            self._ranks[key] = (job.id, counted)
+        other, counted = self._ranks[key]
+        return Length(max(counted.jobs + (job.id - other) // STRIDE, heads), counted.more)
+
+    def ahead(self, earlier: Before, owner: AccountId, rank: int, since: float) -> dict[AccountId, int]:
+        """How many of each account come before one that is none of the heads; those not counted that start now."""
+        ahead = earlier(owner, rank, since)
+        for item in self._verdicts.chosen:
+            if ahead.get(item.owner, 0) > 0:
+                ahead[item.owner] -= 1
+        return {account: number for account, number in ahead.items() if number}
+
+    # --- when
+
+    def width(self, asked: Resources) -> int:
+        """How many slots' worth of room that is."""
+        slots = self.environment.slots
+        return min(max(math.ceil(dominant(asked, self.environment.room) * slots - 1e-6), 1), slots)
+
+    def sample(self, owner: AccountId, spec: JobSpec) -> Sample | None:
+        """Past runs like it."""
+        return self._sample(Kind(self.environment.name, owner, program(spec)))
+
+    def _sample(self, kind: Kind) -> Sample | None:
+        if kind not in self._samples:
+            ran = self._past(kind).ran
+            self._samples[kind] = Sample(ran) if ran else None
+        return self._samples[kind]
+
+    def forecast(self, own: Sequence[Busy] = (), turns: Sequence[Waiting] | None = None) -> Forecast:
+        """When each starts. `own`: jobs that are not in the queue yet, as they come up among the `turns`."""
+        if turns is None and self._forecast is not None:
+            return self._forecast
+        running = [
+            Busy(self._sample(one.kind), max(self._now - (one.since or self._now), 0.0), self.width(one.asked))
+            for one in self.sight.running
+        ]
+        running += [self._busy(item) for item in self._verdicts.chosen]
+        fresh = iter(own)
+        waiting = (item for item in (self.turns if turns is None else turns) if item.job not in self._chosen)
+        queue = [
+            self._busy(item) if item.job in self._specs else next(fresh, Busy(None, own=True))
+            for item in islice(waiting, _PLAYED)
+        ]
+        lags = self._past(Kind(self.environment.name)).lags
+        made = Forecast(self.environment.slots, running, queue, Sample(lags) if lags else None)
+        if turns is None:
+            self._forecast = made
+        return made
+
+    def _busy(self, item: Waiting) -> Busy:
+        spec = self._tx.jobs.spec(self._specs[item.job])
+        return Busy(self.sample(item.owner, spec), width=self.width(item.asked))
