@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Call, Setup
 from jobgate.testing.dialects import Planted, Subject
@@ -63,6 +64,11 @@ EXAMPLES = (
     get("archive", JOB),
     get("archive", JOB, output="1", fold_case="true"),
     get("batch", BATCH),
+    get("job-waits", JOB),
+    get("environments", ""),
+    replace(get("environment", ""), path={"name": "local"}),
+    post("estimate", FULL),
+    post("estimate", {"template": FULL, "count": 5}),
 )
 
 URL = "https://canary-user-91:canary-password-92@example.org/x"
@@ -87,7 +93,12 @@ SUBJECT = Subject(
     examples=EXAMPLES,
     shows=get("job", JOB),
     status=status,
-    named=(lambda ident: get("job", ident), lambda ident: get("archive", ident), lambda ident: get("batch", ident)),
+    named=(
+        lambda ident: get("job", ident),
+        lambda ident: get("archive", ident),
+        lambda ident: get("job-waits", ident),
+        lambda ident: get("batch", ident),
+    ),
     planted=(
         _planted("job-submit", INPUTS),
         _planted("batch-submit", {"template": INPUTS, "count": 2}),

@@ -38,6 +38,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "file-not-found": (404, "file-not-found", "There is no such file here"),
     "method-not-allowed": (405, "method-not-allowed", "This address answers to another method"),
     "conflict": (409, "conflict", "The present state does not allow it"),
+    "not-waiting": (409, "not-waiting", "This job does not wait"),
     "job-active": (409, "job-active", "A job is not over"),
     "gone": (410, "gone", "It was here; its time has ended"),
     "timeout": (408, "timeout", "The body came too slowly"),

@@ -1,0 +1,117 @@
+"""Estimates: a submit that is asked about instead of made."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from jobgate.dialects.dialect import Ask, Body, Call, Reply
+from jobgate.dialects.native import submit
+from jobgate.dialects.native.verb import Verb
+from jobgate.dialects.native.views import answer
+from jobgate.dialects.native.wire import BatchDraft, LoneDraft
+from jobgate.dialects.native.wire_waits import MILLISECONDS
+from jobgate.model.account import Scope
+from jobgate.model.estimate import Span
+from jobgate.model.operations import Estimate, Submit
+from jobgate.model.outcomes import Estimated
+
+_MICRO: Final = 6
+"""Digits after the point, of credits."""
+
+
+class EstimateView(Struct, frozen=True, kw_only=True):
+    """A value and the interval that should hold it four times in five; left out where nothing can be said."""
+
+    value: float | UnsetType = UNSET
+    low: float | UnsetType = msgspec.field(name="from", default=UNSET)
+    high: float | UnsetType = msgspec.field(name="to", default=UNSET)
+    runs: int
+    """Past runs that it rests on."""
+
+
+class EstimatedView(Struct, frozen=True, kw_only=True):
+    """What is expected of a submit, if it came now."""
+
+    environment: str
+    start: EstimateView
+    """Seconds from now until the first job starts."""
+    run: EstimateView
+    """Seconds that one job runs."""
+    end: EstimateView
+    """Seconds from now until the last job is over."""
+    cost: EstimateView
+    """Credits."""
+
+
+def _estimate_view(span: Span | None, digits: int = MILLISECONDS) -> EstimateView:
+    if span is None:
+        return EstimateView(runs=0)
+    return EstimateView(
+        value=round(span.value, digits), low=round(span.low, digits), high=round(span.high, digits), runs=span.runs
+    )
+
+
+# --- the verb
+
+
+def _estimate(call: Call) -> Ask:
+    """Read as the submit would be, and asked about instead. Raises Invalid as that would."""
+    decode = _SUBMITS["batch-submit" if _is_batch(call.body) else "job-submit"]
+    assert decode is not None  # noqa: S101  # it is no page
+    asked = decode(call)
+    assert isinstance(asked.operation, Submit)  # noqa: S101  # what submits decode to
+    return Ask(operation=Estimate(groups=asked.operation.groups, priority=asked.operation.priority))
+
+
+class _Shape(Struct, frozen=True):
+    template: msgspec.Raw | UnsetType = UNSET
+    jobs: msgspec.Raw | UnsetType = UNSET
+
+
+def _is_batch(body: bytes) -> bool:
+    try:
+        shape = msgspec.json.decode(body, type=_Shape)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+    return shape.template is not UNSET or shape.jobs is not UNSET
+
+
+def _estimated(prefix: str, call: Call, outcome: Estimated) -> Reply:
+    del prefix, call
+    return answer(
+        EstimatedView(
+            environment=outcome.environment,
+            start=_estimate_view(outcome.start),
+            run=_estimate_view(outcome.run),
+            end=_estimate_view(outcome.end),
+            cost=_estimate_view(outcome.cost, _MICRO),
+        )
+    )
+
+
+def verbs(limit: int) -> tuple[Verb, ...]:
+    """With so many bytes of a body at most."""
+    return (
+        Verb(
+            name="estimate",
+            method="POST",
+            path="/estimates",
+            summary="When a submit would start and end, and what it would cost; nothing is made",
+            description="The body is that of a submit, of a job or of a batch.",
+            subject="estimates",
+            scope=Scope.READ,
+            body=Body.WHOLE,
+            limit=limit,
+            early=True,
+            takes=LoneDraft | BatchDraft,
+            gives={200: EstimatedView},
+            decode=_estimate,
+            encode=_estimated,
+        ),
+    )
+
+
+_SUBMITS: Final = {verb.name: verb.decode for verb in submit.verbs(0)}
