@@ -22,6 +22,8 @@ from typing import Any
 
 import httpx
 
+import bench_estimates
+
 ROOT = Path(__file__).resolve().parent.parent
 JOBGATE = str(ROOT / ".venv" / "bin" / "jobgate")
 JOBS = int(os.environ.get("JOBGATE_BENCH_JOBS", "1000"))
@@ -198,6 +200,10 @@ def main() -> int:
             beside = f"bare bwrap {base:.0f}/s: {ours / base:.2f}"
             row(f"batch of {JOBS // 5}, sandboxed, {slots} slots", f"{ours:.0f}/s", beside, ">= 0.9")
             boxed.stop()
+    asked = Server("none", 2)
+    for line in bench_estimates.rows(asked.client):
+        row(*line)
+    asked.stop()
     return 0
 
 
