@@ -11,7 +11,7 @@ from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.files import Stored
-from jobgate.model.ids import BatchId, Digest
+from jobgate.model.ids import Digest
 from jobgate.model.limits import Limits
 from jobgate.store.feed import Feed
 from jobgate.store.store import Store
@@ -49,8 +49,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     blobs: Blobs
     tail: Tail
     clock: Callable[[], float]
-    seal: Callable[[BatchId, str, str], bytes]
-    """Encrypts a secret's value, bound to its batch and name."""
+    seal: Callable[[int, str, str], bytes]
+    """Encrypts a secret's value, bound to its name and the batch or webhook that holds it."""
     environments: tuple[ComputeEnvironment, ...]
     catalogue: Catalogue = Catalogue()
     limits: Limits = Limits()
