@@ -75,8 +75,6 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     occasions: frozenset[Occasion]
     named: bool = False
     """It is told only of batches that name it."""
-    basic: bool = False
-    """There are a user and a password for it, under the name `BASIC`."""
     description: str = ""
     enabled: bool = True
     disabled_because: str = ""
@@ -87,7 +85,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overlap: float = 0.0
     """The secret before signs too until then."""
     version: int = 1
-    """Grows with each change that its owner makes."""
+    """Grows with each change."""
 
     def wants(self, occasion: Occasion, batch: WebhookId | None) -> bool:
         """Whether it is told of that, in a batch that names this webhook, or none."""
@@ -203,15 +201,16 @@ def again(delivery: Delivery, now: float) -> Delivery:
 
 def heard(webhook: Webhook, tried: Try, now: float) -> Webhook:
     """The webhook after a try: disabled when its address is gone, or has failed for too long."""
-    if tried.taken:
-        return webhook if webhook.failing_since is None else replace(webhook, failing_since=None)
-    since = now if webhook.failing_since is None else webhook.failing_since
-    failing = replace(webhook, failing_since=since)
+    since = None if tried.taken else now if webhook.failing_since is None else webhook.failing_since
+    because = ""
     if tried.status == _GONE:
-        return replace(failing, enabled=False, disabled_because="the address answered 410 Gone")
-    if now - since >= PATIENCE:
-        return replace(failing, enabled=False, disabled_because=f"every try has failed for {PATIENCE / DAY:.0f} days")
-    return failing
+        because = "the address answered 410 Gone"
+    elif since is not None and now - since >= PATIENCE:
+        because = f"every try has failed for {PATIENCE / DAY:.0f} days"
+    if since == webhook.failing_since and not because:
+        return webhook
+    changed = replace(webhook, failing_since=since, version=webhook.version + 1)
+    return replace(changed, enabled=False, disabled_because=because) if because else changed
 
 
 def headers(secrets: Sequence[str], message: MessageId, now: float, body: bytes) -> dict[str, str]:

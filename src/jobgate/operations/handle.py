@@ -28,6 +28,7 @@ from jobgate.operations import change, files, find
 from jobgate.operations.context import Context
 from jobgate.operations.select import named
 from jobgate.operations.submit import submit
+from jobgate.operations.webhooks import on_webhooks
 
 _BEFORE_ENGINE = (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
 
@@ -74,6 +75,8 @@ async def _do(context: Context, request: Request) -> Outcome:
             return await files.read_log(context, principal, operation)
         case Write() as operation:
             return await files.write(context, principal, operation)
+        case _ as operation:
+            return await on_webhooks(context, principal, operation)
 
 
 async def _submit_and_wait(context: Context, request: Request) -> Outcome:

@@ -117,9 +117,9 @@ class Outbox:
             delivery, webhook = tx.outbox.delivery(message), tx.outbox.get(sent.id)
         except NotFound:
             return ""  # deleted while it was on its way
-        changed = heard(webhook, tried, now) if webhook.version == sent.version else webhook
+        changed = heard(webhook, tried, now) if webhook.url == sent.url and webhook.enabled else webhook
         tx.outbox.tried(changed, after(delivery, tried, now, spread=self._chance(), retry_after=retry_after))
-        if changed.enabled or not webhook.enabled:
+        if changed.enabled == webhook.enabled:
             return ""
         told: dict[str, str | int] = {"webhook": webhook_text(webhook.id), "why": changed.disabled_because}
         tx.accounts.record(

@@ -41,6 +41,7 @@ from jobgate.model.outcomes import (
     Written,
 )
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
+from jobgate.testing import webhook_outcomes
 
 NOW: Final = 1_760_000_000.0
 FIRST: Final = 0x0123_4567_89AB_0040
@@ -212,6 +213,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     ReadLog: _log,
     Write: _written,
     Describe: _described,
+    **webhook_outcomes.SAMPLES,
 }
 
 

@@ -13,6 +13,8 @@ from jobgate.testing.outcomes import NOW
 KEY = "native-key"
 JOB = "2n6r0kqa-1"
 BATCH = "2n6r0kqa"
+HOOK = "w4hk6s2d8g0"
+MESSAGE = "msg_4hk6s2d8h0"
 DIGEST = "cd" * 32
 
 
@@ -28,6 +30,18 @@ def post(verb: str, body: dict[str, Any], key: str = KEY, **headers: str) -> Cal
 def get(verb: str, ident: str, **query: str) -> Call:
     return Call(
         verb=verb, method="GET", path={"id": ident}, query=query, headers={"authorization": f"Bearer {KEY}"}, now=NOW
+    )
+
+
+def on_webhook(verb: str, method: str, body: dict[str, Any] | None = None, **headers: str) -> Call:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Call(
+        verb=verb,
+        method=method,
+        path={"id": HOOK, "message": MESSAGE},
+        headers={"authorization": f"Bearer {KEY}", **named},
+        body=b"" if body is None else msgspec.json.encode(body),
+        now=NOW,
     )
 
 
@@ -52,7 +66,7 @@ FULL: dict[str, Any] = {
     "environment": "local",
     "tries": 2,
 }
-BATCH_MEMBERS: dict[str, Any] = {"name": "n", "labels": {"a": "b"}, "priority": 5, "held": True}
+BATCH_MEMBERS: dict[str, Any] = {"name": "n", "labels": {"a": "b"}, "priority": 5, "held": True, "webhook": HOOK}
 
 EXAMPLES = (
     post("job-submit", FULL | BATCH_MEMBERS),
@@ -63,6 +77,17 @@ EXAMPLES = (
     get("archive", JOB),
     get("archive", JOB, output="1", fold_case="true"),
     get("batch", BATCH),
+    post("webhook-add", {"url": "https://example.org/h", "kinds": ["batch.ended"], "jobs": "named"}),
+    post("webhook-add", {"url": "https://example.org/h?q=1", "description": "d"}, idempotency_key="k2"),
+    get("webhooks", "", limit="2", after=HOOK),
+    get("webhook", HOOK),
+    on_webhook("webhook-change", "PATCH", {"url": "http://example.org:8/", "jobs": "all", "kinds": ["job.failed"]}),
+    on_webhook("webhook-change", "PATCH", {"enabled": True, "description": ""}, if_match='"3"'),
+    on_webhook("webhook-delete", "DELETE", if_match='"3"'),
+    on_webhook("webhook-rotate", "POST"),
+    on_webhook("webhook-test", "POST"),
+    get("deliveries", HOOK, limit="7", after=MESSAGE),
+    on_webhook("delivery-resend", "POST"),
 )
 
 URL = "https://canary-user-91:canary-password-92@example.org/x"
@@ -72,6 +97,11 @@ CANARIES = ("canary-key-90", "canary-user-91", "canary-password-92")
 
 def _planted(verb: str, body: dict[str, Any]) -> Planted:
     call = post(verb, body, key=CANARIES[0])
+    return Planted(call=call, canaries=CANARIES)
+
+
+def _planted_change() -> Planted:
+    call = on_webhook("webhook-change", "PATCH", {"url": URL}, authorization=f"Bearer {CANARIES[0]}")
     return Planted(call=call, canaries=CANARIES)
 
 
@@ -87,10 +117,17 @@ SUBJECT = Subject(
     examples=EXAMPLES,
     shows=get("job", JOB),
     status=status,
-    named=(lambda ident: get("job", ident), lambda ident: get("archive", ident), lambda ident: get("batch", ident)),
+    named=(
+        lambda ident: get("job", ident),
+        lambda ident: get("archive", ident),
+        lambda ident: get("batch", ident),
+        lambda ident: get("webhook", ident),
+    ),
     planted=(
         _planted("job-submit", INPUTS),
         _planted("batch-submit", {"template": INPUTS, "count": 2}),
         _planted("batch-submit", {"jobs": [INPUTS, INPUTS]}),
+        _planted("webhook-add", {"url": URL}),
+        _planted_change(),
     ),
 )

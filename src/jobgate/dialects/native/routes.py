@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from jobgate.dialects.dialect import Ask, Call, Reply, Setup
-from jobgate.dialects.native import asked, batches, jobs, outputs, problems, submit
+from jobgate.dialects.native import asked, batches, jobs, outputs, problems, submit, webhooks
 from jobgate.dialects.native.verb import Verb, route
 from jobgate.dialects.native.wire import NAME
 from jobgate.model.account import Proof
@@ -67,4 +67,4 @@ class Native:
 
 def verbs(own: Settings) -> tuple[Verb, ...]:
     """All there are, in the order they are shown."""
-    return (*submit.verbs(own.body), *jobs.VERBS, *batches.VERBS, *outputs.VERBS)
+    return (*submit.verbs(own.body), *jobs.VERBS, *batches.VERBS, *outputs.VERBS, *webhooks.VERBS)
