@@ -11,7 +11,7 @@ from typing import Final
 
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Fact, Moved
-from jobgate.model.ids import AccountId, BatchId, MessageId, WebhookId, bound
+from jobgate.model.ids import STRIDE, AccountId, BatchId, MessageId, WebhookId, bound
 from jobgate.model.job import Batch, Job
 from jobgate.model.operations import Guard
 from jobgate.model.state import JobState
@@ -206,12 +206,16 @@ class Outbox:
             assert isinstance(fact.data, Moved)  # noqa: S101  # `flush` took no other
             if wanted := told.get(OF_JOB[fact.data.state], []):
                 self.post(wanted, self._of_job(batch, job, fact, fact.data, attempts), fact.at)
-        if wanted := told.get(Occasion.BATCH_ENDED, []):
-            job, fact, _ = ends[-1]
-            counts = {job.state: 1} if batch.count == 1 else self._jobs.counts(batch)
-            state = ended(counts)
+        if (wanted := told.get(Occasion.BATCH_ENDED, [])) and self._over(batch):
+            counts = self._jobs.counts(batch)
+            state, fact = ended(counts), ends[-1][1]
             if state is not None:
                 self.post(wanted, self._of_batch(batch, fact, state, counts), fact.at)
+
+    def _over(self, batch: Batch) -> bool:
+        """Looked for from the end, where a batch that runs in order has jobs that are not over until it is."""
+        last = batch.id + (batch.count - 1) * STRIDE
+        return self._db.one("job_unended", batch.id, last, batch.id) is None
 
     def _of_job(self, batch: Batch, job: Job, fact: Fact, moved: Moved, attempts: int) -> Notice:
         assert moved.state.over  # noqa: S101  # `flush` took no other
