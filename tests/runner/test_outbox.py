@@ -21,9 +21,10 @@ from jobgate.auth.seal import Seal
 from jobgate.dialects.native.notices import wording
 from jobgate.files.disk import Disk
 from jobgate.model.account import Action, Principal
+from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.events import Cancel
-from jobgate.model.ids import job_text, webhook_text
+from jobgate.model.ids import AccountId, job_text, webhook_text
 from jobgate.model.limits import Limits
 from jobgate.model.operations import (
     AddWebhook,
@@ -42,7 +43,7 @@ from jobgate.model.webhook import BASIC, DAY, PAUSES, Delivery, Occasion, Standi
 from jobgate.net.egress import Egress, EgressSettings
 from jobgate.operations.context import Context
 from jobgate.operations.handle import handle
-from jobgate.runner.outbox import EACH, Outbox, asked_pause
+from jobgate.runner.outbox import AT_ONCE, EACH, EACH_ACCOUNT, Outbox, asked_pause
 from jobgate.runner.saver import Saver
 from jobgate.runner.world import World
 from jobgate.store.feed import Feed
@@ -73,7 +74,7 @@ class Site:
         seal = Seal(bytes(32))
         disk = Disk(folder / "blobs")
 
-        async def tail(*_: object) -> bytes | None:
+        async def tail(attempt: Attempt, offset: int, limit: int) -> bytes | None:
             return None
 
         self.context = Context(
@@ -115,8 +116,8 @@ class Site:
         self.skipped += seconds
         self.outbox.wake()
 
-    async def ask(self, operation: Operation) -> Any:
-        asker = Principal(account=self.lab.owner, name="lab")
+    async def ask(self, operation: Operation, who: AccountId | None = None) -> Any:
+        asker = Principal(account=self.lab.owner if who is None else who, name="lab")
         return await handle(self.context, Request(operation=operation, principal=asker))
 
     async def hook(self, url: str, **more: Any) -> Hooked:
@@ -335,6 +336,35 @@ def test_a_slow_receiver_has_two_at_once_and_holds_up_no_other(tmp_path: Path) -
     with quick.up():
         run(tmp_path, slow, body)
     assert (slow.most_at_once, slow.asked) == (EACH, 40)
+
+
+def test_many_slow_receivers_of_one_account_leave_places_for_another(tmp_path: Path) -> None:
+    go = threading.Event()
+
+    def slowly(got: Got) -> Answer:
+        go.wait(30)
+        return OK
+
+    slow, quick = Receiver(slowly), Receiver()
+
+    async def body(at: Site) -> None:
+        hooks = [await at.hook(slow.url) for _ in range(AT_ONCE)]
+        for hook in hooks:
+            await at.ask(TryWebhook(hook.webhook.id))
+            await at.ask(TryWebhook(hook.webhook.id))
+        for _ in range(EACH_ACCOUNT):
+            await next_of(slow)
+        other = await at.ask(AddWebhook(url=quick.url), at.lab.other)
+        await at.ask(TryWebhook(other.webhook.id), at.lab.other)
+        assert (await next_of(quick)).verified(other.secret)["type"] == "webhook.test"
+        assert not go.is_set()
+        go.set()
+        for hook in hooks:
+            await at.until(hook, over)
+
+    with quick.up():
+        run(tmp_path, slow, body)
+    assert (slow.most_at_once, slow.asked) == (EACH_ACCOUNT, 2 * AT_ONCE)
 
 
 def test_what_was_on_its_way_when_the_sender_ended_is_sent_again_under_the_same_id(tmp_path: Path) -> None:

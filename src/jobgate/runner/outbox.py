@@ -1,7 +1,7 @@
 """Sends what waits in the outbox: woken by commits and by the next time due.
 
-Sixteen at once and two for each webhook, so that a slow address holds up no other. Whatever breaks off in between is
-sent again under the same id: at least once, in no promised order.
+Sixteen at once, four for each account, two for each webhook, so that a slow address holds up no other. Whatever breaks
+off in between is sent again under the same id: at least once, in no promised order.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from typing import Final
 
 from jobgate.model.account import Action, Deed
 from jobgate.model.errors import FetchError, NotFound, Unavailable
-from jobgate.model.ids import MessageId, WebhookId, webhook_text
+from jobgate.model.ids import MessageId, webhook_text
 from jobgate.model.webhook import BASIC, DAY, Delivery, Notice, Try, Webhook, after, headers, heard
 from jobgate.runner.world import World
+from jobgate.store.outbox import Turns
 from jobgate.store.transaction import Transaction
 
 AT_ONCE: Final = 16
+EACH_ACCOUNT: Final = 4
 EACH: Final = 2
 """Deliveries on their way to one webhook."""
 TIMEOUT: Final = 15.0
@@ -39,7 +41,7 @@ class Outbox:
         self._world = world
         self._wording = wording
         self._chance = chance
-        self._busy: dict[WebhookId, set[MessageId]] = {}
+        self._busy: dict[MessageId, Webhook] = {}
         self._awake = asyncio.Event()
 
     def wake(self) -> None:
@@ -60,15 +62,14 @@ class Outbox:
     async def _start(self) -> float:
         """Sends what is due and has a place; the seconds until there is more."""
         now = self._world.clock()
-        room = AT_ONCE - sum(map(len, self._busy.values()))
+        rules = Turns(AT_ONCE, EACH_ACCOUNT, EACH)
 
         def look(tx: Transaction) -> tuple[list[tuple[Webhook, Delivery]], float | None]:
-            found = tx.outbox.due(now, self._busy, room, EACH) if room > 0 else []
-            return found, tx.outbox.next_due(now)
+            return tx.outbox.due(now, self._busy, rules), tx.outbox.next_due(now)
 
         found, later = await self._world.store.read(look)
         for webhook, delivery in found:
-            self._busy.setdefault(webhook.id, set()).add(delivery.id)
+            self._busy[delivery.id] = webhook
             self._world.spawn(self._send(webhook, delivery))
         return _LONGEST if later is None else min(max(later - now, 0.0), _LONGEST)
 
@@ -77,10 +78,7 @@ class Outbox:
             tried, retry_after = await self._try(webhook, delivery)
             disabled = await self._world.write(lambda tx: self._save(tx, webhook, delivery.id, tried, retry_after))
         finally:
-            busy = self._busy[webhook.id]
-            busy.discard(delivery.id)
-            if not busy:
-                del self._busy[webhook.id]
+            del self._busy[delivery.id]
         if disabled:
             self._world.log.warning("a webhook is disabled", webhook=webhook_text(webhook.id), why=disabled)
         self.wake()

@@ -6,8 +6,11 @@ one look into a dictionary for each job that ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Fact, Moved
@@ -15,7 +18,7 @@ from jobgate.model.ids import STRIDE, AccountId, BatchId, MessageId, WebhookId, 
 from jobgate.model.job import Batch, Job
 from jobgate.model.operations import Guard
 from jobgate.model.state import JobState
-from jobgate.model.webhook import OF_JOB, Delivery, Notice, Occasion, Webhook, ended
+from jobgate.model.webhook import MOST, OF_JOB, Delivery, Notice, Occasion, Webhook, ended
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.guards import outlive, take
@@ -27,6 +30,17 @@ _MANY: Final = 10_000
 """More than the webhooks of any account."""
 _End = tuple[Job, Fact, int]
 """A job that ended, the fact that says so, and the number of its attempts."""
+
+
+class Turns(msgspec.Struct, frozen=True):
+    """How many deliveries are on their way at once."""
+
+    at_once: int
+    """Of all."""
+    account: int
+    """Of one account."""
+    webhook: int
+    """Of one webhook."""
 
 
 class Outbox:
@@ -130,24 +144,27 @@ class Outbox:
             self._db.run("webhook_put", rows.encode(webhook), webhook.id)
         self._wake(webhook)
 
-    def due(
-        self, now: float, busy: Mapping[WebhookId, Collection[MessageId]], limit: int, each: int
-    ) -> list[tuple[Webhook, Delivery]]:
-        """Deliveries whose time has come and that are not `busy`: `limit` of all, `each` at once for a webhook.
+    def due(self, now: float, busy: Mapping[MessageId, Webhook], turns: Turns) -> list[tuple[Webhook, Delivery]]:
+        """Deliveries whose time has come, beside those that are `busy` already.
 
-        What one webhook has waiting costs the others nothing.
+        What one webhook has waiting costs the others nothing, and one account's webhooks leave places for others'.
         """
+        room = turns.at_once - len(busy)
+        of_webhook = Counter(webhook.id for webhook in busy.values())
+        of_account = Counter(webhook.owner for webhook in busy.values())
         found: list[tuple[Webhook, Delivery]] = []
-        for (ident,) in self._db.all("webhook_due", now, limit + len(busy)):
-            now_sent = busy.get(WebhookId(ident), ())
-            room = min(each - len(now_sent), limit - len(found))
-            if room <= 0:
+        looked = 2 * turns.at_once + MOST * (turns.at_once // turns.account)  # past all whose places are taken
+        for ident, owner in self._db.all("webhook_due", now, looked) if room > 0 else ():
+            there = of_webhook[ident]
+            free = min(room - len(found), turns.account - of_account[owner], turns.webhook - there)
+            if free <= 0:
                 continue
-            waiting = (rows.delivery_of(row[0]) for row in self._db.all("delivery_due", ident, now, each))
-            free = [one for one in waiting if one.id not in now_sent][:room]
-            if free:
+            waiting = [rows.delivery_of(row[0]) for row in self._db.all("delivery_due", ident, now, free + there)]
+            idle = [one for one in waiting if one.id not in busy][:free]
+            if idle:
                 webhook = self.get(WebhookId(ident))
-                found += [(webhook, one) for one in free]
+                of_account[owner] += len(idle)
+                found += [(webhook, one) for one in idle]
         return found
 
     def next_due(self, now: float) -> float | None:

@@ -25,7 +25,7 @@ OUTBOX: Final[dict[str, tuple[Select[Any] | Insert | Update | Delete, tuple[str,
     "webhook_count": (select(func.count()).select_from(webhook).where(_W.owner == p("o")), ("o",)),
     "webhook_move": (update(webhook).where(_W.owner == p("o")).values(owner=p("t")), ("t", "o")),
     "webhook_wakes": (update(webhook).where(_W.id == p("i")).values(due=p("d")), ("d", "i")),
-    "webhook_due": (select(_W.id).where(_W.due <= p("n")).order_by(_W.due).limit(p("l")), ("n", "l")),
+    "webhook_due": (select(_W.id, _W.owner).where(_W.due <= p("n")).order_by(_W.due).limit(p("l")), ("n", "l")),
     "webhook_next": (select(func.min(_W.due)).where(_W.due > p("n")), ("n",)),
     "secret_drop": (delete(secret).where(secret.c.batch == p("b"), secret.c.name == p("n")), ("b", "n")),
     "job_unended": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,15 +10,17 @@ from msgspec.structs import replace
 from jobgate.model.account import Action, Deed
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.events import Cancel, Rank
-from jobgate.model.ids import AccountId, BatchId, JobId, MessageId, WebhookId
+from jobgate.model.ids import AccountId, BatchId, JobId, WebhookId
 from jobgate.model.job import Batch, Origin
 from jobgate.model.operations import Group
 from jobgate.model.state import JobState
 from jobgate.model.webhook import Delivery, Notice, Occasion, Standing, Try, Webhook, after
+from jobgate.store.outbox import Turns
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import EVERY, PLAIN, Lab, Promise, life, members, promise, raised
 
 ALL: Final = frozenset(Occasion) - {Occasion.TEST}
+TURNS: Final = Turns(100, 100, 2)
 ENDS: Final = frozenset({Occasion.BATCH_ENDED})
 
 
@@ -56,9 +58,10 @@ async def told(lab: Lab, webhook: Webhook) -> list[Notice]:
     return [one.notice for one in reversed(found)]
 
 
-async def due(lab: Lab, busy: Mapping[WebhookId, set[MessageId]] | None = None, limit: int = 100) -> list[Delivery]:
-    """Whose time has come, two of each webhook."""
-    return [one for _, one in await lab.store.read(lambda tx: tx.outbox.due(lab.now, busy or {}, limit, 2))]
+async def due(lab: Lab, busy: Iterable[tuple[Webhook, Delivery]] = (), turns: Turns = TURNS) -> list[Delivery]:
+    """Whose time has come, beside those that are on their way."""
+    now_sent = {delivery.id: webhook for webhook, delivery in busy}
+    return [one for _, one in await lab.store.read(lambda tx: tx.outbox.due(lab.now, now_sent, turns))]
 
 
 async def failed(lab: Lab, webhook: Webhook, delivery: Delivery) -> Delivery:
@@ -234,9 +237,11 @@ async def each_webhook_has_its_turn_whatever_waits_for_another(lab: Lab) -> None
     many, (one,) = await posted(lab, slow, 50), await posted(lab, quick, 1)
     lab.tick()
     assert {each.id for each in await due(lab)} == {many[0].id, many[1].id, one.id}
-    busy = {slow.id: {many[0].id, many[1].id}}
+    busy = [(slow, many[0]), (slow, many[1])]
     assert [each.id for each in await due(lab, busy)] == [one.id]
-    assert [each.id for each in await due(lab, busy, limit=1)] == [one.id]
+    assert [each.id for each in await due(lab, busy, Turns(3, 9, 2))] == [one.id]
+    for tight in (Turns(2, 9, 2), Turns(9, 2, 2)):
+        assert await due(lab, busy, tight) == []
     later = await failed(lab, quick, one)
     assert await due(lab, busy) == []
     assert await lab.store.read(lambda tx: tx.outbox.next_due(lab.now)) == later.due
