@@ -28,6 +28,7 @@ from jobgate.auth.seal import Seal, fingerprint, server_key
 from jobgate.config import Environment, Settings
 from jobgate.dialects import DIALECTS, load
 from jobgate.dialects.dialect import Setup
+from jobgate.dialects.native.notices import wording
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
 from jobgate.model.account import Account, Credential, Kind
@@ -126,6 +127,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         catalogue=catalogue,
         limits=settings.limits,
         retention=Retention(files=settings.retention.files, records=settings.retention.records),
+        wording=wording,
         fenced=lambda: signal.raise_signal(signal.SIGTERM),
     )
     store.calm = lambda: runner.calm

@@ -112,7 +112,7 @@ def test_a_new_key_that_was_cut_off_while_it_was_written_is_thrown_away(tmp_path
 def test_a_secret_of_another_key_stops_the_rotation_and_the_old_key_stays(tmp_path: Path) -> None:
     database = furnished(tmp_path, key=b"x" * 32)
     old = server_key(tmp_path / KEY)
-    with pytest.raises(Unavailable, match=r"a secret of b\w+ was sealed under another key"):
+    with pytest.raises(Unavailable, match="a secret was sealed under another key"):
         rotate(tmp_path, database, "op")
     assert server_key(tmp_path / KEY) == old
     assert open_accounts(tmp_path, "", "op").history(None) == []

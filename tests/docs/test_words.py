@@ -37,7 +37,7 @@ ALLOWED: Final = (
     ("docs/http.md", r"\bhost\b", "the header of that name"),
     ("*", r"slots?'s? (?:own )?users?|user namespaces|user number|user names|gateway's own user", "of the system"),
     ("*", r"users pass|user space|a user of its own|user of the operating system", "of the operating system"),
-    ("docs/dialects/charity-engine.md", r"user and (?:no )?password", "HTTP Basic's own words"),
+    ("*", r"user and (?:no |a )?password", "HTTP Basic's own words"),
     ("*", r"a user (?:can notice|sees|brings)|words for users|user sees", "a person, who may have no account"),
 )
 """Page, words around it and the reason why one may stand there."""

@@ -46,7 +46,9 @@ async def _rotate(data: Path, database: Path, actor: str, passed: Callable[[str]
 
             def work(tx: Transaction) -> int:
                 fresh = Seal(new)
-                number = tx.jobs.reseal(lambda batch, name, kept: fresh.close(batch, name, old.open(batch, name, kept)))
+                number = tx.jobs.reseal(
+                    lambda holder, name, kept: fresh.close(holder, name, old.open(holder, name, kept))
+                )
                 told: dict[str, str | int] = {"secrets": number, "key": fingerprint(new)}
                 tx.accounts.record(Deed(at=time.time(), actor=actor, action=Action.KEY_ROTATED, told=told))
                 passed("sealing")

@@ -12,7 +12,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from jobgate.model.errors import Unavailable
-from jobgate.model.ids import BatchId, batch_text
 
 KEY_BYTES: Final = 32
 _NONCE: Final = 12
@@ -65,19 +64,19 @@ def fingerprint(key: bytes) -> str:
 
 
 class Seal:
-    """AES-256-GCM, each value bound to its batch and name: a sealed value is of no use elsewhere."""
+    """AES-256-GCM, each value bound to its holder and name: a sealed value is of no use elsewhere."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
 
-    def close(self, batch: BatchId, name: str, value: str) -> bytes:
-        """The sealed value."""
+    def close(self, holder: int, name: str, value: str) -> bytes:
+        """The sealed value; its holder is a batch or a webhook."""
         nonce = secrets.token_bytes(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, value.encode(), f"{batch}\0{name}".encode())
+        return nonce + self._cipher.encrypt(nonce, value.encode(), f"{holder}\0{name}".encode())
 
-    def open(self, batch: BatchId, name: str, sealed: bytes) -> str:
+    def open(self, holder: int, name: str, sealed: bytes) -> str:
         """The value. Raises Unavailable when it was sealed under another key, or for another place."""
         try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], f"{batch}\0{name}".encode()).decode()
+            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], f"{holder}\0{name}".encode()).decode()
         except (InvalidTag, ValueError) as error:  # cut short, it has not even a nonce
-            raise Unavailable(f"a secret of {batch_text(batch)} was sealed under another key", code="key") from error
+            raise Unavailable("a secret was sealed under another key", code="key") from error

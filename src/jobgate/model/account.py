@@ -98,6 +98,12 @@ class Action(StrEnum):
     """It was given all that another had."""
     CREDENTIAL_ADDED = "credential added"
     CREDENTIAL_REVOKED = "credential revoked"
+    WEBHOOK_ADDED = "webhook added"
+    WEBHOOK_CHANGED = "webhook changed"
+    WEBHOOK_ROTATED = "webhook secret rotated"
+    WEBHOOK_DISABLED = "webhook disabled"
+    """By the server: its address is gone, or has failed for too long."""
+    WEBHOOK_DELETED = "webhook deleted"
     KEY_ROTATED = "server key rotated"
     """This one is of no account."""
 
@@ -107,7 +113,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     at: float
     actor: str
-    """Who did it: on the command line, the user of the operating system."""
+    """Who did it: on the command line, the user of the operating system; over HTTP, the account; or `server`."""
     action: Action
     account: AccountId = AccountId(0)
     """To which account; 0: to none."""

@@ -24,6 +24,9 @@ BatchId = NewType("BatchId", int)
 JobId = NewType("JobId", int)
 SpecId = NewType("SpecId", int)
 FolderId = NewType("FolderId", int)
+WebhookId = NewType("WebhookId", int)
+MessageId = NewType("MessageId", int)
+"""One notice to one webhook."""
 Digest = NewType("Digest", str)
 """SHA-256 in lower-case hexadecimal: the name of a blob."""
 EnvironmentName = NewType("EnvironmentName", str)
@@ -163,6 +166,28 @@ def ordinal(wire: str) -> int:
 def account_text(account: AccountId) -> str:
     """`a…`."""
     return text("a", account)
+
+
+def webhook_text(webhook: WebhookId) -> str:
+    """`w…`."""
+    return text("w", webhook)
+
+
+def message_text(message: MessageId) -> str:
+    """`msg_…`."""
+    return text("msg_", message)
+
+
+def webhook_id(wire: str) -> WebhookId:
+    """The id in `w…`; raises NotFound for anything else."""
+    return WebhookId(number("w", wire))
+
+
+def message_id(wire: str) -> MessageId:
+    """The id in `msg_…`; raises NotFound for anything else."""
+    if not wire.startswith("msg_"):
+        raise NotFound
+    return MessageId(number("m", wire.replace("msg_", "m", 1)))
 
 
 def place(batch: BatchId, job: JobId) -> int:

@@ -13,7 +13,7 @@ import msgspec
 
 from jobgate.model.errors import Invalid
 from jobgate.model.files import Input, Mount, Output
-from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, SpecId
+from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, SpecId, WebhookId
 from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
 
@@ -195,8 +195,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     expires: float | None = None
     """When its records and files are deleted, unless that is put off; None: after the server's retention."""
-    webhook: str = ""
-    """Address that is told of each job's end."""
+    webhook: WebhookId | None = None
+    """The webhook that it names; those that are told of named batches only hear of it."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,9 +13,10 @@ import msgspec
 
 from jobgate.model.account import Principal, Scope
 from jobgate.model.files import Stored
-from jobgate.model.ids import BatchId, Digest, JobName
+from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import JobSpec, Origin
 from jobgate.model.selectors import Selector
+from jobgate.model.webhook import USUAL, Occasion
 
 # --- guards
 
@@ -53,6 +54,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit", omit_defau
     held: bool = False
     expires: float | None = None
     webhook: str = ""
+    """Id of a webhook, as it was asked; the batch names it."""
     secrets: Mapping[str, str] = {}
     """Name to value; sealed before it is stored."""
     guard: Guard | None = None
@@ -162,6 +164,86 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, tag="estimate", omit_d
     priority: int = 0
 
 
+class AddWebhook(msgspec.Struct, frozen=True, kw_only=True, tag="add_webhook", omit_defaults=True):
+    """An address is told of ends from now on. Answer: Hooked, with the secret."""
+
+    url: str
+    """Without user and password: these are `BASIC` of the secrets."""
+    occasions: frozenset[Occasion] = USUAL
+    named: bool = False
+    description: str = ""
+    secrets: Mapping[str, str] = {}
+    """Name to value; sealed before it is stored."""
+    guard: Guard | None = None
+
+    def __repr__(self) -> str:
+        return "AddWebhook()"
+
+
+class FindWebhooks(msgspec.Struct, frozen=True, kw_only=True, tag="find_webhooks", omit_defaults=True):
+    """The account's webhooks, newest first, or one. Answer: FoundWebhooks."""
+
+    webhook: WebhookId | None = None
+    after: WebhookId | None = None
+    """The last of the page before."""
+    limit: int = 100
+
+
+class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True, tag="change_webhook", omit_defaults=True):
+    """What is not None becomes so. Answer: Hooked."""
+
+    webhook: WebhookId
+    url: str | None = None
+    secrets: Mapping[str, str] = {}
+    """As with AddWebhook; a new address without any has none."""
+    occasions: frozenset[Occasion] | None = None
+    named: bool | None = None
+    description: str | None = None
+    enabled: bool | None = None
+    seen: int | None = None
+    """The version that the asker knows; Conflict (`changed`) when it is another. So it is with DeleteWebhook."""
+
+    def __repr__(self) -> str:
+        return f"ChangeWebhook({self.webhook})"
+
+
+class RotateWebhook(msgspec.Struct, frozen=True, tag="rotate_webhook"):
+    """A new secret; the one before signs too for a day. Answer: Hooked, with the secret."""
+
+    webhook: WebhookId
+
+
+class TryWebhook(msgspec.Struct, frozen=True, tag="try_webhook"):
+    """A test notice is sent to it. Answer: Posted."""
+
+    webhook: WebhookId
+
+
+class DeleteWebhook(msgspec.Struct, frozen=True, tag="delete_webhook"):
+    """Forgets it with its secrets and deliveries. Answer: Unhooked."""
+
+    webhook: WebhookId
+    seen: int | None = None
+
+
+class FindDeliveries(msgspec.Struct, frozen=True, kw_only=True, tag="find_deliveries", omit_defaults=True):
+    """What was sent to a webhook, and what is still to be, newest first. Answer: FoundDeliveries."""
+
+    webhook: WebhookId
+    after: MessageId | None = None
+    limit: int = 100
+
+
+class Resend(msgspec.Struct, frozen=True, tag="resend"):
+    """A delivery is tried again, at once. Answer: Posted."""
+
+    webhook: WebhookId
+    message: MessageId
+
+
+OnWebhooks = (
+    AddWebhook | FindWebhooks | ChangeWebhook | RotateWebhook | TryWebhook | DeleteWebhook | FindDeliveries | Resend
+)
 Operation = (
     Submit
     | Find
@@ -176,6 +258,7 @@ Operation = (
     | Describe
     | Environments
     | Estimate
+    | OnWebhooks
 )
 
 
@@ -193,6 +276,14 @@ SCOPES: Mapping[type[Operation], Scope] = {
     Describe: Scope.READ,
     Environments: Scope.READ,
     Estimate: Scope.READ,
+    AddWebhook: Scope.CONTROL,
+    FindWebhooks: Scope.READ,
+    ChangeWebhook: Scope.CONTROL,
+    RotateWebhook: Scope.CONTROL,
+    TryWebhook: Scope.CONTROL,
+    DeleteWebhook: Scope.CONTROL,
+    FindDeliveries: Scope.READ,
+    Resend: Scope.CONTROL,
 }
 """What each asks of the credential."""
 

@@ -11,11 +11,12 @@ from jobgate.model.attempt import Attempt
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Packed
-from jobgate.model.ids import AccountId, Digest, EnvironmentName, JobId, JobName
+from jobgate.model.ids import AccountId, Digest, EnvironmentName, JobId, JobName, MessageId, WebhookId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.sight import Sight
 from jobgate.model.state import JobState
 from jobgate.model.waits import Waits
+from jobgate.model.webhook import Delivery, Webhook
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +153,46 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True, tag="estimated"):
     """Credits, of all jobs."""
 
 
+class Hooked(msgspec.Struct, frozen=True, kw_only=True, tag="hooked", omit_defaults=True):
+    """A webhook as it is now."""
+
+    webhook: Webhook
+    secret: str = ""
+    """What its deliveries are signed with, where it is new: shown this once."""
+    replayed: bool = False
+    """The key was known: nothing was made."""
+
+    def __repr__(self) -> str:
+        return f"Hooked({self.webhook.id})"
+
+
+class FoundWebhooks(msgspec.Struct, frozen=True, kw_only=True, tag="found_webhooks"):
+    """Webhooks, newest first."""
+
+    webhooks: tuple[Webhook, ...]
+    more: WebhookId | None = None
+    """Where the next page begins; None at the end."""
+
+
+class Unhooked(msgspec.Struct, frozen=True, tag="unhooked"):
+    """A webhook is gone."""
+
+
+class Posted(msgspec.Struct, frozen=True, kw_only=True, tag="posted"):
+    """A delivery that is on its way."""
+
+    delivery: Delivery
+
+
+class FoundDeliveries(msgspec.Struct, frozen=True, kw_only=True, tag="found_deliveries"):
+    """Deliveries, newest first."""
+
+    deliveries: tuple[Delivery, ...]
+    more: MessageId | None = None
+    """Where the next page begins; None at the end."""
+
+
+OfWebhooks = Hooked | FoundWebhooks | Unhooked | Posted | FoundDeliveries
 Outcome = (
     Submitted
     | Found
@@ -165,4 +206,5 @@ Outcome = (
     | Described
     | Places
     | Estimated
+    | OfWebhooks
 )

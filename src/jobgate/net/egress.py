@@ -165,7 +165,7 @@ class Egress:
         timeout: float | None = None,
         redirects: int = 0,
     ) -> Reply:
-        """Posts `content`; any status is an answer. At most `limit` bytes of its body are read.
+        """Posts `content`; any status is an answer. At most `limit` bytes of its body are read; with 0 none is awaited.
 
         Follows at most `redirects` hops, of 307 and 308 only; any other is the answer itself. Another host gets no
         credentials, and no header but Content-Type. Raises FetchError where there is no answer, or a hop too many.
@@ -176,6 +176,8 @@ class Egress:
         deadline = self._deadline(timeout)
         async with self._hops(target, asked, deadline, redirects, _REPEATED if redirects else ()) as (final, response):
             spoken = _headers(response)
+            if not limit:
+                return Reply(response.status, spoken, b"")
             pieces = timely(response.aiter_stream(), deadline, final.origin)
             if packed(spoken.get("content-encoding", "")):
                 pieces = unpacked(pieces, final.origin)

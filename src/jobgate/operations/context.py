@@ -12,7 +12,7 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.files import Stored
 from jobgate.model.history import Kind, Past
-from jobgate.model.ids import BatchId, Digest
+from jobgate.model.ids import Digest
 from jobgate.model.limits import Limits
 from jobgate.model.sight import Snapshot
 from jobgate.store.feed import Feed
@@ -55,8 +55,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     past: Callable[[Kind], Past] = lambda _: Past()
     """Past runs of a kind, or of a wider one; the runner remembers them."""
     clock: Callable[[], float]
-    seal: Callable[[BatchId, str, str], bytes]
-    """Encrypts a secret's value, bound to its batch and name."""
+    seal: Callable[[int, str, str], bytes]
+    """Encrypts a secret's value, bound to its name and the batch or webhook that holds it."""
     environments: tuple[ComputeEnvironment, ...]
     catalogue: Catalogue = Catalogue()
     limits: Limits = Limits()

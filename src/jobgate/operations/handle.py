@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jobgate.model.account import may
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, get_args
+
+from jobgate.model.account import Principal, may
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId
 from jobgate.model.operations import (
@@ -16,6 +19,8 @@ from jobgate.model.operations import (
     Environments,
     Estimate,
     Find,
+    OnWebhooks,
+    Operation,
     Read,
     ReadLog,
     Request,
@@ -32,6 +37,7 @@ from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
 from jobgate.operations.select import named
 from jobgate.operations.submit import submit
+from jobgate.operations.webhooks import on_webhooks
 
 _BEFORE_ENGINE = (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
 
@@ -53,35 +59,27 @@ async def handle(context: Context, request: Request) -> Outcome:
     return await _do(context, request)
 
 
+VERBS: Final[Mapping[type[Operation], Callable[[Context, Principal, Any], Awaitable[Outcome]]]] = {
+    Submit: submit,
+    Find: find.find,
+    Count: find.count,
+    Describe: find.describe,
+    Cancel: change.cancel,
+    Change: change.change,
+    Delete: change.delete,
+    Read: files.read,
+    Archive: files.archive,
+    ReadLog: files.read_log,
+    Write: files.write,
+    Environments: environments,
+    Estimate: estimate,
+    **dict.fromkeys(get_args(OnWebhooks), on_webhooks),
+}
+"""Who carries out which; a test holds it to the operations there are."""
+
+
 async def _do(context: Context, request: Request) -> Outcome:
-    principal = request.principal
-    match request.operation:
-        case Submit() as operation:
-            return await submit(context, principal, operation)
-        case Find() as operation:
-            return await find.find(context, principal, operation)
-        case Count() as operation:
-            return await find.count(context, principal, operation)
-        case Describe() as operation:
-            return await find.describe(context, principal, operation)
-        case Cancel() as operation:
-            return await change.cancel(context, principal, operation)
-        case Change() as operation:
-            return await change.change(context, principal, operation)
-        case Delete() as operation:
-            return await change.delete(context, principal, operation)
-        case Read() as operation:
-            return await files.read(context, principal, operation)
-        case Archive() as operation:
-            return await files.archive(context, principal, operation)
-        case ReadLog() as operation:
-            return await files.read_log(context, principal, operation)
-        case Write() as operation:
-            return await files.write(context, principal, operation)
-        case Environments() as operation:
-            return await environments(context, principal, operation)
-        case Estimate() as operation:
-            return await estimate(context, principal, operation)
+    return await VERBS[type(request.operation)](context, request.principal, request.operation)
 
 
 async def _submit_and_wait(context: Context, request: Request) -> Outcome:

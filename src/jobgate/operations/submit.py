@@ -17,6 +17,7 @@ from jobgate.model.operations import Group, Submit
 from jobgate.model.outcomes import Submitted
 from jobgate.operations.context import Context
 from jobgate.operations.select import present
+from jobgate.operations.webhooks import named
 from jobgate.store.jobs import SHOWN
 from jobgate.store.transaction import Transaction
 
@@ -94,7 +95,7 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
         labels=operation.labels,
         priority=operation.priority,
         expires=operation.expires,
-        webhook=operation.webhook,
+        webhook=named(tx, principal, operation.webhook),
     )
     groups = [_resolved(tx, principal, group, ident, now) for group in operation.groups]
     jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)

@@ -12,6 +12,7 @@ from jobgate.model.events import GiveUp
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import EPOCH_MS, Digest, JobId
 from jobgate.model.state import Failure, Limit
+from jobgate.model.webhook import KEPT
 from jobgate.runner.world import World
 from jobgate.store.transaction import Transaction
 
@@ -52,7 +53,7 @@ class Reaper:
     async def sweep(self) -> None:
         """All that is due now."""
         files = (self._expired_files, self._expired_records, self._uploads, self._unclaimed, self._bury)
-        for duty in (self._overdue, *files):
+        for duty in (self._overdue, self._deliveries, *files):
             while await duty():  # noqa: ASYNC110  # it works in pieces; nothing is waited for
                 await asyncio.sleep(0)  # requests pass between two pieces
         standings, now = self._world.standings(self._world.clock()), self._world.clock()
@@ -106,6 +107,10 @@ class Reaper:
             return len(jobs)
 
         return await self._some(work)
+
+    async def _deliveries(self) -> bool:
+        before = self._world.clock() - KEPT
+        return await self._some(lambda tx: tx.outbox.expire(before, _AT_ONCE))
 
     async def _uploads(self) -> bool:
         now = self._world.clock()

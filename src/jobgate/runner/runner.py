@@ -26,6 +26,7 @@ from jobgate.runner.collect import Collect
 from jobgate.runner.dispatch import Dispatch
 from jobgate.runner.hall import Hall, Live
 from jobgate.runner.history import History
+from jobgate.runner.outbox import Outbox, Wording
 from jobgate.runner.reaper import Reaper, Retention
 from jobgate.runner.saver import Saver
 from jobgate.runner.watch import Watch
@@ -64,6 +65,7 @@ class Runner:
         catalogue: Catalogue,
         limits: Limits,
         retention: Retention,
+        wording: Wording,
         fenced: Callable[[], None] = lambda: None,
     ) -> None:
         self._node = node
@@ -77,6 +79,7 @@ class Runner:
         self._catalogue = catalogue
         self._limits = limits
         self._retention = retention
+        self._wording = wording
         self._fenced = fenced
         self._desks: dict[EnvironmentName, _Desk] = {}
         self._saving: asyncio.Task[None] | None = None
@@ -119,6 +122,9 @@ class Runner:
             for duty in (desk.watch.hear, desk.watch.ask, desk.dispatch.run):
                 world.keep(duty)
             desk.dispatch.wake()
+        outbox = Outbox(world, self._wording)
+        self._store.listen_outbox(outbox.wake)
+        world.keep(outbox.run)
         world.keep(Reaper(world, self._retention).run)
         world.keep(world.sweeping)
 

@@ -15,7 +15,7 @@ from jobgate.files.workspace import Workspace
 from jobgate.model.attempt import AttemptId, Lease
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import NotFound, Unavailable
-from jobgate.model.ids import AccountId, BatchId, JobId
+from jobgate.model.ids import AccountId, BatchId, JobId, WebhookId
 from jobgate.model.job import JobSpec
 from jobgate.model.limits import Limits
 from jobgate.model.outcomes import JobView
@@ -28,8 +28,8 @@ from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
 
-Opener = Callable[[BatchId, str, bytes], str]
-"""Opens a sealed secret of a batch."""
+Opener = Callable[[int, str, bytes], str]
+"""Opens a sealed secret of a batch or a webhook."""
 
 
 _FIRST_PAUSE: Final = 0.5
@@ -104,10 +104,10 @@ class World:
 
         return await self.store.read(work)
 
-    async def secrets(self, batch: BatchId) -> dict[str, str]:
-        """A batch's secrets, opened."""
-        sealed = await self.store.read(lambda tx: tx.jobs.sealed(batch))
-        return {name: self._opener(batch, name, value) for name, value in sealed.items()}
+    async def secrets(self, holder: BatchId | WebhookId) -> dict[str, str]:
+        """The secrets of a batch or a webhook, opened."""
+        sealed = await self.store.read(lambda tx: tx.jobs.sealed(holder))
+        return {name: self._opener(holder, name, value) for name, value in sealed.items()}
 
     # --- fairness
 

@@ -139,7 +139,7 @@ class Exchange:
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
         }
-        if reply.status == 204:  # noqa: PLR2004  # RFC 9110 section 8.6: it has neither
+        if reply.status in (204, 304):  # RFC 9110: it has neither, or those of what it does not send
             del headers["content-type"], headers["content-length"]
         if reply.headers or extra:
             headers.update(extra or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -13,6 +14,16 @@ from jobgate.model.ids import AccountId, CredentialId, NodeName
 from jobgate.model.queue import Standing, decayed
 from jobgate.store import merge, rows
 from jobgate.store.driver import Driver, Row, Shared
+
+_OF_WEBHOOKS: Final = frozenset(
+    {
+        Action.MERGED,
+        Action.WEBHOOK_ADDED,
+        Action.WEBHOOK_CHANGED,
+        Action.WEBHOOK_DISABLED,
+        Action.WEBHOOK_DELETED,
+    }
+)
 
 
 class Accounts:
@@ -159,6 +170,8 @@ def notice(driver: Driver, shared: Shared) -> None:
         if deed.action is Action.MERGED:
             shared.moved[deed.account] = deed.other
             shared.live.clear()
+        if deed.action in _OF_WEBHOOKS:
+            shared.hooks.clear()
     shared.seen = last
 
 

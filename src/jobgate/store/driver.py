@@ -9,6 +9,7 @@ import msgspec
 
 from jobgate.model.ids import AccountId, Ids, SpecId
 from jobgate.model.job import JobSpec
+from jobgate.model.webhook import Webhook
 
 Row = tuple[Any, ...]
 
@@ -44,6 +45,8 @@ class Shared(msgspec.Struct):
     specs: dict[SpecId, JobSpec] = {}
     live: dict[AccountId, int] = {}
     """Jobs of each account that are not over, as of the last commit; counted once, then kept."""
+    hooks: dict[AccountId, tuple[Webhook, ...]] = {}
+    """The webhooks of each account, as of the last commit; looked up once, then kept."""
     seen: int = 0
     """The last entry of the audit trail that is reflected here."""
     moved: dict[AccountId, AccountId] = {}

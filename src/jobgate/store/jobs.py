@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound
+from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved, Submitted, born
-from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, bound
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
 from jobgate.model.selectors import Where
@@ -19,6 +19,7 @@ from jobgate.model.state import JobState, Limit
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
+from jobgate.store.guards import outlive, take
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 
@@ -103,35 +104,22 @@ class Jobs:
 
         Raises Conflict (`key-reused`) when it was used with another body, and Gone when what it made was deleted.
         """
-        known = self._db.one("guard_get", owner, guard.scope, guard.key)
-        if known is not None:
-            body, made, expires = known
-            kept = self._db.one("batch_get", made) is not None
-            if expires > now or kept:
-                if body != guard.body:
-                    raise Conflict(
-                        "this key belongs to another request; use a new key, or send the first body", code="key-reused"
-                    )
-                if not kept:
-                    raise Gone("the jobs that this key made are deleted; use a new key for new ones")
-                return BatchId(made)
-            self._db.run("guard_delete", owner, guard.scope, guard.key)
-        self._db.run("guard_add", owner, guard.scope, guard.key, guard.body, batch, now + guard.lives)
-        return None
+        made = take(self._db, owner, guard, batch, now, kept="batch_get")
+        return None if made is None else BatchId(made)
 
-    def seal(self, batch: BatchId, sealed: Mapping[str, bytes]) -> None:
-        """Keeps a batch's secrets, already encrypted."""
+    def seal(self, holder: BatchId | WebhookId, sealed: Mapping[str, bytes]) -> None:
+        """Keeps the secrets of a batch or a webhook, already encrypted."""
         if sealed:
-            self._db.many("secret_add", [(batch, name, value) for name, value in sealed.items()])
+            self._db.many("secret_add", [(holder, name, value) for name, value in sealed.items()])
 
-    def sealed(self, batch: BatchId) -> dict[str, bytes]:
-        """A batch's secrets, still encrypted."""
-        return dict(self._db.all("secret_of", batch))
+    def sealed(self, holder: BatchId | WebhookId) -> dict[str, bytes]:
+        """The secrets of a batch or a webhook, still encrypted."""
+        return dict(self._db.all("secret_of", holder))
 
-    def reseal(self, anew: Callable[[BatchId, str, bytes], bytes]) -> int:
+    def reseal(self, anew: Callable[[int, str, bytes], bytes]) -> int:
         """Puts what `anew` makes of it in the place of each sealed secret; how many there are."""
         kept = self._db.all("secret_all")
-        self._db.many("secret_put", [(anew(BatchId(b), name, sealed), b, name) for b, name, sealed in kept])
+        self._db.many("secret_put", [(anew(holder, name, sealed), holder, name) for holder, name, sealed in kept])
         return len(kept)
 
     # --- moving
@@ -405,8 +393,7 @@ class Jobs:
             self._db.run("label_delete", batch.owner, key, value, batch.id)
         self._db.run("spec_delete", batch.id)
         self._db.run("secret_delete", batch.id)
-        self._db.run("guard_outlives", -batch.id, batch.id)
-        self._db.run("guard_over", now)
+        outlive(self._db, batch.id, now)
         self._db.run("batch_delete", batch.id)
         Blobs(self._db).let_go(-batch.id, now)
 

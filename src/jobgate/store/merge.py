@@ -28,6 +28,7 @@ def merge(db: Driver, gone: Account, heir: Account, now: float) -> Mapping[str, 
     db.run("guard_older", heir.id, gone.id)
     db.run("guard_move", heir.id, gone.id)
     told["files"] = _folders(db, gone, heir.id, now)
+    told["webhooks"] = db.run("webhook_move", heir.id, gone.id)
     told["credentials"] = _credentials(db, gone.id, heir.id)
     return told
 

@@ -12,6 +12,7 @@ from jobgate.model.facts import Attempts, Fact, FactData, Submitted
 from jobgate.model.history import Past
 from jobgate.model.ids import AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.webhook import Delivery, Webhook
 from jobgate.store.tables import STATES
 
 
@@ -31,6 +32,8 @@ _account: Final = msgspec.msgpack.Decoder(Account)
 _credential: Final = msgspec.msgpack.Decoder(Credential)
 _past: Final = msgspec.msgpack.Decoder(Past)
 _deed: Final = msgspec.msgpack.Decoder(Deed)
+_webhook: Final = msgspec.msgpack.Decoder(Webhook)
+_delivery: Final = msgspec.msgpack.Decoder(Delivery)
 
 encode = _encoder.encode
 
@@ -115,3 +118,14 @@ def account_of(doc: bytes) -> Account:
 def credential_of(doc: bytes) -> Credential:
     """A credential, from its row."""
     return _credential.decode(doc)
+
+
+def webhook_of(owner: int, doc: bytes) -> Webhook:
+    """A webhook, from its row."""
+    read = _webhook.decode(doc)
+    return read if read.owner == owner else msgspec.structs.replace(read, owner=AccountId(owner))
+
+
+def delivery_of(doc: bytes) -> Delivery:
+    """A delivery, from its row."""
+    return _delivery.decode(doc)

@@ -33,7 +33,7 @@ from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
 _ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
@@ -75,7 +75,7 @@ class _Driver:
 class _Write:
     """One function that waits for the writer, and what came of it."""
 
-    __slots__ = ("error", "future", "queued", "result", "steps", "work")
+    __slots__ = ("error", "future", "posted", "queued", "result", "steps", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
@@ -84,6 +84,7 @@ class _Write:
         self.error: BaseException | None = None
         self.steps: list[Step] = []
         self.queued = 0
+        self.posted = False
 
 
 class SqliteStore:
@@ -109,6 +110,7 @@ class SqliteStore:
         self._running = False
         self._closed = False
         self._listeners: list[Listener] = []
+        self._senders: list[Callable[[], None]] = []
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.commits = 0
@@ -126,6 +128,10 @@ class SqliteStore:
     def listen(self, listener: Listener) -> None:
         """From now on `listener` is told of each commit."""
         self._listeners.append(listener)
+
+    def listen_outbox(self, wake: Callable[[], None]) -> None:
+        """From now on `wake` is called after each commit that made a delivery due."""
+        self._senders.append(wake)
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, when it is on disk; see `Store.write`."""
@@ -199,6 +205,7 @@ class SqliteStore:
             self.commits += 1
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing was written, and nobody is told otherwise
             self._shared.live.clear()
+            self._shared.hooks.clear()
             for write in writes:
                 write.error = write.error or _unavailable(error)
             with suppress(sqlite3.Error):
@@ -215,7 +222,7 @@ class SqliteStore:
         try:
             write.result = write.work(transaction)
             transaction.flush()
-            transaction.jobs.settled()
+            transaction.settled()
         except BaseException as error:  # it belongs to the one who asked, and is raised there
             if isinstance(error, sqlite3.Error) and not isinstance(error, _ITS_OWN):
                 raise  # a full disk or a broken file undoes the others too
@@ -223,6 +230,7 @@ class SqliteStore:
             write.error = error
         else:
             write.steps, write.queued = transaction.jobs.steps, transaction.jobs.queued
+            write.posted = transaction.outbox.fresh
         connection.execute("RELEASE one")
 
     def _done(self, writes: list[_Write]) -> None:
@@ -231,6 +239,9 @@ class SqliteStore:
         queued = sum(write.queued for write in writes if write.error is None)
         if steps or queued:
             self._tell(steps, queued)
+        if any(write.posted for write in writes if write.error is None):
+            for wake in self._senders:
+                wake()
         for write in writes:
             if write.future.cancelled():
                 continue
@@ -268,7 +279,7 @@ def _last_id(connection: sqlite3.Connection) -> int:
     """The greatest id drawn so far, in any table that has some."""
     rows = connection.execute(
         "SELECT max(id) FROM account UNION SELECT max(id) FROM credential UNION SELECT max(id) FROM spec "
-        "UNION SELECT max(id) FROM folder"
+        "UNION SELECT max(id) FROM folder UNION SELECT max(id) FROM webhook UNION SELECT max(id) FROM delivery"
     ).fetchall()
     return max((row[0] or 0 for row in rows), default=0)
 

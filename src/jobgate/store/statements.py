@@ -9,6 +9,7 @@ from sqlalchemy import Select, Update, bindparam, delete, func, insert, literal_
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Delete, Insert
 
+from jobgate.store.outbox_statements import OUTBOX
 from jobgate.store.tables import (
     FIRST_OVER,
     FIRST_TAKEN,
@@ -195,6 +196,7 @@ _say("event_last", select(event.c.cursor, event.c.job).order_by(event.c.cursor.d
 _say("event_mark", _insert(event, "cursor", *_EVENT), "cursor", *_EVENT)
 _say("event_first", select(event.c.data).where(*_FIRST).distinct(), "a", "b")
 _say("event_owner", update(event).where(*_FIRST, event.c.data == p("d")).values(data=p("e")), "e", "a", "b", "d")
+_say("event_at", select(event.c.cursor).where(event.c.job == p("j"), event.c.seq == p("s")), "j", "s")
 _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
 _BATCH = ("id", "owner", "app", "count", "expires", "doc")
@@ -388,6 +390,7 @@ _say(
     "o",
     "n",
 )
+_STATEMENTS.update(OUTBOX)
 
 
 def compiled(dialect: Dialect) -> dict[str, str]:

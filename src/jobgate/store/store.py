@@ -40,6 +40,10 @@ class Store(Protocol):
         """From now on `listener` is told of each commit."""
         ...
 
+    def listen_outbox(self, wake: Callable[[], None]) -> None:
+        """From now on `wake` is called on the loop after each commit that made a delivery to a webhook due."""
+        ...
+
     async def close(self) -> None:
         """Finishes what was asked and lets go of the database."""
         ...

@@ -231,3 +231,30 @@ audit = Table(
     Column("doc", LargeBinary, nullable=False),
 )
 Index("audit_account", audit.c.account, audit.c.id)
+webhook = Table(
+    "webhook",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("owner", _BIG, nullable=False),
+    Column("due", Float),
+    Column("doc", LargeBinary, nullable=False),
+)
+"""`due`: when the first of its deliveries is to be tried; NULL when none is, and while it is disabled."""
+Index("webhook_owner", webhook.c.owner, webhook.c.id)
+Index("webhook_due", webhook.c.due, sqlite_where=text("due IS NOT NULL"), postgresql_where=text("due IS NOT NULL"))
+delivery = Table(
+    "delivery",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("webhook", _BIG, nullable=False),
+    Column("due", Float),
+    Column("doc", LargeBinary, nullable=False),
+)
+Index("delivery_webhook", delivery.c.webhook, delivery.c.id)
+Index(
+    "delivery_due",
+    delivery.c.webhook,
+    delivery.c.due,
+    sqlite_where=text("due IS NOT NULL"),
+    postgresql_where=text("due IS NOT NULL"),
+)

@@ -1,4 +1,4 @@
-"""What can be done in one transaction: seven narrow look-ups, the same for every database.
+"""What can be done in one transaction: eight narrow look-ups, the same for every database.
 
 The functions handed to `Store.write` get one of these. All of it happens, or nothing.
 """
@@ -10,6 +10,7 @@ from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs, Folders
 from jobgate.store.history import Pasts
 from jobgate.store.jobs import Jobs
+from jobgate.store.outbox import Outbox
 from jobgate.store.queue import Queue
 
 
@@ -24,7 +25,14 @@ class Transaction:
         self.nodes = Nodes(driver)
         self.queue = Queue(driver)
         self.pasts = Pasts(driver)
+        self.outbox = Outbox(driver, shared, self.jobs)
 
     def flush(self) -> None:
         """Writes what is still in memory; the store calls it at the end."""
         self.jobs.flush()
+        self.outbox.flush()
+
+    def settled(self) -> None:
+        """The store calls it when this part of a commit is in."""
+        self.jobs.settled()
+        self.outbox.settled()

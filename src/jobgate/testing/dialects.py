@@ -19,7 +19,7 @@ from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
 from jobgate.model.files import Artifact
 from jobgate.model.job import Origin
-from jobgate.model.operations import SCOPES, Cancel, Delete, Find, Operation, Submit
+from jobgate.model.operations import SCOPES, AddWebhook, Cancel, ChangeWebhook, Delete, Find, Operation, Submit
 from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
 from jobgate.testing.outcomes import jobs, outcomes, view
@@ -56,7 +56,7 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
 
     call: Call
     canaries: tuple[str, ...]
-    """Each of them stands in the call, and may be found afterwards in `Submit.secrets` and in the proof alone."""
+    """Each of them stands in the call; afterwards it may be in the operation's `secrets` and in the proof alone."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +105,9 @@ def well_formed(reply: Reply) -> None:
     assert 200 <= reply.status <= 599, f"{reply.status} is no status of an answer"
     kind = reply.media.partition(";")[0]
     assert kind in MEDIA, f"the suite has no reader for {kind}; teach it"
-    if isinstance(reply.body, bytes):
+    if reply.status in (204, 304):
+        assert reply.body == b"", f"{reply.status} has no body"
+    elif isinstance(reply.body, bytes):
         MEDIA[kind](reply.body)
     else:
         assert isinstance(reply.body, Artifact | Archived)
@@ -291,7 +293,7 @@ def wrong_types_are_refused(subject: Subject) -> None:
 
 
 def credentials_stay_out(subject: Subject) -> None:
-    """No planted credential is found in the operation but in `Submit.secrets`, nor in repr, reply or error."""
+    """No planted credential is found in the operation but in its `secrets`, nor in repr, reply or error."""
     dialect = subject.build()
     for planted in subject.planted:
         call = planted.call
@@ -317,6 +319,7 @@ def _clean_operation(
     _absent(repr(operation), canaries, "the operation's repr")
     if isinstance(operation, Submit):
         whence = operation.origin
+    if isinstance(operation, Submit | AddWebhook | ChangeWebhook):
         operation = replace(operation, secrets={})
     for encode in (msgspec.json.encode, msgspec.msgpack.encode):
         _absent(encode(operation).decode(errors="replace"), canaries, "the operation")

@@ -53,6 +53,7 @@ from jobgate.model.resources import GIB, Gpu, Resources
 from jobgate.model.sight import Down, Running, Sight
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.model.waits import Offer, Waits
+from jobgate.testing import webhook_outcomes
 
 NOW: Final = 1_760_000_000.0
 FIRST: Final = 0x0123_4567_89AB_0040
@@ -260,6 +261,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Describe: _described,
     Environments: _places,
     Estimate: _estimated,
+    **webhook_outcomes.SAMPLES,
 }
 
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobgate.testing import store_jobs, store_pages, store_queue, store_writes
+from jobgate.testing import store_jobs, store_outbox, store_pages, store_queue, store_writes
 from jobgate.testing.store_lab import Place, Promise
 
 __all__ = ("SUITE", "Place", "Promise")
 
-SUITE: Final[tuple[Promise, ...]] = (*store_writes.SUITE, *store_jobs.SUITE, *store_pages.SUITE, *store_queue.SUITE)
+SUITE: Final[tuple[Promise, ...]] = (
+    *store_writes.SUITE,
+    *store_jobs.SUITE,
+    *store_pages.SUITE,
+    *store_queue.SUITE,
+    *store_outbox.SUITE,
+)
 """Every promise, as a function of a fresh place."""

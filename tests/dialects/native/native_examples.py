@@ -14,6 +14,8 @@ from jobgate.testing.outcomes import NOW
 KEY = "native-key"
 JOB = "2n6r0kqa-1"
 BATCH = "2n6r0kqa"
+HOOK = "w4hk6s2d8g0"
+MESSAGE = "msg_4hk6s2d8h0"
 DIGEST = "cd" * 32
 
 
@@ -29,6 +31,18 @@ def post(verb: str, body: dict[str, Any], key: str = KEY, **headers: str) -> Cal
 def get(verb: str, ident: str, **query: str) -> Call:
     return Call(
         verb=verb, method="GET", path={"id": ident}, query=query, headers={"authorization": f"Bearer {KEY}"}, now=NOW
+    )
+
+
+def on_webhook(verb: str, method: str, body: dict[str, Any] | None = None, **headers: str) -> Call:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Call(
+        verb=verb,
+        method=method,
+        path={"id": HOOK, "message": MESSAGE},
+        headers={"authorization": f"Bearer {KEY}", **named},
+        body=b"" if body is None else msgspec.json.encode(body),
+        now=NOW,
     )
 
 
@@ -53,7 +67,7 @@ FULL: dict[str, Any] = {
     "environment": "local",
     "tries": 2,
 }
-BATCH_MEMBERS: dict[str, Any] = {"name": "n", "labels": {"a": "b"}, "priority": 5, "held": True}
+BATCH_MEMBERS: dict[str, Any] = {"name": "n", "labels": {"a": "b"}, "priority": 5, "held": True, "webhook": HOOK}
 
 EXAMPLES = (
     post("job-submit", FULL | BATCH_MEMBERS),
@@ -69,6 +83,17 @@ EXAMPLES = (
     replace(get("environment", ""), path={"name": "local"}),
     post("estimate", FULL),
     post("estimate", {"template": FULL, "count": 5}),
+    post("webhook-add", {"url": "https://example.org/h", "kinds": ["batch.ended"], "jobs": "named"}),
+    post("webhook-add", {"url": "https://example.org/h?q=1", "description": "d"}, idempotency_key="k2"),
+    get("webhooks", "", limit="2", after=HOOK),
+    get("webhook", HOOK),
+    on_webhook("webhook-change", "PATCH", {"url": "http://example.org:8/", "jobs": "all", "kinds": ["job.failed"]}),
+    on_webhook("webhook-change", "PATCH", {"enabled": True, "description": ""}, if_match='"3"'),
+    on_webhook("webhook-delete", "DELETE", if_match='"3"'),
+    on_webhook("webhook-rotate", "POST"),
+    on_webhook("webhook-test", "POST"),
+    get("deliveries", HOOK, limit="7", after=MESSAGE),
+    on_webhook("delivery-resend", "POST"),
 )
 
 URL = "https://canary-user-91:canary-password-92@example.org/x"
@@ -78,6 +103,11 @@ CANARIES = ("canary-key-90", "canary-user-91", "canary-password-92")
 
 def _planted(verb: str, body: dict[str, Any]) -> Planted:
     call = post(verb, body, key=CANARIES[0])
+    return Planted(call=call, canaries=CANARIES)
+
+
+def _planted_change() -> Planted:
+    call = on_webhook("webhook-change", "PATCH", {"url": URL}, authorization=f"Bearer {CANARIES[0]}")
     return Planted(call=call, canaries=CANARIES)
 
 
@@ -98,10 +128,14 @@ SUBJECT = Subject(
         lambda ident: get("archive", ident),
         lambda ident: get("job-waits", ident),
         lambda ident: get("batch", ident),
+        lambda ident: get("batch", ident),
+        lambda ident: get("webhook", ident),
     ),
     planted=(
         _planted("job-submit", INPUTS),
         _planted("batch-submit", {"template": INPUTS, "count": 2}),
         _planted("batch-submit", {"jobs": [INPUTS, INPUTS]}),
+        _planted("webhook-add", {"url": URL}),
+        _planted_change(),
     ),
 )

@@ -40,6 +40,10 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "conflict": (409, "conflict", "The present state does not allow it"),
     "not-waiting": (409, "not-waiting", "This job does not wait"),
     "job-active": (409, "job-active", "A job is not over"),
+    "changed": (412, "changed", "It was changed since it was read"),
+    "webhook-not-found": (404, "webhook-not-found", "This account has no such webhook"),
+    "webhook-disabled": (409, "webhook-disabled", "The webhook is disabled"),
+    "too-many-webhooks": (409, "too-many-webhooks", "This account has as many webhooks as it may"),
     "gone": (410, "gone", "It was here; its time has ended"),
     "timeout": (408, "timeout", "The body came too slowly"),
     "batch-too-large": (413, "batch-too-large", "More jobs than one batch may have here"),
@@ -65,10 +69,16 @@ NEXT: Final[Mapping[str, str]] = {
     "batch-too-large": "Send the jobs in several batches.",
     "timeout": "Send it again, faster, or in smaller batches.",
     "storage-full": "Send it again later; nothing was changed.",
+    "changed": "Read it again, then send the change with its new ETag.",
+    "webhook-not-found": "GET /v1/webhooks lists those there are.",
+    "webhook-disabled": 'PATCH it with {"enabled": true}, then ask again.',
+    "too-many-webhooks": "DELETE one that is not needed any more.",
     "too-many": "Come again after the seconds in Retry-After.",
     "unavailable": "Send it again; nothing was changed.",
 }
 
+_OF_BODY: Final = frozenset({"webhook-not-found"})
+"""Codes that say the body is at fault, beside the statuses that do."""
 _INDEX: Final = re.compile(r"\[(\d+)\]")
 
 
@@ -80,7 +90,7 @@ def refuse(call: Call, error: JobgateError) -> Reply:
     status, code, title = next(one for one in found if (one[0] < FIRST_OF_OURS) == asked)
     detail = error.message if asked and code != "not-found" else title
     faults: tuple[Fault, ...] = ()
-    if status in (400, 413, 422):  # the codes that say the body is at fault
+    if status in (400, 413, 422) or code in _OF_BODY:
         each = error.each if isinstance(error, Faults) else (error,)
         faults = tuple(_fault(e, e.field) for e in each if e.field)
         if len(faults) > 1:

@@ -7,7 +7,18 @@ from typing import Final
 import msgspec
 
 from jobgate.dialects.dialect import Ask, Call, Reply, Setup
-from jobgate.dialects.native import asked, batches, environments, estimates, jobs, outputs, problems, submit, waits
+from jobgate.dialects.native import (
+    asked,
+    batches,
+    environments,
+    estimates,
+    jobs,
+    outputs,
+    problems,
+    submit,
+    waits,
+    webhooks,
+)
 from jobgate.dialects.native.verb import Verb, route
 from jobgate.dialects.native.wire import NAME
 from jobgate.model.account import Proof
@@ -75,4 +86,5 @@ def verbs(own: Settings) -> tuple[Verb, ...]:
         *waits.VERBS,
         *environments.VERBS,
         *estimates.verbs(own.body),
+        *webhooks.VERBS,
     )

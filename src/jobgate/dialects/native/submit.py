@@ -152,6 +152,7 @@ def _submit(
             labels=draft.labels,
             priority=draft.priority,
             held=draft.held,
+            webhook=draft.webhook,
             secrets=secrets,
             guard=guard(call),
         )

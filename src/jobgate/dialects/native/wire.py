@@ -16,6 +16,7 @@ NAME: Final = "native"
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Size = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | Annotated[str, Meta(max_length=32)]
 """Bytes, or text with a unit: `4GiB`."""
+WebhookName = Annotated[str, Meta(max_length=64, description="Id of a webhook that this batch names.")]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 
 _SIZE: Final = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,6})?) ?(?P<unit>[kMGT]i?B|KiB|B)?", re.ASCII)
@@ -87,6 +88,7 @@ class BatchDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     held: bool = False
+    webhook: WebhookName = ""
 
 
 class LoneDraft(JobDraft, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,6 +98,7 @@ class LoneDraft(JobDraft, frozen=True, kw_only=True, forbid_unknown_fields=True)
     labels: dict[str, str] = {}
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     held: bool = False
+    webhook: WebhookName = ""
 
 
 class JobView(Struct, frozen=True, kw_only=True):

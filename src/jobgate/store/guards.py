@@ -1,0 +1,39 @@
+"""Idempotency keys: what a key made is found by it again, as long as that is kept."""
+
+from __future__ import annotations
+
+from jobgate.model.errors import Conflict, Gone
+from jobgate.model.ids import AccountId
+from jobgate.model.operations import Guard
+from jobgate.store.driver import Driver
+
+
+def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
+    db: Driver, owner: AccountId, guard: Guard, ident: int, now: float, kept: str
+) -> int | None:
+    """Uses up a key for what will be called `ident`; the id of what it made before, if it did.
+
+    `kept` names the statement that finds such a thing. Raises Conflict (`key-reused`) when the key was used with
+    another body, and Gone when what it made was deleted.
+    """
+    known = db.one("guard_get", owner, guard.scope, guard.key)
+    if known is not None:
+        body, made, expires = known
+        here = db.one(kept, made) is not None
+        if expires > now or here:
+            if body != guard.body:
+                raise Conflict(
+                    "this key belongs to another request; use a new key, or send the first body", code="key-reused"
+                )
+            if not here:
+                raise Gone("what this key made is deleted; use a new key for new ones")
+            return int(made)
+        db.run("guard_delete", owner, guard.scope, guard.key)
+    db.run("guard_add", owner, guard.scope, guard.key, guard.body, ident, now + guard.lives)
+    return None
+
+
+def outlive(db: Driver, ident: int, now: float) -> None:
+    """What a key made is deleted: the key stays until its time is over. Those whose time is go."""
+    db.run("guard_outlives", -ident, ident)
+    db.run("guard_over", now)
