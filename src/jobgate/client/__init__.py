@@ -1,0 +1,1 @@
+"""The Python client, of the native API. Its public names are gathered in `jobgate`."""

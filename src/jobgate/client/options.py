@@ -1,0 +1,79 @@
+"""What a submit may say, as keyword arguments with types: one list for submit, sweep, map and estimate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Literal, TypedDict
+
+from jobgate.client.records import Upload, Value
+
+Word = str | os.PathLike[str] | int | float
+Command = Sequence[Word]
+"""The words of a command as they stand. No shell reads them; a text for one goes to `script`."""
+Source = bytes | str | os.PathLike[str] | Upload
+"""Content; the path of a file or directory here; an address with http(s)://; or what `upload` gave."""
+Inputs = Iterable[str | os.PathLike[str]] | Mapping[str, Source]
+"""Paths of files and directories here, or what each is called there and where it comes from."""
+Table = Sequence[Mapping[str, Value]]
+"""One job a row."""
+Product = Mapping[str, Iterable[Value]]
+"""One job for each combination; the last name varies fastest. A range is sent as a range."""
+
+
+class Output(TypedDict, total=False):
+    """An output with more to say than its path."""
+
+    path: str
+    kind: Literal["file", "directory", "wildcard"]
+    keep: Literal["always", "success"]
+    required: bool
+
+
+class JobOptions(TypedDict, total=False):
+    """What one job is to do, beside its command."""
+
+    script: str
+    """A text for the shell, instead of a command."""
+    app: str
+    image: str
+    env: Mapping[str, str]
+    workdir: str
+    stdin: str
+    """The path, in the workspace, of the file that the command reads."""
+    inputs: Inputs
+    outputs: Iterable[str | Output]
+    """Paths in the workspace; a pattern (`*.png`) and a directory (`results/`) are told by their form."""
+    cores: float
+    memory: int | str
+    """Bytes, or `4GiB`."""
+    disk: int | str
+    gpus: int
+    walltime: float | timedelta
+    """Longest run; seconds."""
+    network: Literal["none", "outbound"]
+    environment: str
+    tries: int
+
+
+class BatchOptions(TypedDict, total=False):
+    """What a request says beside its jobs."""
+
+    name: str
+    labels: Mapping[str, str]
+    priority: int
+    held: bool
+    webhook: str
+    idempotency_key: str
+    """Yours, where a second run of your own program must not submit again; else the client makes one for each call."""
+
+
+class SubmitOptions(JobOptions, BatchOptions, total=False):
+    """Both."""
+
+
+class Draft(JobOptions, total=False):
+    """One job of `submit_many`."""
+
+    command: Command

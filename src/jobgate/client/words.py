@@ -1,0 +1,31 @@
+"""Words for people: quiet, and safe whatever a stranger wrote into a name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
+_STEP: Final = 1024
+
+
+def plain(text: str) -> str:
+    """The text with what would steer a terminal or turn its direction shown, not obeyed."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def waiting(place: int) -> str:
+    """`next in line`, `3rd in line`."""
+    if place == 1:
+        return "next in line"
+    teen = place % 100 in (11, 12, 13)
+    return f"{place:,}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')} in line"
+
+
+def size(number: int) -> str:
+    """`0 B`, `2.0 GiB`."""
+    value, unit = float(number), "B"
+    for larger in _UNITS:
+        if value < _STEP:
+            break
+        value, unit = value / _STEP, larger
+    return f"{number:,} B" if unit == "B" else f"{value:.1f} {unit}"
