@@ -1,9 +1,9 @@
-"""Jobgate: one gate for remote jobs. The public names of the Python client; each is loaded when it is first used.
+r"""Jobgate: one gate for remote jobs. The public names of the Python client; each is loaded when it is first used.
 
 >>> import jobgate
 >>> client = jobgate.Client()
 >>> client.submit(["echo", "hello"]).result().stdout
-'hello\\n'
+'hello\n'
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from jobgate.client.aio import AsyncClient
     from jobgate.client.aio_handles import AsyncBatch, AsyncFile, AsyncJob
+    from jobgate.client.downloads import Result
     from jobgate.client.errors import (
         Cancelled,
         Conflict,
@@ -39,11 +40,14 @@ if TYPE_CHECKING:
         Undecided,
         Unreachable,
     )
+    from jobgate.client.estimates import Estimate
     from jobgate.client.handles import Batch, File, Job
-    from jobgate.client.options import Draft, SubmitOptions
-    from jobgate.client.records import Account, Attempt, Environment, Estimate, Event, Upload, Waits, Webhook
+    from jobgate.client.listing import Jobs
+    from jobgate.client.options import Draft, FolderFile, SubmitOptions
+    from jobgate.client.places import Account, Environment
+    from jobgate.client.records import Attempt, Event, Upload, Waits
     from jobgate.client.sync import Client
-    from jobgate.client.transfer import Result
+    from jobgate.client.webhooks import Webhook
     from jobgate.model.errors import JobgateError
 
 _HOMES: Final = {
@@ -75,19 +79,14 @@ _HOMES: Final = {
         "Unreachable",
     ),
     "jobgate.client.handles": ("Batch", "File", "Job"),
-    "jobgate.client.options": ("Draft", "SubmitOptions"),
-    "jobgate.client.records": (
-        "Account",
-        "Attempt",
-        "Environment",
-        "Estimate",
-        "Event",
-        "Upload",
-        "Waits",
-        "Webhook",
-    ),
+    "jobgate.client.options": ("Draft", "FolderFile", "SubmitOptions"),
+    "jobgate.client.estimates": ("Estimate",),
+    "jobgate.client.listing": ("Jobs",),
+    "jobgate.client.places": ("Account", "Environment"),
+    "jobgate.client.records": ("Attempt", "Event", "Upload", "Waits"),
+    "jobgate.client.webhooks": ("Webhook",),
     "jobgate.client.sync": ("Client",),
-    "jobgate.client.transfer": ("Result",),
+    "jobgate.client.downloads": ("Result",),
     "jobgate.model.errors": ("JobgateError",),
 }
 
@@ -109,6 +108,7 @@ __all__ = [
     "Event",
     "Fault",
     "File",
+    "FolderFile",
     "Gone",
     "ImageFailed",
     "InputFailed",
@@ -117,6 +117,7 @@ __all__ = [
     "JobFailed",
     "JobLost",
     "JobgateError",
+    "Jobs",
     "LimitReached",
     "NoRoom",
     "NotAllowed",

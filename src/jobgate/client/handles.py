@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from jobgate.client import display, events, jobs, logs, transfer, waiting
+from jobgate.client import display, downloads, events, jobs, logs, waiting
 from jobgate.client.core import CORE, Core
+from jobgate.client.downloads import Result
 from jobgate.client.html import block
 from jobgate.client.line import Line
-from jobgate.client.listing import first
-from jobgate.client.records import Asked, BatchRecord, Event, Failures, FileEntry, JobRecord
+from jobgate.client.listing import SHOWN, Jobs
+from jobgate.client.records import Asked, BatchRecord, Event, FileEntry, JobRecord
 from jobgate.client.thread import each, run
-from jobgate.client.transfer import Result
 
 
 class File:
@@ -37,14 +38,14 @@ class File:
 
     def read(self) -> bytes:
         """All of it. Raises NotFound, Gone and Unreachable."""
-        return run(transfer.read(self._line, self.job, self.entry))
+        return run(downloads.read(self._line, self.job, self.entry))
 
     def save(self, to: str | os.PathLike[str] = ".") -> Path:
         """Writes it, whole or not at all: into a directory under its own last name, or to the path that is given."""
-        return run(transfer.save(self._line, self.job, self.entry, Path(to)))
+        return run(downloads.save(self._line, self.job, self.entry, Path(to)))
 
     def __repr__(self) -> str:
-        return transfer.file_repr(self.entry)
+        return downloads.file_repr(self.entry)
 
 
 class Log:
@@ -89,7 +90,7 @@ class Job(JobRecord, frozen=True, kw_only=True, dict=True):
 
     def result(self, timeout: float | None = None, *, progress: bool = False) -> Result[Job, File]:
         """Waits; then what it wrote and left. Raises JobFailed (the class says why) and TimedOut."""
-        return run(transfer.result(self._core, self.wait(timeout, progress=progress)))
+        return run(downloads.result(self._core, self.wait(timeout, progress=progress)))
 
     def logs(self, *, follow: bool = False, tail: int | None = None, attempt: int | None = None) -> Log:
         """What it writes, both streams in order. With `follow` until it is over, through lost connections."""
@@ -97,11 +98,11 @@ class Job(JobRecord, frozen=True, kw_only=True, dict=True):
 
     def files(self) -> Mapping[str, File]:
         """The files it left, by path."""
-        return run(transfer.files(self._core, self.id))
+        return run(downloads.files(self._core, self.id))
 
     def download(self, to: str | os.PathLike[str]) -> list[Path]:
         """Writes its files below a directory, never outside it; those that are there and the same are left."""
-        return run(transfer.download(self._core, self, Path(to)))
+        return run(downloads.download(self._core, self, Path(to)))
 
     def events(self, after: int = 0, *, follow: bool = True) -> Iterator[Event]:
         """What happened to it, from its beginning; with `follow` until it is over."""
@@ -113,11 +114,11 @@ class Job(JobRecord, frozen=True, kw_only=True, dict=True):
 
     def hold(self) -> Job:
         """Keeps it from starting until `release`. Raises Conflict if it has started."""
-        return run(jobs.change_job(self._core, self.id, hold=True))
+        return run(jobs.change_job(self._core, self.id, jobs.Changes(hold=True)))
 
     def release(self) -> Job:
         """Lets it start again."""
-        return run(jobs.change_job(self._core, self.id, hold=False))
+        return run(jobs.change_job(self._core, self.id, jobs.Changes(hold=False)))
 
     def retry(self) -> Job:
         """Another attempt under the same id. Raises Conflict if it has not failed."""
@@ -127,7 +128,7 @@ class Job(JobRecord, frozen=True, kw_only=True, dict=True):
         self, *, priority: int | None = None, name: str | None = None, labels: Mapping[str, str | None] | None = None
     ) -> Job:
         """Another priority, name or labels; a label of None goes. Raises Invalid and Conflict."""
-        return run(jobs.change_job(self._core, self.id, priority=priority, name=name, labels=labels))
+        return run(jobs.change_job(self._core, self.id, jobs.Changes(priority=priority, name=name, labels=labels)))
 
     def delete(self, *, force: bool = False) -> None:
         """Deletes it and its files. Raises Conflict while it is live; `force` stops it first."""
@@ -152,19 +153,15 @@ class Batch(BatchRecord, frozen=True, kw_only=True, dict=True):
 
     def jobs(self, state: str | Sequence[str] = ()) -> Listing:
         """Its jobs in order of their numbers, fetched page by page."""
-        return Listing(self._core, {"batch": self.id, "state": state})
+        return Listing(self._core, jobs.filters(state=state, labels=None, batch=self.id))
 
     def as_completed(self, timeout: float | None = None, *, progress: bool = False) -> Iterator[Job]:
         """Its jobs in the order in which they end."""
         return completed(self._core, (self,), timeout, progress=progress)
 
-    def failures(self) -> tuple[Failures, ...]:
-        """Its failures, equal ones together, most frequent first."""
-        return run(jobs.failures(self._core.line, self.id))
-
     def download(self, to: str | os.PathLike[str]) -> list[Path]:
         """Writes the files of its jobs below a directory, each job's below its number."""
-        return run(transfer.download(self._core, self, Path(to)))
+        return run(downloads.download(self._core, self, Path(to)))
 
     def events(self, after: int = 0, *, kinds: Sequence[str] = (), follow: bool = True) -> Iterator[Event]:
         """What happened to its jobs, from the beginning; with `follow` until all are over."""
@@ -176,11 +173,11 @@ class Batch(BatchRecord, frozen=True, kw_only=True, dict=True):
 
     def hold(self) -> Batch:
         """Keeps its jobs from starting until `release`."""
-        return run(jobs.change_batch(self._core, self.id, hold=True))
+        return run(jobs.change_batch(self._core, self.id, jobs.Changes(hold=True)))
 
     def release(self) -> Batch:
         """Lets them start again."""
-        return run(jobs.change_batch(self._core, self.id, hold=False))
+        return run(jobs.change_batch(self._core, self.id, jobs.Changes(hold=False)))
 
     def retry(self, state: str = "failed") -> Batch:
         """Another attempt for its failed jobs, under their ids; the batch is open again."""
@@ -190,7 +187,7 @@ class Batch(BatchRecord, frozen=True, kw_only=True, dict=True):
         self, *, priority: int | None = None, name: str | None = None, labels: Mapping[str, str | None] | None = None
     ) -> Batch:
         """Another priority, name or labels; a label of None goes. Raises Invalid and Conflict."""
-        return run(jobs.change_batch(self._core, self.id, priority=priority, name=name, labels=labels))
+        return run(jobs.change_batch(self._core, self.id, jobs.Changes(priority=priority, name=name, labels=labels)))
 
     def delete(self, *, force: bool = False) -> None:
         """Deletes it, its jobs and their files. Raises Conflict while one is live; `force` stops them first."""
@@ -211,18 +208,17 @@ class Listing:
         return "<Listing of jobs: iterate over it>"
 
     def _repr_html_(self) -> str:
-        return run(first(self._core, self._query))._repr_html_()
+        return Jobs(islice(self, SHOWN))._repr_html_()
 
 
 JB = TypeVar("JB", Job, Batch, Job | Batch)
 
 
-def waited(
-    core: Core[Job, Batch, File], what: tuple[JB, ...], timeout: float | None, *, progress: bool
-) -> list[JB]:
+def waited(core: Core[Job, Batch, File], what: tuple[JB, ...], timeout: float | None, *, progress: bool) -> list[JB]:
     """All of them, when each is over."""
     found = waiting.until_over(core, what, timeout, progress=progress)
-    return list(display.shown(each(found), core.line.say, progress=progress))
+    ended = display.shown(each(found), core.line.say, what, progress=progress)
+    return cast("list[JB]", list(ended))  # each comes back as what it was
 
 
 def completed(
@@ -230,4 +226,4 @@ def completed(
 ) -> Iterator[Job]:
     """Jobs in the order in which they end."""
     found = waiting.as_completed(core, what, timeout, progress=progress)
-    return display.shown(each(found), core.line.say, progress=progress)
+    return display.shown(each(found), core.line.say, what, progress=progress)

@@ -25,7 +25,7 @@ import httpx
 from jobgate.client.config import Where
 from jobgate.client.errors import TimedOut, Unreachable
 from jobgate.client.problems import refused
-from jobgate.client.words import plain
+from jobgate.client.words import DASH, plain
 
 Say = Callable[[str], None]
 """Where the client tells what is going on while one waits: standard error, unless another is given."""
@@ -204,12 +204,12 @@ class Line:
         if self._away is None:
             self._away = datetime.now(UTC)
             since = self._away.astimezone().strftime("%H:%M:%S")
-            self.say(f"– the server is away since {since}; the work there is not affected; trying again")
+            self.say(f"{DASH} the server is away since {since}; the work there is not affected; trying again")
 
-    def broken(self, deadline: Deadline) -> None:
-        """Tells that a stream broke on the way; its reader goes on where it was."""
-        if not deadline.over:
-            self._tell()
+    async def rest(self, deadline: Deadline | None = None) -> None:
+        """A moment before a stream that broke is opened anew; opening it says so if the server is away."""
+        pause = random.uniform(0.05, 0.2)  # noqa: S311  # no secret: it spreads requests
+        await asyncio.sleep(pause if deadline is None else deadline.left(pause))
 
     def _given_up(self, asking: Asking, trouble: httpx.TransportError | httpx.Response, key: str) -> Exception:
         if isinstance(trouble, httpx.Response) and trouble.status_code not in _UNKNOWN:
@@ -232,7 +232,8 @@ def timed_out(what: str, deadline: Deadline) -> TimedOut:
 
 
 def _said(error: httpx.TransportError) -> str:
-    return plain(f"{error}".strip() or {httpx.ReadTimeout: "no answer in time"}.get(type(error), type(error).__name__))
+    said = "no answer in time" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+    return plain(str(error).strip() or said)
 
 
 def _final(trouble: httpx.TransportError | httpx.Response) -> bool:
@@ -263,7 +264,7 @@ def _retry_after(answer: httpx.Response) -> float | None:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _pairs(query: Mapping[str, object]) -> list[tuple[str, str]]:
+def _pairs(query: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
     for name, value in query.items():
         for item in value if isinstance(value, list | tuple) else (value,):
@@ -271,4 +272,4 @@ def _pairs(query: Mapping[str, object]) -> list[tuple[str, str]]:
                 continue
             text = item.isoformat() if isinstance(item, datetime) else str(item)
             pairs.append((name, text.lower() if isinstance(item, bool) else text))
-    return pairs
+    return tuple(pairs)

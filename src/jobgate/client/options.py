@@ -7,13 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal, TypedDict
 
+import msgspec
+
 from jobgate.client.records import Upload, Value
 
 Word = str | os.PathLike[str] | int | float
 Command = Sequence[Word]
 """The words of a command as they stand. No shell reads them; a text for one goes to `script`."""
-Source = bytes | str | os.PathLike[str] | Upload
-"""Content; the path of a file or directory here; an address with http(s)://; or what `upload` gave."""
+
+
+class FolderFile(msgspec.Struct, frozen=True):
+    """A file of one of this account's folders, as an input: `{"data.csv": FolderFile("shared/data.csv")}`."""
+
+    path: str
+    """`FOLDER/PATH`."""
+
+
+Source = bytes | str | os.PathLike[str] | Upload | FolderFile
+"""Content; the path of a file or directory here; an address with http(s)://; what `upload` gave; a folder's file."""
 Inputs = Iterable[str | os.PathLike[str]] | Mapping[str, Source]
 """Paths of files and directories here, or what each is called there and where it comes from."""
 Table = Sequence[Mapping[str, Value]]

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from jobgate.client.words import DASH
+
 WIDTH: Final = 40
 """Cells of the bar on a wide terminal; 16 at 80 columns."""
 GLYPHS: Final = ("█", "▚", "▒", "░")
@@ -15,7 +17,7 @@ PLAIN: Final = ("#", "x", "=", ".")
 """The same where the locale is not UTF-8."""
 UNDER_WAY: Final = ("staging_in", "running", "staging_out", "cancelling")
 OVER: Final = ("succeeded", "failed", "cancelled")
-_SIGNS: Final = {"failed": "✗", "under way": "●", "queued": "·", "held": "‖", "cancelled": "–"}
+_SIGNS: Final = {"failed": "✗", "under way": "●", "queued": "·", "held": "‖", "cancelled": DASH}
 _PLAIN_SIGNS: Final = {"failed": "x", "under way": "=", "queued": ".", "held": "!", "cancelled": "-"}
 
 
@@ -92,7 +94,10 @@ def line(tally: Tally, width: int = WIDTH, rate: float | None = None, ascii: boo
     """One line: name, bar, numbers; with a rate (jobs a second) also that, and how long the rest may take."""
     parts = [tally.name, bar(tally.counts, tally.count, width, ascii), numbers(tally.counts, tally.count, ascii)]
     if rate and not tally.done:
-        parts += [f"{rate:.0f}/s" if rate >= 1 else f"{rate * 60:.0f}/min", f"about {span((tally.count - tally.over) / rate)} left"]
+        parts += [
+            f"{rate:.0f}/s" if rate >= 1 else f"{rate * 60:.0f}/min",
+            f"about {span((tally.count - tally.over) / rate)} left",
+        ]
     return "  ".join(part for part in parts if part)
 
 

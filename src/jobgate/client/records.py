@@ -13,7 +13,7 @@ import msgspec
 
 from jobgate.client.html import fields, rows
 from jobgate.client.progress import Tally, bar, numbers, span
-from jobgate.client.words import plain, waiting
+from jobgate.client.words import TIMES, plain, waiting
 
 Value = str | int | float | bool
 """A value of a sweep."""
@@ -35,7 +35,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate: a value, and the interval that holds it four times out of five.
 
     >>> Range(seconds=900, low=480, high=1500, runs=32)
-    <about 15 min (8 min–25 min), from 32 runs>
+    <about 15 min (8 min to 25 min), from 32 runs>
     """
 
     seconds: float | None = None
@@ -50,7 +50,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.seconds is None:
             return "not known yet"
-        between = "" if self.low is None or self.high is None else f" ({span(self.low)}–{span(self.high)})"
+        between = "" if self.low is None or self.high is None else f" ({span(self.low)} to {span(self.high)})"
         return f"about {span(self.seconds)}{between}, from {self.runs:,} runs"
 
 
@@ -248,7 +248,7 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         end = _end(self.failure, self.limit, self.exit_code)[2:]
         why = plain(self.last_line or self.message)
-        return f"<{self.count:,} × {end}{f': {why}' if why else ''}, such as {plain(self.such_as)}>"
+        return f"<{self.count:,} {TIMES} {end}{f': {why}' if why else ''}, such as {plain(self.such_as)}>"
 
 
 class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -350,163 +350,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Event {self.cursor} {plain(self.event)} {plain(self.job or self.batch)}>"
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """Cores, memory, disk and GPUs."""
-
-    cores: float | None = None
-    memory: int | None = None
-    disk: int | None = None
-    gpus: int | None = None
-
-
-class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """A place that runs jobs."""
-
-    name: str
-    engine: str = ""
-    up: bool = True
-    down_because: str = ""
-    slots: int | None = None
-    free_slots: int | None = None
-    room: Room | None = None
-    free: Room | None = None
-    networks: tuple[str, ...] = ()
-    price: float | None = None
-    longest_wait: float | None = None
-    longest_run: float | None = None
-    queued: int = 0
-    running: int = 0
-    images: bool = False
-    owned: bool = False
-
-    def __repr__(self) -> str:
-        state = "up" if self.up else f"down: {plain(self.down_because)}"
-        return f"<Environment {plain(self.name)} {state}, {self.running:,} running, {self.queued:,} queued>"
-
-
-class App(msgspec.Struct, frozen=True, kw_only=True):
-    """A named program of the operator's catalogue."""
-
-    name: str
-    title: str = ""
-    image: str = ""
-    licence: bool = False
-    licence_url: str = ""
-    charge: float | None = None
-
-
-class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """What one account may use at once, and uses."""
-
-    limit: int | None = None
-    used: int | None = None
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the key belongs to, and what is used."""
-
-    account: str
-    id: str = ""
-    scopes: tuple[str, ...] = ()
-    created: datetime | None = None
-    counts: Mapping[str, int] = {}
-    quotas: Mapping[str, Quota] = {}
-    weight: float = 1.0
-    usage: Mapping[str, float] = {}
-    limits: Mapping[str, Any] = {}
-
-    def __repr__(self) -> str:
-        return f"<Account {plain(self.account)}: {', '.join(f'{n:,} {plain(s)}' for s, n in self.counts.items())}>"
-
-
-class Amount(msgspec.Struct, frozen=True, kw_only=True):
-    """A value in its unit, and the interval that holds it four times out of five."""
-
-    value: float | None = None
-    low: float | None = msgspec.field(default=None, name="from")
-    high: float | None = msgspec.field(default=None, name="to")
-    runs: int = 0
-
-
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a submit would come to: seconds from now, and credits."""
-
-    environment: str = ""
-    start: Amount = Amount()
-    run: Amount = Amount()
-    end: Amount = Amount()
-    cost: Amount = Amount()
-
-    def __repr__(self) -> str:
-        def said(amount: Amount) -> str:
-            return str(Range(seconds=amount.value, low=amount.low, high=amount.high, runs=amount.runs))
-
-        return f"<Estimate {plain(self.environment)}: starts in {said(self.start)}; ends in {said(self.end)}>"
-
-
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """An address that is told of ends. Its secret is shown when it is made or turned, and never again."""
-
-    id: str
-    url: str = ""
-    kinds: tuple[str, ...] = ()
-    jobs: str = "all"
-    enabled: bool = True
-    disabled_because: str = ""
-    description: str = ""
-    created: datetime | None = None
-    failing_since: datetime | None = None
-    secret: str = ""
-
-    def __repr__(self) -> str:
-        return f"<Webhook {plain(self.id)} {plain(self.url)}{'' if self.enabled else ', disabled'}>"
-
-
-class Sending(msgspec.Struct, frozen=True, kw_only=True):
-    """One try to deliver a message."""
-
-    at: datetime | None = None
-    status: int | None = None
-    error: str = ""
-    seconds: float | None = None
-
-
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to a webhook, and what became of it."""
-
-    id: str
-    event: str = ""
-    job: str = ""
-    batch: str = ""
-    state: str = ""
-    created: datetime | None = None
-    next: datetime | None = None
-    attempts: tuple[Sending, ...] = ()
-
-
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that the server holds, named by their hash; as an input: `{"data.bin": upload}`."""
 
     sha256: str
     size: int = 0
-
-
-class FolderEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a folder."""
-
-    path: str
-    size: int = 0
-    sha256: str = ""
-    modified: datetime | None = None
-
-
-class Folder(msgspec.Struct, frozen=True, kw_only=True):
-    """A named place for files of this account."""
-
-    name: str
-    files: int = 0
-    size: int = 0
-    created: datetime | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

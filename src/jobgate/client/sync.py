@@ -10,34 +10,34 @@ from typing import Literal, Self, Unpack, overload
 
 import httpx
 
-from jobgate.client import config, display, estimates, events, jobs, logs, places, submits, transfer, waiting, webhooks
-from jobgate.client.core import CORE, Core
-from jobgate.client.html import block
-from jobgate.client.line import PATIENCE, Line, Say, to_stderr
-from jobgate.client.listing import Jobs, first
-from jobgate.client.options import BatchOptions, Command, Draft, Product, SubmitOptions, Table
-from jobgate.client.records import (
-    Account,
-    App,
-    Asked,
-    BatchRecord,
-    Delivery,
-    Environment,
-    Estimate,
-    Event,
-    Failures,
-    FileEntry,
-    JobRecord,
-    Upload,
-    Value,
-    Webhook,
+from jobgate.client import (
+    config,
+    display,
+    downloads,
+    estimates,
+    events,
+    jobs,
+    places,
+    submits,
+    uploads,
+    waiting,
+    webhooks,
 )
+from jobgate.client.core import Core
+from jobgate.client.downloads import Result
+from jobgate.client.estimates import Estimate
+from jobgate.client.handles import Batch, File, Job, Listing, completed, waited
+from jobgate.client.line import PATIENCE, Line, Say, to_stderr
+from jobgate.client.listing import Jobs
+from jobgate.client.options import BatchOptions, Command, Draft, Product, SubmitOptions, Table
+from jobgate.client.places import Account, App, Environment
+from jobgate.client.records import Event, Upload, Value
 from jobgate.client.thread import each, run
-from jobgate.client.transfer import Result
+from jobgate.client.webhooks import Delivery, Webhook
 
 
 class Client:
-    """A server, seen by one account. Thread-safe; also inside a notebook, where a loop runs already.
+    r"""A server, seen by one account. Thread-safe; also inside a notebook, where a loop runs already.
 
     Server and key come from the call, else from JOBGATE_SERVER and JOBGATE_KEY (or JOBGATE_KEY_FILE), else from
     `jobgate/config.toml` in your configuration folder. A call is tried again for `patience` seconds.
@@ -45,7 +45,7 @@ class Client:
     >>> client = Client()
     >>> job = client.submit(["echo", "hello"])
     >>> job.result(timeout=60).stdout
-    'hello\\n'
+    'hello\n'
     """
 
     def __init__(
@@ -138,13 +138,13 @@ class Client:
         options: SubmitOptions | None = None,
         **columns: Iterable[Value],
     ) -> Iterator[Result[Job, File] | Exception]:
-        """The results of one job for each row of the columns, in their order; else as they end.
+        r"""The results of one job for each row of the columns, in their order; else as they end.
 
         As the built-in `map`, columns are read side by side. A job that fails raises JobFailed; with
         `return_exceptions` it is handed out in its place. Stopping early leaves the batch to the server.
 
         >>> [out.stdout for out in client.map(["echo", "{word}"], word=["a", "b"])]
-        ['a\\n', 'b\\n']
+        ['a\n', 'b\n']
         """
         found = waiting.mapped(
             self._core,
@@ -253,11 +253,11 @@ class Client:
 
     def upload(self, source: bytes | str | os.PathLike[str]) -> Upload:
         """Sends content, or a file here, unless the server has it; goes on where an earlier try broke off."""
-        return run(transfer.upload(self._core.line, source))
+        return run(uploads.upload(self._core.line, source))
 
     def download(self, what: Job | Batch, to: str | os.PathLike[str]) -> list[Path]:
         """As `what.download(to)`."""
-        return run(transfer.download(self._core, what, Path(to)))
+        return run(downloads.download(self._core, what, Path(to)))
 
     # --- places
 

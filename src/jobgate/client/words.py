@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+DASH: Final = "\N{EN DASH}"
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024
 

@@ -1,0 +1,122 @@
+"""Submit: one job, many as a stream, or a sweep. Files are sent first, so that a job never waits for its own input."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from jobgate.client.core import B, Core, F, J
+from jobgate.client.drafts import WHAT, BatchDraft, JobDraft, Writer, batch_draft, checked
+from jobgate.client.jobs import job
+from jobgate.client.line import Asking
+from jobgate.client.options import BatchOptions, Command, Draft, JobOptions, Product, SubmitOptions, Table
+
+JSON: Final = {"Content-Type": "application/json"}
+LINES: Final = {"Content-Type": "application/x-ndjson"}
+_IN_MEMORY: Final = 4 << 20
+"""Bytes of a stream of jobs that are kept in memory for another try; more lie in a temporary file."""
+_PIECE: Final = 256 << 10
+
+
+async def submit(core: Core[J, B, F], command: Command | None, options: SubmitOptions) -> J:
+    """The job, on disk, and why it waits if it does."""
+    checked(options, JobOptions, BatchOptions)
+    draft = await Writer(core.line).draft(command, options)
+    body = msgspec.json.encode(_joined(draft, batch_draft(options)))
+    answer = await core.line.call(
+        Asking(
+            method="POST",
+            path="/v1/jobs",
+            what=WHAT,
+            body=body,
+            headers=JSON,
+            key=options.get("idempotency_key", ""),
+        )
+    )
+    made = core.a_job(answer.content)
+    return made if made.over or made.waits is not None else await job(core, made.id)
+
+
+async def submit_many(core: Core[J, B, F], drafts: Iterable[Command | Draft], options: BatchOptions) -> B:
+    """The batch. The drafts are written down before the first byte is sent: one that fails submits nothing."""
+    checked(options, BatchOptions)
+    writer = Writer(core.line)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
+        for said in drafts:
+            if isinstance(said, Mapping):
+                more = cast("Draft", {name: value for name, value in said.items() if name != "command"})
+                checked(more, JobOptions)
+                draft = await writer.draft(said.get("command"), more)
+            else:
+                draft = await writer.draft(said, {})
+            spool.write(msgspec.json.encode(draft) + b"\n")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            spool.seek(0)
+            while piece := spool.read(_PIECE):
+                yield piece
+
+        answer = await core.line.call(
+            Asking(
+                method="POST",
+                path="/v1/batches",
+                what=WHAT,
+                query=_query(batch_draft(options)),
+                body=pieces,
+                headers=LINES,
+                key=options.get("idempotency_key", ""),
+            )
+        )
+    return core.a_batch(answer.content)
+
+
+async def sweep(
+    core: Core[J, B, F], command: Command | None, values: Table | Product | int, options: SubmitOptions
+) -> B:
+    """The batch: a job for each row, each combination, or so many."""
+    body = await swept(core, command, values, options)
+    answer = await core.line.call(
+        Asking(
+            method="POST",
+            path="/v1/batches",
+            what=WHAT,
+            body=msgspec.json.encode(body),
+            headers=JSON,
+            key=options.get("idempotency_key", ""),
+        )
+    )
+    return core.a_batch(answer.content)
+
+
+async def swept(
+    core: Core[J, B, F], command: Command | None, values: Table | Product | int, options: SubmitOptions
+) -> dict[str, Any]:
+    """The body of a sweep; a range is sent as a range, whatever its length."""
+    checked(options, JobOptions, BatchOptions)
+    template = await Writer(core.line).draft(command, options)
+    body = _joined(batch_draft(options)) | {"template": template}
+    if isinstance(values, int):
+        return body | {"count": values, "placeholders": True}
+    if isinstance(values, Mapping):
+        return body | {"sweep": {name: _column(column) for name, column in values.items()}}
+    return body | {"sweep": [dict(row) for row in values]}
+
+
+def _column(values: Iterable[Any]) -> Any:
+    if isinstance(values, range):
+        return {"from": values.start, "to": values.stop, "step": values.step}
+    return list(values)
+
+
+def _joined(*parts: JobDraft | BatchDraft) -> dict[str, Any]:
+    """The members of all parts as one JSON object."""
+    return {name: value for part in parts for name, value in msgspec.to_builtins(part).items()}
+
+
+def _query(batch: BatchDraft) -> dict[str, object]:
+    labels = [f"{name}={value}" for name, value in batch.labels.items()]
+    said = {"name": batch.name, "label": labels, "webhook": batch.webhook}
+    return said | {"priority": batch.priority or None, "held": batch.held or None}
