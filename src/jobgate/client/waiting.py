@@ -104,7 +104,7 @@ class _Wanted:
         self.jobs = {one.id: one.state for one in what if isinstance(one, JobRecord) and one.batch not in self.batches}
         self.told: set[str] = set()
         self.deleted: set[str] = set()
-        self._counts = {id_: one.counts for id_, one in self.batches.items()}
+        self.counts = {id_: one.counts for id_, one in self.batches.items()}
 
     @property
     def scope(self) -> Scope:
@@ -125,8 +125,8 @@ class _Wanted:
 
     def note(self, event: Event) -> bool:
         """Remembers what it says of the counts; whether the tally changed."""
-        if event.event == "batch.counts" and event.batch in self._counts:
-            self._counts[event.batch] = event.counts
+        if event.event == "batch.counts" and event.batch in self.counts:
+            self.counts[event.batch] = event.counts
             return True
         if event.job in self.jobs and event.state:
             self.jobs[event.job] = event.state
@@ -136,7 +136,7 @@ class _Wanted:
     def tally(self) -> Tally:
         """All of them together."""
         counts: dict[str, int] = {}
-        for part in (*self._counts.values(), *({state: 1} for state in self.jobs.values())):
+        for part in (*self.counts.values(), *({state: 1} for state in self.jobs.values())):
             for state, number in part.items():
                 counts[state] = counts.get(state, 0) + number
         names = [one.tally.name for one in self.batches.values()]
@@ -160,6 +160,8 @@ async def as_completed(
     wanted = _Wanted(what)
     if not wanted.batches and not wanted.jobs:
         return
+    if progress:
+        yield wanted.tally()
     kinds = ("job", "batch") if progress else ("job",)
     scope = Scope(batch=wanted.scope.batch, job=wanted.scope.job, kinds=kinds)
     queue: asyncio.Queue[Event | Opened | Exception | None] = asyncio.Queue(_WAITING)
@@ -192,11 +194,19 @@ async def as_completed(
                         wanted.told.add(job.id)
                         yield job
             if progress and changed:
+                if wanted.all_told or not going:
+                    await _recount(core, wanted)
                 yield wanted.tally()
     finally:
         reader.cancel()
         with suppress(asyncio.CancelledError):
             await reader
+
+
+async def _recount(core: Core[J, B, F], wanted: _Wanted) -> None:
+    """Takes the counts of the batches as they are now: what ended before the stream was open told none."""
+    for id_ in wanted.batches:
+        wanted.counts[id_] = (await jobs.batch(core, id_)).counts
 
 
 async def _read(
