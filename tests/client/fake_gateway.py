@@ -54,29 +54,31 @@ class FakeGateway:
     def transport(self) -> httpx.MockTransport:
         return httpx.MockTransport(self._answer)
 
-    def say(self, do: Callable[[], object]) -> None:
+    def say(self, do: Callable[[], object]) -> object:
         """Does it on the loop of the synchronous face."""
 
-        async def there() -> None:
-            do()
+        async def there() -> object:
+            return do()
 
-        thread.run(there())
+        return thread.run(there())
 
     def sent(self, method: str, path: str) -> list[httpx.Request]:
         return [r for r in self.requests if r.method == method and re.fullmatch(path, r.url.path)]
 
     # --- what happens
 
-    def end(self, job: str, state: str = "succeeded", **more: Any) -> None:
+    def end(self, job: str, state: str = "succeeded", **more: Any) -> str:
         self.jobs[job] |= {"state": state, "started": NOW, "ended": NOW, "attempt_count": 1, **more}
         self.jobs[job].pop("waits", None)
         if state == "succeeded":
             self.jobs[job] |= {"exit_code": 0}
         self._happen(f"job.{state}", job)
+        return job
 
-    def write(self, job: str, content: bytes) -> None:
+    def write(self, job: str, content: bytes) -> bytes:
         self.logs[job] = self.logs.get(job, b"") + content
         self._move()
+        return content
 
     def leave(self, job: str, path: str, content: bytes, told: str = "") -> None:
         self.files.setdefault(job, {})[path] = content
@@ -87,8 +89,8 @@ class FakeGateway:
     def _happen(self, event: str, job: str) -> None:
         batch = self.jobs[job]["batch"]
         fact = {"cursor": len(self.events) + 1, "event": event, "at": NOW, "batch": batch, "job": job}
-        more = {name: self.jobs[job][name] for name in ("exit_code", "failure") if name in self.jobs[job]}
-        self.events.append({**fact, "state": self.jobs[job]["state"], **more})
+        more: Json = {name: self.jobs[job][name] for name in ("exit_code", "failure") if name in self.jobs[job]}
+        self.events.append(fact | {"state": self.jobs[job]["state"]} | more)
         view = self._batch(batch)
         counted = {"event": "batch.counts", "at": NOW, "batch": batch, "counts": view["counts"], "count": view["count"]}
         self.events.append({"cursor": len(self.events) + 1, **counted})
@@ -128,7 +130,9 @@ class FakeGateway:
             self._keys[key] = answer
         return answer
 
-    async def _verb(self, request: httpx.Request, body: bytes, query: dict[str, str]) -> httpx.Response:
+    async def _verb(  # noqa: PLR0911  # a line each
+        self, request: httpx.Request, body: bytes, query: dict[str, str]
+    ) -> httpx.Response:
         parts = request.url.path.removeprefix("/v1/").split("/")
         match [request.method, *parts]:
             case ["POST", "jobs"]:
@@ -177,7 +181,9 @@ class FakeGateway:
         for number, draft in enumerate(drafts, 1):
             id_ = f"{batch}-{number}"
             row = {} if parameters is None else parameters[number - 1]
-            command = [_filled(word, row | {"index": number - 1, "number": number}) for word in draft.get("command", [])]
+            command = [
+                _filled(word, row | {"index": number - 1, "number": number}) for word in draft.get("command", [])
+            ]
             labels = draft.get("labels", {})
             self.jobs[id_] = {
                 "id": id_,
@@ -242,6 +248,7 @@ class FakeGateway:
             at = offset
             left = self.breaks.pop(0) if self.breaks else -1
             while True:
+                moved = self._moved
                 while at < len(self.logs.get(id_, b"")):
                     if left == 0:
                         raise httpx.ReadError("the connection broke")
@@ -252,7 +259,7 @@ class FakeGateway:
                     return
                 if left == 0:
                     raise httpx.ReadError("the connection broke")
-                await self._moved.wait()
+                await moved.wait()
 
         return httpx.Response(200, content=pieces(), headers={"Log-Offset": str(offset)})
 
@@ -315,6 +322,7 @@ class FakeGateway:
             left = self.breaks.pop(0) if self.breaks else -1
             yield b": still here\n\n"
             while True:
+                moved = self._moved
                 for event in self.events[at:]:
                     at += 1
                     if not fits(event):
@@ -326,7 +334,7 @@ class FakeGateway:
                 if over():
                     yield b"event: end\ndata: {}\n\n"
                     return
-                await self._moved.wait()
+                await moved.wait()
 
         return httpx.Response(200, content=pieces(), headers={"Content-Type": "text/event-stream"})
 
@@ -351,7 +359,7 @@ def _failure(command: list[str]) -> Json:
 
 
 def _fits(job: Json, query: dict[str, str]) -> bool:
-    states = query.get("state", job["state"]).split(",")
+    states = query.get("state", str(job["state"])).split(",")
     return job["state"] in states and query.get("batch", job["batch"]) == job["batch"]
 
 

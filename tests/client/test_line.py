@@ -27,9 +27,7 @@ def client(fake: FakeGateway) -> Iterator[jobgate.Client]:
         yield made
 
 
-@pytest.mark.parametrize(
-    "trouble", [OFF, CUT, *(httpx.Response(status) for status in sorted(lines.AGAIN))], ids=lambda one: repr(one)
-)
+@pytest.mark.parametrize("trouble", [OFF, CUT, *(httpx.Response(status) for status in sorted(lines.AGAIN))], ids=repr)
 def test_a_submit_that_met_trouble_is_sent_again_under_the_same_key_and_makes_one_job(
     fake: FakeGateway, client: jobgate.Client, trouble: Exception | httpx.Response
 ) -> None:
@@ -123,9 +121,11 @@ def test_when_the_patience_is_over_the_outcome_is_said_to_be_unknown_and_the_key
 
 def test_a_server_that_never_answered_is_given_up_early_with_the_address_in_question(fake: FakeGateway) -> None:
     fake.trouble = [OFF] * 100
-    with jobgate.Client("http://fake", "key", transport=fake.transport) as client:
-        with pytest.raises(jobgate.Unreachable) as caught:
-            client.account()
+    with (
+        jobgate.Client("http://fake", "key", transport=fake.transport) as client,
+        pytest.raises(jobgate.Unreachable) as caught,
+    ):
+        client.account()
     assert "http://fake: connection refused" in str(caught.value)
     assert "JOBGATE_SERVER" in str(caught.value)
     assert fake.trouble
@@ -154,7 +154,7 @@ def test_a_429_holds_back_every_request_of_the_client(fake: FakeGateway, monkeyp
             await client.find(["x-1"])
             await client.find(["x-1"])
 
-    monkeypatch.setattr(lines.asyncio, "sleep", nap)
+    monkeypatch.setattr(asyncio, "sleep", nap)
     asyncio.run(main())
     assert len(slept) >= 3
     assert all(4 < pause <= 5.5 for pause in slept)

@@ -39,7 +39,7 @@ def test_jobs_come_in_the_order_in_which_they_end_those_first_that_are_over(
         seen.append(job.number)
         assert job.succeeded
         if following := next(ends):
-            fake.say(lambda: fake.end(following))  # noqa: B023  # done before the loop goes on
+            fake.say(lambda: fake.end(following))  # done before the loop goes on
     assert seen == [3, 4, 1, 2]
 
 
@@ -194,8 +194,8 @@ def test_a_cancelled_task_of_asyncio_cancels_only_its_waiting(fake: FakeGateway)
         async with jobgate.AsyncClient("http://fake", "key", transport=fake.transport) as client:
             job = await client.submit(["run"])
             task = asyncio.create_task(job.wait())
-            while not fake.sent("GET", "/v1/jobs/.*-1") or "wait" not in fake.requests[-1].url.params:
-                await asyncio.sleep(0)
+            fake.asked.clear()
+            assert await asyncio.to_thread(fake.asked.wait, 10)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

@@ -17,10 +17,10 @@ from jobgate.client import (
     estimates,
     events,
     jobs,
+    mapping,
     places,
     submits,
     uploads,
-    waiting,
     webhooks,
 )
 from jobgate.client.aio_handles import AsyncBatch, AsyncFile, AsyncJob, completed, waited
@@ -125,12 +125,12 @@ class AsyncClient:
         **columns: Iterable[Value],
     ) -> AsyncIterator[Result[AsyncJob, AsyncFile] | Exception]:
         """The results of one job for each row of the columns, in their order; else as they end."""
-        found = waiting.mapped(
+        found = mapping.mapped(
             self._core,
             command,
             columns,
             options or {},
-            waiting.Order(ordered=ordered, return_exceptions=return_exceptions, progress=progress, timeout=timeout),
+            mapping.Order(ordered=ordered, return_exceptions=return_exceptions, progress=progress, timeout=timeout),
         )
         return display.shown_async(found, self._core.line.say, progress=progress)
 

@@ -39,6 +39,8 @@ STRANGER: Final = 2.0
 QUIET: Final = 75.0
 """Seconds without a byte after which a connection counts as broken; streams say something each 15."""
 AGAIN: Final = frozenset({429, 502, 503, 504, 507})
+REST: Final = 0.2
+"""Seconds at most before a stream that broke is opened anew."""
 _LONGEST_PAUSE: Final = 10.0
 _TOO_MANY: Final = 429
 _UNKNOWN: Final = frozenset({502, 504})
@@ -208,7 +210,7 @@ class Line:
 
     async def rest(self, deadline: Deadline | None = None) -> None:
         """A moment before a stream that broke is opened anew; opening it says so if the server is away."""
-        pause = random.uniform(0.05, 0.2)  # noqa: S311  # no secret: it spreads requests
+        pause = random.uniform(0.25, 1.0) * REST  # noqa: S311  # no secret: it spreads requests
         await asyncio.sleep(pause if deadline is None else deadline.left(pause))
 
     def _given_up(self, asking: Asking, trouble: httpx.TransportError | httpx.Response, key: str) -> Exception:

@@ -17,10 +17,10 @@ from jobgate.client import (
     estimates,
     events,
     jobs,
+    mapping,
     places,
     submits,
     uploads,
-    waiting,
     webhooks,
 )
 from jobgate.client.core import Core
@@ -146,12 +146,12 @@ class Client:
         >>> [out.stdout for out in client.map(["echo", "{word}"], word=["a", "b"])]
         ['a\n', 'b\n']
         """
-        found = waiting.mapped(
+        found = mapping.mapped(
             self._core,
             command,
             columns,
             options or {},
-            waiting.Order(ordered=ordered, return_exceptions=return_exceptions, progress=progress, timeout=timeout),
+            mapping.Order(ordered=ordered, return_exceptions=return_exceptions, progress=progress, timeout=timeout),
         )
         return display.shown(each(found), self._core.line.say, progress=progress)
 

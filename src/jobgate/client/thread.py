@@ -9,7 +9,8 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
-from typing import Any, Final, TypeVar
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 _LOCK: Final = threading.Lock()
@@ -27,13 +28,41 @@ def loop() -> asyncio.AbstractEventLoop:
         return _STARTED[-1][1]
 
 
+class _Work(Generic[T]):
+    """A coroutine on its way to the loop. It can be cancelled at any moment, also before it got there."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.ended: Future[T] = Future()
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work)
+        self._task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        if self._task is None:
+            self._work.close()
+        else:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self.ended.set_exception(CancelledError())
+        elif error := task.exception():
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(task.result())
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """What the coroutine returns, or raises. Interrupted, it is cancelled, and the interrupt goes on."""
-    future = asyncio.run_coroutine_threadsafe(work, loop())
+    """What the coroutine returns, or raises. Interrupted at any moment, it is cancelled, and the interrupt goes on."""
+    there, sent = loop(), _Work(work)
     try:
-        return future.result()
+        there.call_soon_threadsafe(sent.start)
+        return sent.ended.result()
     except BaseException:
-        future.cancel()
+        there.call_soon_threadsafe(sent.cancel)  # after its start, if that was sent: the loop keeps the order
         raise
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
-from jobgate.client import events, jobs, submits
+from jobgate.client import events, jobs
 from jobgate.client.core import B, Core, F, J
-from jobgate.client.downloads import Result, result
-from jobgate.client.errors import Invalid, JobFailed, NotFound
+from jobgate.client.errors import NotFound
 from jobgate.client.events import Opened, Scope
 from jobgate.client.line import Asking, Deadline, timed_out
-from jobgate.client.options import Command, SubmitOptions
 from jobgate.client.progress import Tally
-from jobgate.client.records import OVER, BatchRecord, Event, JobRecord, Value
+from jobgate.client.records import OVER, BatchRecord, Event, JobRecord
 
+Heard = Event | Opened | Exception | None
+"""What a reader hands over: an event, a mark, an error, or None at the end."""
 STEP: Final = 30.0
 """Seconds that one request waits; longer waits are chains of them."""
 _WAITING: Final = 1000
 """Events that are read ahead of who iterates."""
-_AHEAD: Final = 16
-"""Results of a map that are fetched ahead."""
 
 
 async def until_over(
@@ -119,12 +116,20 @@ class _Wanted:
         """Whether each has been told of, or is deleted."""
         return len(self.told) + len(self.deleted) >= len(self.jobs) + sum(one.count for one in self.batches.values())
 
-    def has(self, event: Event) -> bool:
-        """Whether it is about one of them."""
-        return event.batch in self.batches or event.job in self.jobs
+    def take(self, heard: Sequence[Event | Opened | None]) -> tuple[bool, list[str]]:
+        """Whether the counts changed, and which jobs ended that were not told of."""
+        changed, ended = False, []
+        for event in heard:
+            if not isinstance(event, Event) or not (event.batch in self.batches or event.job in self.jobs):
+                continue
+            changed = self._note(event) or changed
+            if event.event == "job.deleted" and event.job not in self.told:
+                self.deleted.add(event.job)
+            elif event.ends_job and event.job not in self.told:
+                ended.append(event.job)
+        return changed, ended
 
-    def note(self, event: Event) -> bool:
-        """Remembers what it says of the counts; whether the tally changed."""
+    def _note(self, event: Event) -> bool:
         if event.event == "batch.counts" and event.batch in self.counts:
             self.counts[event.batch] = event.counts
             return True
@@ -164,36 +169,23 @@ async def as_completed(
         yield wanted.tally()
     kinds = ("job", "batch") if progress else ("job",)
     scope = Scope(batch=wanted.scope.batch, job=wanted.scope.job, kinds=kinds)
-    queue: asyncio.Queue[Event | Opened | Exception | None] = asyncio.Queue(_WAITING)
+    queue: asyncio.Queue[Heard] = asyncio.Queue(_WAITING)
     reader = asyncio.create_task(_read(core, scope, deadline, queue))
     try:
         going = True
         while going and not wanted.all_told:
-            heard = [await queue.get()]
-            while not queue.empty():
-                heard.append(queue.get_nowait())
+            heard = await _heard(queue)
             going = None not in heard
-            if any(isinstance(item, Exception) for item in heard):
-                raise next(item for item in heard if isinstance(item, Exception))
-            changed = False
-            if any(isinstance(item, Opened) for item in heard) or not going:
+            opened = not going or any(isinstance(item, Opened) for item in heard)
+            changed, ended = wanted.take(heard)
+            if opened:
                 async for job in _already(core, wanted):
                     yield job
-                changed = True
-            ended: list[str] = []
-            for item in heard:
-                if isinstance(item, Event) and wanted.has(item):
-                    changed = wanted.note(item) or changed
-                    if item.event == "job.deleted" and item.job not in wanted.told:
-                        wanted.deleted.add(item.job)
-                    elif item.ends_job and item.job not in wanted.told:
-                        ended.append(item.job)
-            if ended:
-                for job in await jobs.find(core, ended):
-                    if job.over and job.id not in wanted.told:
-                        wanted.told.add(job.id)
-                        yield job
-            if progress and changed:
+            for job in await jobs.find(core, ended) if ended else ():
+                if job.over and job.id not in wanted.told:
+                    wanted.told.add(job.id)
+                    yield job
+            if progress and (opened or changed):
                 if wanted.all_told or not going:
                     await _recount(core, wanted)
                 yield wanted.tally()
@@ -209,9 +201,7 @@ async def _recount(core: Core[J, B, F], wanted: _Wanted) -> None:
         wanted.counts[id_] = (await jobs.batch(core, id_)).counts
 
 
-async def _read(
-    core: Core[J, B, F], scope: Scope, deadline: Deadline, queue: asyncio.Queue[Event | Opened | Exception | None]
-) -> None:
+async def _read(core: Core[J, B, F], scope: Scope, deadline: Deadline, queue: asyncio.Queue[Heard]) -> None:
     """Reads the stream ahead, as far as the queue has room; an error is handed over as an item."""
     try:
         async for item in events.stream(core.line, scope, deadline=deadline):
@@ -220,6 +210,19 @@ async def _read(
         await queue.put(error)
     else:
         await queue.put(None)
+
+
+async def _heard(queue: asyncio.Queue[Heard]) -> list[Event | Opened | None]:
+    """The next item, and all that is there already. Raises the error that is among them."""
+    heard: list[Event | Opened | None] = []
+    item = await queue.get()
+    while True:
+        if isinstance(item, Exception):
+            raise item
+        heard.append(item)
+        if queue.empty():
+            return heard
+        item = queue.get_nowait()
 
 
 async def _already(core: Core[J, B, F], wanted: _Wanted) -> AsyncIterator[J]:
@@ -241,69 +244,3 @@ async def _already(core: Core[J, B, F], wanted: _Wanted) -> AsyncIterator[J]:
             if job.over:
                 wanted.told.add(job.id)
                 yield job
-
-
-# --- results in order
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """How a map hands out its results."""
-
-    ordered: bool = True
-    return_exceptions: bool = False
-    progress: bool = False
-    timeout: float | None = None
-
-
-async def mapped(
-    core: Core[J, B, F], command: Command, columns: Mapping[str, Iterable[Value]], options: SubmitOptions, order: Order
-) -> AsyncIterator[Tally | Result[J, F] | Exception]:
-    """One job for each row of the columns; their results. Raises JobFailed unless exceptions are handed out."""
-    table = _side_by_side(columns)
-    if not table:
-        return
-    batch = await submits.sweep(core, command, table, options)
-    slots: dict[int, J] = {}
-    fetching: dict[int, asyncio.Task[Result[J, F] | JobFailed]] = {}
-    turn = 1
-    try:
-        async for item in as_completed(core, (batch,), order.timeout, progress=order.progress):
-            if isinstance(item, Tally):
-                yield item
-                continue
-            slots[item.number if order.ordered else turn + len(slots) + len(fetching)] = item
-            while turn in slots or turn in fetching:
-                for slot in [slot for slot in range(turn, turn + _AHEAD) if slot in slots]:
-                    fetching[slot] = asyncio.create_task(_outcome(core, slots.pop(slot)))
-                found = await fetching.pop(turn)
-                turn += 1
-                if isinstance(found, JobFailed) and not order.return_exceptions:
-                    raise found
-                yield found
-    finally:
-        for task in fetching.values():
-            task.cancel()
-        await asyncio.gather(*fetching.values(), return_exceptions=True)
-
-
-async def _outcome(core: Core[J, B, F], job: J) -> Result[J, F] | JobFailed:
-    try:
-        return await result(core, job)
-    except JobFailed as error:
-        return error
-
-
-def _side_by_side(columns: Mapping[str, Iterable[Value]]) -> list[dict[str, Value]]:
-    """Rows of columns of one length. Raises Invalid."""
-    listed = {name: list(values) for name, values in columns.items()}
-    lengths = {name: len(values) for name, values in listed.items()}
-    if not listed or len(set(lengths.values())) > 1:
-        said = ", ".join(f"{name} has {length:,}" for name, length in lengths.items()) or "there is none"
-        raise Invalid(
-            "Nothing was mapped.",
-            code="columns",
-            detail=f"columns are read side by side, so they have one length: {said}",
-            next_="for each combination: client.sweep(command, {…}), then client.as_completed(batch)",
-        )
-    return [dict(zip(listed, row, strict=True)) for row in zip(*listed.values(), strict=True)]
