@@ -135,7 +135,10 @@ class AsyncClient:
         return display.shown_async(found, self._core.line.say, progress=progress)
 
     async def estimate(
-        self, command: Command | None = None, values: Table | Product | int = 1, **options: Unpack[SubmitOptions]
+        self,
+        command: Command | None = None,
+        values: Table | Product | int | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Estimate:
         """When it would start and end, and what it would cost; nothing is submitted."""
         return await estimates.estimate(self._core, command, values, options)

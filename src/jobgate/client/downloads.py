@@ -56,9 +56,8 @@ def file_repr(entry: FileEntry) -> str:
     return f"<File {plain(entry.path)}, {size(entry.size)}>"
 
 
-async def result(core: Core[J, B, F], ended: J) -> Result[J, F]:
-    """Of a job that is over. Raises JobFailed, whose class names the failure."""
-    found = await jobs.job(core, ended.id)
+async def result(core: Core[J, B, F], found: J) -> Result[J, F]:
+    """Of a job that is over, as it was asked for by its id. Raises JobFailed, whose class names the failure."""
     if not found.over:
         raise Conflict(f"{found.id} has no result.", code="job-active", detail=f"it is {found.state} again")
     if not found.succeeded:

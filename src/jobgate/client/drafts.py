@@ -72,7 +72,7 @@ class Writer:
         walltime = options.get("walltime")
         return JobDraft(
             command=None if command is None else _words(command),
-            script=options.get("script"),
+            script=_script(options.get("script")),
             app=options.get("app"),
             image=options.get("image"),
             env=options.get("env") or {},
@@ -149,6 +149,11 @@ def _words(command: Command) -> tuple[str, ...]:
             next_='["python", "train.py"], or script="python train.py" for a shell',
         )
     return tuple(os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in command)
+
+
+def _script(text: str | None) -> str | None:
+    """With the line that names its interpreter, which the API asks for: the shell, where the text names none."""
+    return text if text is None or text.startswith("#!") else f"#!/bin/sh\n{text}"
 
 
 def _output(said: str | Output) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ from typing import Final
 
 import msgspec
 
+from jobgate.client.words import plain
 from jobgate.model.errors import JobgateError
 
 
@@ -48,6 +49,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """Where in the body, as a JSON pointer: `#/template/memory`."""
     parameter: str = ""
     """Or which query parameter."""
+
+    def __str__(self) -> str:
+        place = self.pointer or self.parameter
+        named = place.rpartition("/")[2]
+        tells = not place or self.detail.partition(": ")[0].endswith(named)  # the detail begins with its place
+        return plain(self.detail if tells else f"{place}: {self.detail}")
 
 
 def three_lines(what: str, why: str, next_: str) -> str:
@@ -104,7 +111,7 @@ class Refused(JobgateError):
         retry_after: float | None = None,
         oldest: int | None = None,
     ) -> None:
-        found = [f"{fault.pointer or fault.parameter}: {fault.detail}".removeprefix(": ") for fault in errors[:FAULTS]]
+        found = [str(fault) for fault in errors[:FAULTS]]
         more = [f"and {len(errors) - FAULTS} more"] if len(errors) > FAULTS else []
         super().__init__(three_lines(what, "\n".join([*found, *more] or [detail]), next_), code=code)
         self.what = what

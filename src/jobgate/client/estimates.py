@@ -10,7 +10,7 @@ from jobgate.client.core import B, Core, F, J, decoded
 from jobgate.client.line import Asking
 from jobgate.client.options import Command, Product, SubmitOptions, Table
 from jobgate.client.records import Range
-from jobgate.client.submits import JSON, swept
+from jobgate.client.submits import JSON, lone, swept
 from jobgate.client.words import plain
 
 WHAT: Final = "Not estimated."
@@ -42,9 +42,10 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def estimate(
-    core: Core[J, B, F], command: Command | None, values: Table | Product | int, options: SubmitOptions
+    core: Core[J, B, F], command: Command | None, values: Table | Product | int | None, options: SubmitOptions
 ) -> Estimate:
     """The estimate."""
-    body = msgspec.json.encode(await swept(core, command, values, options))
+    said = await lone(core, command, options) if values is None else await swept(core, command, values, options)
+    body = msgspec.json.encode(said)
     answer = await core.line.call(Asking(method="POST", path="/v1/estimates", what=WHAT, body=body, headers=JSON))
     return decoded(answer.content, Estimate)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from jobgate.client import submits
+from jobgate.client import jobs, submits
 from jobgate.client.core import B, Core, F, J
 from jobgate.client.downloads import Result, result
 from jobgate.client.errors import Invalid, JobFailed
@@ -63,7 +63,7 @@ async def mapped(
 
 async def _outcome(core: Core[J, B, F], job: J) -> Result[J, F] | JobFailed:
     try:
-        return await result(core, job)
+        return await result(core, await jobs.job(core, job.id))
     except JobFailed as error:
         return error
 

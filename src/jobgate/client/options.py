@@ -46,7 +46,7 @@ class JobOptions(TypedDict, total=False):
     """What one job is to do, beside its command."""
 
     script: str
-    """A text for the shell, instead of a command."""
+    """A text for the shell, or for what its first line names (`#!/usr/bin/env python3`), instead of a command."""
     app: str
     image: str
     env: Mapping[str, str]

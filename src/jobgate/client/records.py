@@ -213,7 +213,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             return plain(f"{line} for {fitting}" if self.waits.place and fitting else line)
         if self.over:
             took = f"after {span((self.ended - self.started).total_seconds())}" if self.ended and self.started else ""
-            return ", ".join(part for part in (_end(self.failure, self.limit, self.exit_code)[2:], took) if part)
+            end = "" if self.succeeded else _end(self.failure, self.limit, self.exit_code)[2:]
+            return ", ".join(part for part in (end, took) if part)
         return f"{self.progress:.0%}" if self.progress is not None else ""
 
     def _repr_html_(self) -> str:

@@ -23,9 +23,7 @@ _PIECE: Final = 256 << 10
 
 async def submit(core: Core[J, B, F], command: Command | None, options: SubmitOptions) -> J:
     """The job, on disk, and why it waits if it does."""
-    checked(options, JobOptions, BatchOptions)
-    draft = await Writer(core.line).draft(command, options)
-    body = msgspec.json.encode(_joined(draft, batch_draft(options)))
+    body = msgspec.json.encode(await lone(core, command, options))
     answer = await core.line.call(
         Asking(
             method="POST",
@@ -38,6 +36,12 @@ async def submit(core: Core[J, B, F], command: Command | None, options: SubmitOp
     )
     made = core.a_job(answer.content)
     return made if made.over or made.waits is not None else await job(core, made.id)
+
+
+async def lone(core: Core[J, B, F], command: Command | None, options: SubmitOptions) -> dict[str, Any]:
+    """The body of one job."""
+    checked(options, JobOptions, BatchOptions)
+    return _joined(await Writer(core.line).draft(command, options), batch_draft(options))
 
 
 async def submit_many(core: Core[J, B, F], drafts: Iterable[Command | Draft], options: BatchOptions) -> B:
@@ -99,7 +103,8 @@ async def swept(
     template = await Writer(core.line).draft(command, options)
     body = _joined(batch_draft(options)) | {"template": template}
     if isinstance(values, int):
-        return body | {"count": values, "placeholders": True}
+        named = b"{" in msgspec.json.encode(template)  # without a name to fill in, all jobs share one spec
+        return body | {"count": values} | ({"placeholders": True} if named else {})
     if isinstance(values, Mapping):
         return body | {"sweep": {name: _column(column) for name, column in values.items()}}
     return body | {"sweep": [dict(row) for row in values]}

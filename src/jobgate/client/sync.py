@@ -156,7 +156,10 @@ class Client:
         return display.shown(each(found), self._core.line.say, progress=progress)
 
     def estimate(
-        self, command: Command | None = None, values: Table | Product | int = 1, **options: Unpack[SubmitOptions]
+        self,
+        command: Command | None = None,
+        values: Table | Product | int | None = None,
+        **options: Unpack[SubmitOptions],
     ) -> Estimate:
         """When it would start and end, and what it would cost; nothing is submitted."""
         return run(estimates.estimate(self._core, command, values, options))
