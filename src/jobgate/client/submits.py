@@ -103,7 +103,7 @@ async def swept(
     template = await Writer(core.line).draft(command, options)
     body = _joined(batch_draft(options)) | {"template": template}
     if isinstance(values, int):
-        named = b"{" in msgspec.json.encode(template)  # without a name to fill in, all jobs share one spec
+        named = msgspec.json.encode(template).rfind(b"{") > 0  # without a name to fill in, all jobs share one spec
         return body | {"count": values} | ({"placeholders": True} if named else {})
     if isinstance(values, Mapping):
         return body | {"sweep": {name: _column(column) for name, column in values.items()}}
