@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from fake_gateway import FakeGateway
 
 import jobgate
+from jobgate.client import line as lines
 
 
 @pytest.fixture
@@ -203,3 +205,31 @@ def test_a_cancelled_task_of_asyncio_cancels_only_its_waiting(fake: FakeGateway)
             return (await job.wait()).state
 
     assert asyncio.run(main()) == "succeeded"
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_every_wait_ends_when_its_time_is_over_though_nothing_comes(client: jobgate.Client, progress: bool) -> None:
+    batch = client.sweep(["run"], 2)
+    for waits in (
+        lambda: batch.wait(0.05, progress=progress),
+        lambda: list(client.as_completed(batch, 0.05, progress=progress)),
+        lambda: client.wait(list(batch.jobs()), 0.05, progress=progress),
+    ):
+        with pytest.raises(jobgate.TimedOut):
+            waits()
+
+
+def test_a_server_that_has_gone_silent_holds_no_wait_beyond_its_time() -> None:
+    """The request's own time-outs are those of the wait; a stand-in that never answers would hide that."""
+    seen: list[float] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200, json={"id": "b-1", "state": "queued"})
+
+    with jobgate.Client("http://fake", "key", transport=httpx.MockTransport(server)) as client:
+        job = client.job("b-1")
+        with pytest.raises(jobgate.TimedOut):
+            job.wait(timeout=0)
+    assert seen[0] == lines.QUIET
+    assert seen[1] == lines.GRACE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -202,7 +202,7 @@ class Listing:
         self._query = query
 
     def __iter__(self) -> Iterator[Job]:
-        return each(jobs.listed_jobs(self._core, self._query))
+        return chain.from_iterable(each(jobs.pages_of_jobs(self._core, self._query)))
 
     def __repr__(self) -> str:
         return "<Listing of jobs: iterate over it>"

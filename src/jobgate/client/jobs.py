@@ -60,6 +60,13 @@ async def pages(line: Line, path: str, query: Mapping[str, object], what: str) -
 
 async def listed_jobs(core: Core[J, B, F], query: Mapping[str, object]) -> AsyncIterator[J]:
     """Jobs, newest first; those of one batch by number."""
+    async for page in pages_of_jobs(core, query):
+        for one in page:
+            yield one
+
+
+async def pages_of_jobs(core: Core[J, B, F], query: Mapping[str, object]) -> AsyncIterator[list[J]]:
+    """The same a page at a time: a step from one thread to another costs more than a job."""
     path = "/v1/jobs"
     if query.get("batch"):
         path, query = (
@@ -67,8 +74,7 @@ async def listed_jobs(core: Core[J, B, F], query: Mapping[str, object]) -> Async
             {name: value for name, value in query.items() if name != "batch"},
         )
     async for page in pages(core.line, path, query, "Not listed."):
-        for item in page.items:
-            yield core.a_job(item)
+        yield [core.a_job(item) for item in page.items]
 
 
 async def listed_batches(core: Core[J, B, F], query: Mapping[str, object]) -> AsyncIterator[B]:

@@ -34,11 +34,15 @@ Body = bytes | Callable[[], AsyncIterator[bytes]]
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is tried again."""
+SILENCE: Final = 3.0
+"""Seconds of it in which nothing is said."""
 STRANGER: Final = 2.0
 """Seconds of it for a server that never answered yet: its address may be wrong."""
 QUIET: Final = 75.0
 """Seconds without a byte after which a connection counts as broken; streams say something each 15."""
 AGAIN: Final = frozenset({429, 502, 503, 504, 507})
+GRACE: Final = 3.0
+"""Seconds for the answer to a wait whose time is over."""
 REST: Final = 0.2
 """Seconds at most before a stream that broke is opened anew."""
 _LONGEST_PAUSE: Final = 10.0
@@ -162,6 +166,8 @@ class Line:
         request = self._http.build_request(
             asking.method, asking.path, params=_pairs(asking.query) or None, headers=headers, content=body
         )
+        if asking.deadline is not None:  # a server that has gone silent does not hold a wait beyond its time
+            request.extensions["timeout"]["read"] = asking.deadline.left(QUIET) + GRACE
         answer = await self._http.send(request, stream=True)
         if whole or answer.status_code in AGAIN:
             await answer.aread()
@@ -194,7 +200,8 @@ class Line:
         if asking.deadline is not None and asking.deadline.left(pause) < pause:
             await self._pause(asking, pause)
             raise timed_out(asking.what, asking.deadline)
-        if waits and not (isinstance(trouble, httpx.Response) and trouble.status_code == _TOO_MANY):
+        slower = isinstance(trouble, httpx.Response) and trouble.status_code == _TOO_MANY
+        if not slower and (waits or spent + pause > SILENCE):
             self._tell()
         await self._pause(asking, pause)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
@@ -15,6 +16,8 @@ from typing import Any, Final, Generic, TypeVar
 T = TypeVar("T")
 _LOCK: Final = threading.Lock()
 _STARTED: Final[list[tuple[int, asyncio.AbstractEventLoop]]] = []
+_CLOSING: Final[set[asyncio.Task[None]]] = set()
+"""Held until they are done: the loop holds its tasks loosely."""
 _END: Final = object()
 
 
@@ -58,6 +61,11 @@ class _Work(Generic[T]):
 def run(work: Coroutine[Any, Any, T]) -> T:
     """What the coroutine returns, or raises. Interrupted at any moment, it is cancelled, and the interrupt goes on."""
     there, sent = loop(), _Work(work)
+    if _inside(there):
+        work.close()
+        raise RuntimeError(
+            "the client was called from a function that the client itself called: that would wait for ever"
+        )
     try:
         there.call_soon_threadsafe(sent.start)
         return sent.ended.result()
@@ -76,7 +84,25 @@ def each(items: AsyncIterator[T]) -> Iterator[T]:
                 return
             yield found  # type: ignore[misc]  # the end is the only object that is no T
     finally:
+        _closed(items, turn)
+
+
+def _closed(items: AsyncIterator[T], turn: asyncio.Lock) -> None:
+    """Closes what was left early. The collector may come to it on any thread, and as late as the interpreter's end."""
+    if sys.is_finalizing():
+        return
+    there = loop()
+    if _inside(there):
+        task = there.create_task(_close(items, turn))
+        _CLOSING.add(task)
+        task.add_done_callback(_CLOSING.discard)
+    else:
         run(_close(items, turn))
+
+
+def _inside(there: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is the loop's own thread, where waiting for the loop would never end."""
+    return asyncio._get_running_loop() is there  # noqa: SLF001  # asked without an error where none runs
 
 
 async def _next(items: AsyncIterator[T], turn: asyncio.Lock) -> T | object:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Final
 
-from jobgate.client import events, jobs
+from jobgate.client import jobs
+from jobgate.client.ahead import heard
 from jobgate.client.core import B, Core, F, J
 from jobgate.client.errors import NotFound
 from jobgate.client.events import Opened, Scope
@@ -15,12 +15,8 @@ from jobgate.client.line import Asking, Deadline, timed_out
 from jobgate.client.progress import Tally
 from jobgate.client.records import OVER, BatchRecord, Event, JobRecord
 
-Heard = Event | Opened | Exception | None
-"""What a reader hands over: an event, a mark, an error, or None at the end."""
 STEP: Final = 30.0
 """Seconds that one request waits; longer waits are chains of them."""
-_WAITING: Final = 1000
-"""Events that are read ahead of who iterates."""
 
 
 async def until_over(
@@ -75,14 +71,16 @@ async def _progress(core: Core[J, B, F], what: Sequence[J | B], deadline: Deadli
         batch = what[0]
         yield batch.tally
         scope = Scope(batch=batch.id, kinds=("batch",))
-        async for item in events.stream(core.line, scope, deadline=deadline):
-            if isinstance(item, Event) and item.counts:
-                yield _tally(batch, item)
-            elif isinstance(item, Opened):
-                now = await jobs.batch(core, batch.id)
-                yield now.tally
-                if now.over:
-                    return
+        async with aclosing(heard(core.line, scope, deadline)) as portions:
+            async for portion in portions:
+                counted = [item for item in portion if isinstance(item, Event) and item.counts]
+                if counted:
+                    yield _tally(batch, counted[-1])
+                if None in portion or any(isinstance(item, Opened) for item in portion):
+                    now = await jobs.batch(core, batch.id)
+                    yield now.tally
+                    if now.over:
+                        return
         return
     async for found in as_completed(core, what, None, progress=True, deadline=deadline):
         if isinstance(found, Tally):
@@ -169,15 +167,11 @@ async def as_completed(
         yield wanted.tally()
     kinds = ("job", "batch") if progress else ("job",)
     scope = Scope(batch=wanted.scope.batch, job=wanted.scope.job, kinds=kinds)
-    queue: asyncio.Queue[Heard] = asyncio.Queue(_WAITING)
-    reader = asyncio.create_task(_read(core, scope, deadline, queue))
-    try:
-        going = True
-        while going and not wanted.all_told:
-            heard = await _heard(queue)
-            going = None not in heard
-            opened = not going or any(isinstance(item, Opened) for item in heard)
-            changed, ended = wanted.take(heard)
+    async with aclosing(heard(core.line, scope, deadline)) as portions:
+        async for portion in portions:
+            going = None not in portion
+            opened = not going or any(isinstance(item, Opened) for item in portion)
+            changed, ended = wanted.take(portion)
             if opened:
                 async for job in _already(core, wanted):
                     yield job
@@ -185,44 +179,19 @@ async def as_completed(
                 if job.over and job.id not in wanted.told:
                     wanted.told.add(job.id)
                     yield job
-            if progress and (opened or changed):
-                if wanted.all_told or not going:
+            last = wanted.all_told or not going
+            if progress and (opened or changed or last):
+                if last:
                     await _recount(core, wanted)
                 yield wanted.tally()
-    finally:
-        reader.cancel()
-        with suppress(asyncio.CancelledError):
-            await reader
+            if last:
+                return
 
 
 async def _recount(core: Core[J, B, F], wanted: _Wanted) -> None:
     """Takes the counts of the batches as they are now: what ended before the stream was open told none."""
     for id_ in wanted.batches:
         wanted.counts[id_] = (await jobs.batch(core, id_)).counts
-
-
-async def _read(core: Core[J, B, F], scope: Scope, deadline: Deadline, queue: asyncio.Queue[Heard]) -> None:
-    """Reads the stream ahead, as far as the queue has room; an error is handed over as an item."""
-    try:
-        async for item in events.stream(core.line, scope, deadline=deadline):
-            await queue.put(item)
-    except Exception as error:  # noqa: BLE001  # handed over to who iterates, who raises it
-        await queue.put(error)
-    else:
-        await queue.put(None)
-
-
-async def _heard(queue: asyncio.Queue[Heard]) -> list[Event | Opened | None]:
-    """The next item, and all that is there already. Raises the error that is among them."""
-    heard: list[Event | Opened | None] = []
-    item = await queue.get()
-    while True:
-        if isinstance(item, Exception):
-            raise item
-        heard.append(item)
-        if queue.empty():
-            return heard
-        item = queue.get_nowait()
 
 
 async def _already(core: Core[J, B, F], wanted: _Wanted) -> AsyncIterator[J]:
