@@ -225,3 +225,29 @@ def test_what_strangers_wrote_is_shown_and_not_obeyed() -> None:
     html = batch._repr_html_()
     assert "<script>" not in html
     assert "\x1b" not in html
+
+
+def test_what_a_first_try_did_whose_answer_was_lost_is_no_error_of_the_second() -> None:
+    answers: list[httpx.Response | Exception] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    lost, conflict, gone = httpx.ReadError("lost"), httpx.Response(409, json={}), httpx.Response(404, json={})
+    with jobgate.Client("http://fake", "key", transport=httpx.MockTransport(server)) as client:
+        answers += [httpx.Response(200, json=JOB)]
+        job = client.job("b1-2")
+        answers += [lost, conflict, httpx.Response(200, json=JOB), lost, gone]
+        assert job.retry() == job
+        job.delete()
+        answers += [conflict, gone, httpx.ConnectError("refused"), conflict]
+        with pytest.raises(jobgate.Conflict):
+            job.retry()
+        with pytest.raises(jobgate.NotFound):
+            job.delete()
+        with pytest.raises(jobgate.Conflict):
+            job.retry()
+    assert not answers

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from jobgate.client.core import B, Core, F, J, Page, decoded
+from jobgate.client.errors import Conflict, NotFound
 from jobgate.client.line import Asking, Line
 from jobgate.client.listing import Jobs
 from jobgate.client.records import Asked
@@ -117,7 +118,12 @@ async def cancel_batch(core: Core[J, B, F], id: str, message: str) -> Asked:  # 
 
 async def retry_job(core: Core[J, B, F], id: str) -> J:  # noqa: A002  # what it is called
     """The job, queued for another attempt."""
-    return core.a_job(await _post(core.line, f"{at(id)}/retry", {}, f"{id}: not retried."))
+    try:
+        return core.a_job(await _post(core.line, f"{at(id)}/retry", {}, f"{id}: not retried."))
+    except Conflict as error:
+        if not error.resent:
+            raise
+        return await job(core, id)  # a first try arrived, though its answer did not
 
 
 async def retry_batch(core: Core[J, B, F], id: str, state: str) -> B:  # noqa: A002  # what it is called
@@ -150,8 +156,12 @@ async def delete(line: Line, id: str, *, force: bool) -> None:  # noqa: A002  # 
     """Returns when it is gone; with force that is when the last of it has stopped."""
     query = {"force": True if force else None}
     asking = Asking(method="DELETE", path=at(id), what=f"{id}: not deleted.", query=query)
-    while (await line.call(asking)).status_code == _TAKEN:
-        await line.call(Asking(method="GET", path=at(id), what=asking.what, query={"wait": 30}))
+    try:
+        while (await line.call(asking)).status_code == _TAKEN:
+            await line.call(Asking(method="GET", path=at(id), what=asking.what, query={"wait": 30}))
+    except NotFound as error:
+        if not error.resent:
+            raise
 
 
 async def _post(line: Line, path: str, said: Mapping[str, Any], what: str) -> bytes:

@@ -23,7 +23,7 @@ from typing import Final
 import httpx
 
 from jobgate.client.config import Where
-from jobgate.client.errors import TimedOut, Unreachable
+from jobgate.client.errors import Refused, TimedOut, Unreachable
 from jobgate.client.problems import refused
 from jobgate.client.words import DASH, plain
 
@@ -143,7 +143,7 @@ class Line:
         if asking.method == "POST":
             headers["Idempotency-Key"] = asking.key or uuid.uuid4().hex
         begun = time.monotonic()
-        tries = 0
+        tries, unknown = 0, False
         while True:
             await self._pace(asking)
             try:
@@ -156,9 +156,13 @@ class Line:
                     if answer.is_success or answer.status_code in asking.fine:
                         return answer
                     await answer.aread()
-                    raise refused(asking.what, answer)
+                    refusal = refused(asking.what, answer)
+                    if isinstance(refusal, Refused):
+                        refusal.resent = unknown
+                    raise refusal
                 trouble = answer
             tries += 1
+            unknown = unknown or not isinstance(trouble, httpx.ConnectError)
             await self._before_again(asking, trouble, tries, begun, headers.get("Idempotency-Key", ""))
 
     async def _once(self, asking: Asking, headers: Mapping[str, str], *, whole: bool) -> httpx.Response:
