@@ -9,11 +9,12 @@ from typing import Final
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from jobgate.client.core import decoded
 from jobgate.client.errors import Unreachable
 from jobgate.client.line import Asking, Deadline, Line
-from jobgate.client.records import JobRecord
+from jobgate.client.records import OVER
 
 _NOTHING_MORE: Final = 416
 _BREAKS: Final = 5
@@ -27,6 +28,12 @@ class Reading:
     follow: bool = False
     tail: int | None = None
     attempt: int | None = None
+
+
+class _Standing(msgspec.Struct):
+    """All that is asked of a job here."""
+
+    state: str
 
 
 async def lines(line: Line, job: str, reading: Reading) -> AsyncIterator[str]:
@@ -97,4 +104,4 @@ async def _over(line: Line, job: str) -> bool:
     asking = Asking(
         method="GET", path=f"/v1/jobs/{quote(job, safe='')}", what=f"{job}: not found.", deadline=Deadline(None)
     )
-    return decoded((await line.call(asking)).content, JobRecord).over
+    return decoded((await line.call(asking)).content, _Standing).state in OVER
