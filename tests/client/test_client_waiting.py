@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from fake_gateway import FakeGateway
+from client_fake import FakeGateway
 
 import jobgate
 from jobgate.client import line as lines

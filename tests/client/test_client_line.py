@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from fake_gateway import FakeGateway, problem
+from client_fake import FakeGateway, problem
 
 import jobgate
 from jobgate.client import line as lines

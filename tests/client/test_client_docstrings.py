@@ -7,7 +7,7 @@ import doctest
 from collections.abc import Callable
 
 import pytest
-from fake_gateway import FakeGateway
+from client_fake import FakeGateway
 
 import jobgate
 from jobgate.client import aio, records, sync

@@ -1,8 +1,8 @@
 """A stand-in for the gateway: the contract of `/v1` in memory, as far as the client's tests need it.
 
 It is no gateway: nothing runs. A job ends at once (`echo` writes its words), or when a test says so. What it promises
-is asked of the real one in test_samples.py; what the real one cannot be made to do on demand (a connection that breaks
-at the third byte) is asked of this.
+is asked of the real one in test_client_samples.py; what the real one cannot be made to do on demand (a connection that
+breaks at the third byte) is asked of this.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import client_typing
 import httpx
 import pytest
-import typing_sample
 from gateways import CONFIG, Gateway
 
 import jobgate
@@ -35,26 +35,27 @@ def absent(url: str, key: str) -> list[str]:
     return [path for path in ASKED if not httpx.get(url + path, headers=headers, timeout=60).is_success]
 
 
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway, its address and key in the environment, and a directory with two programs to stand in."""
-    for above in (tmp_path, *list(tmp_path.parents)[:3]):
+    folder = tmp_path_factory.mktemp("lab")
+    for above in (folder, *list(folder.parents)[:3]):
         above.chmod(0o711 | (above.stat().st_mode & 0o7777))
-    made = Gateway(tmp_path / "data", CONFIG.replace("slots = 2", "slots = 2\ngpus = {a100 = 2}"))
+    made = Gateway(folder / "data", CONFIG.replace("slots = 2", "slots = 2\ngpus = {a100 = 2}"))
     made.start()
     try:
         made.run("account", "create", "lab")
-        monkeypatch.setenv("JOBGATE_SERVER", made.url)
         key = made.run("credential", "add", "lab", "--kind", "api-key")["value"]
-        monkeypatch.setenv("JOBGATE_KEY", key)
-        missing = absent(made.url, key)
-        if missing:
+        if missing := absent(made.url, key):
             pytest.skip(f"this server has no {', '.join(missing)} yet")
-        (tmp_path / "here").mkdir()
-        monkeypatch.chdir(tmp_path / "here")
-        Path("train.py").write_text(TRAIN)
-        Path("fit.py").write_text(FIT)
-        yield made
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JOBGATE_SERVER", made.url)
+            patch.setenv("JOBGATE_KEY", key)
+            (folder / "here").mkdir()
+            patch.chdir(folder / "here")
+            Path("train.py").write_text(TRAIN)
+            Path("fit.py").write_text(FIT)
+            yield made
     finally:
         made.end()
 
@@ -157,7 +158,7 @@ def test_a_log_is_followed_through_a_gateway_that_is_killed(lab: Gateway, client
 def test_what_the_type_checker_saw_also_runs(lab: Gateway, client: jobgate.Client) -> None:
     async def main() -> list[str]:
         async with jobgate.AsyncClient() as other:
-            return await typing_sample.asynchronous(other)
+            return await client_typing.asynchronous(other)
 
-    assert typing_sample.synchronous(client) == ["one\n", "0\n", "1\n"]
+    assert client_typing.synchronous(client) == ["one\n", "0\n", "1\n"]
     assert asyncio.run(main()) == ["one\n", "0\n", "1\n"]

@@ -1,4 +1,4 @@
-"""How people use the client, as the type checker sees it. It is checked with the tests, and run by test_samples.py."""
+"""How people use the client, as the type checker sees it; test_client_samples.py runs it too."""
 
 from __future__ import annotations
 

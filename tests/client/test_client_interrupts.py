@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 START = f"""
 import os, signal, sys, threading
 sys.path.insert(0, {str(HERE)!r})
-from fake_gateway import FakeGateway
+from client_fake import FakeGateway
 import jobgate
 fake = FakeGateway(at_once=False)
 client = jobgate.Client("http://fake", "key", transport=fake.transport)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from fake_gateway import FakeGateway, problem
+from client_fake import FakeGateway, problem
 from hypothesis import given
 from hypothesis import strategies as st
 

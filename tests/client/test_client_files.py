@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_gateway import FakeGateway
+from client_fake import FakeGateway
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +103,7 @@ def test_what_is_wrong_here_already_is_refused_before_anything_is_sent(
 def test_many_jobs_are_sent_as_lines_and_the_same_lines_again_when_the_connection_breaks(
     fake: FakeGateway, client: jobgate.Client
 ) -> None:
+    fake.at_once = False
     fake.trouble = [httpx.ReadError("cut")]
     words = (["echo", str(number)] for number in range(5000))
     batch = client.submit_many(words, name="many", labels={"kind": "echo"})
