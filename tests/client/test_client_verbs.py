@@ -31,8 +31,8 @@ ESTIMATE = {
     "cost": {"value": 0.5, "from": 0.1, "to": 1.0, "runs": 32},
 }
 ESTIMATED = (
-    "<Estimate gpu-a: starts in about 15 min (8 min to 25 min), from 32 runs; "
-    "ends in about 16 min 40 s (8 min 20 s to 33 min 20 s), from 32 runs>"
+    "<Estimate gpu-a: start about 15 min (8 min to 25 min), from 32 runs; "
+    "end about 16 min 40 s (8 min 20 s to 33 min 20 s), from 32 runs>"
 )
 BATCH = {"id": "b1", "name": "fit", "count": 10, "state": "running", "counts": {"succeeded": 6, "failed": 4}}
 JOB = {"id": "b1-2", "batch": "b1", "state": "queued", "waits": {"reason": "turn", "place": 12, "text": "others first"}}

@@ -38,7 +38,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         def said(amount: Amount) -> str:
             return str(Range(seconds=amount.value, low=amount.low, high=amount.high, runs=amount.runs))
 
-        return f"<Estimate {plain(self.environment)}: starts in {said(self.start)}; ends in {said(self.end)}>"
+        return f"<Estimate {plain(self.environment)}: start {said(self.start)}; end {said(self.end)}>"
 
 
 async def estimate(
