@@ -49,7 +49,7 @@ def test_a_running_job_goes_on_without_the_gateway_and_keeps_its_exit_code(gatew
     (job,) = gateway.create(key, "while [ ! -e input/go ] && [ ! -e go ]; do sleep 0.02; done; exit 7")
     gateway.running(key, [job])
     gateway.kill()
-    (workspace,) = [path for path in (gateway.data / "work").glob("j*") if path.is_dir()]
+    (workspace,) = [path for path in (gateway.data / "work").glob("*-1-1") if path.is_dir()]
     (workspace / "go").touch()
     gateway.start()
     (seen,) = gateway.ended(key, [job])
