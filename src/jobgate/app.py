@@ -184,7 +184,14 @@ def _mounts(settings: Settings, context: Context, links: Links) -> Iterator[Moun
         if not section.pop("enabled", True):
             continue
         prefix = str(section.pop("prefix", usual)).rstrip("/")
-        setup = Setup(prefix=prefix, catalogue=context.catalogue, pulls=context.pulls, settings=section, sign=links)
+        setup = Setup(
+            prefix=prefix,
+            catalogue=context.catalogue,
+            pulls=context.pulls,
+            settings=section,
+            sign=links,
+            limits=context.limits,
+        )
         yield Mount(prefix, load(name, setup))
 
 

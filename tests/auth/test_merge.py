@@ -15,7 +15,6 @@ from jobgate.model.folder import Entry
 from jobgate.model.ids import AccountId, BatchId, Digest, FolderId, JobId
 from jobgate.model.operations import Guard
 from jobgate.model.queue import Standing
-from jobgate.model.selectors import Where
 from jobgate.model.state import JobState
 from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import HERE, Lab, claim, life, members
@@ -64,7 +63,7 @@ def test_jobs_batches_labels_and_first_facts_become_the_heirs(place: str, tmp_pa
         told = await merge(lab)
         assert (told["batches"], told["jobs"]) == (1, 3)
         assert await lab.page(lab.owner) == []
-        assert await lab.page(lab.other, label=("k", "v")) == members(batch)[::-1]
+        assert await lab.page(lab.other, labels=(("k", "v"),)) == members(batch)[::-1]
         assert (await lab.batch(batch.id)).owner == lab.other
         for job in members(batch):
             row, attempts = await lab.row(job)
@@ -98,7 +97,7 @@ def test_a_job_that_runs_goes_on_and_its_batch_can_be_deleted_whole(place: str, 
         row, _ = await lab.row(job)
         assert (row.owner, row.state) == (lab.other, JobState.SUCCEEDED)
         await lab.forget([job])
-        assert await lab.page(lab.other, label=("k", "v")) == []
+        assert await lab.page(lab.other, labels=(("k", "v"),)) == []
 
     run(place, tmp_path, body)
 
@@ -272,7 +271,7 @@ def test_a_claim_after_the_merge_takes_the_heirs_turn(place: str, tmp_path: Path
         (step,) = await lab.tell(job, claim(lab))
         assert step.job.owner == lab.other
         assert step.attempts[-1].environment == HERE
-        assert (await lab.store.read(lambda tx: tx.jobs.page(lab.other, Where())))[0][0].id == job
+        assert (await lab.page(lab.other)) == [job]
 
     run(place, tmp_path, body)
 

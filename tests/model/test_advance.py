@@ -23,6 +23,7 @@ from jobgate.model.events import (
     Judge,
     Release,
     Report,
+    Requeue,
     Staged,
     Started,
     Vanished,
@@ -77,7 +78,7 @@ def walked(spec: JobSpec, told: list[Event]) -> Life:
         for old_attempt, new_attempt in zip(attempts, life.attempts, strict=False):
             if old_attempt.state is not new_attempt.state:
                 assert new_attempt.state in ATTEMPT_MOVES[old_attempt.state]
-        if job.state.over:
+        if job.state.over and not (job.state is JobState.FAILED and isinstance(event, Requeue)):
             assert (life.job.state, life.job.ended) == (job.state, job.ended)
         if job.state is JobState.CANCELLING:
             assert life.job.state in (JobState.CANCELLING, JobState.CANCELLED)
@@ -156,7 +157,8 @@ def test_every_event_is_decided_in_every_state_of_an_attempt() -> None:
 def test_every_state_but_the_first_is_reached_by_some_arrow_and_only_ends_have_none() -> None:
     reached = set().union(*MOVES.values())
     assert reached | {JobState.HELD, JobState.QUEUED} == set(JobState)
-    assert {s for s in JobState if not MOVES[s]} == {s for s in JobState if s.over}
+    assert {s for s in JobState if not MOVES[s]} == {JobState.SUCCEEDED, JobState.CANCELLED}
+    assert MOVES[JobState.FAILED] == {JobState.QUEUED}, "by its owner's word"
 
 
 def test_a_job_whose_command_ends_well_succeeds_with_the_code_of_its_attempt() -> None:
@@ -297,6 +299,65 @@ def test_hold_and_release_do_not_shorten_the_pause_before_a_further_try() -> Non
     pause = life.job.ready
     assert pause > life.now
     assert life.tell(Hold(), Release()).job.ready == pause
+
+
+@given(lives)
+def test_only_a_job_that_failed_is_queued_again_and_gets_one_more_start_at_least(
+    one: tuple[JobSpec, list[Event]],
+) -> None:
+    spec, told = one
+    life = walked(spec, told)
+    before, made = life.job, len(life.attempts)
+    life.tell(Requeue())
+    if before.state is not JobState.FAILED:
+        assert life.job == before
+        return
+    assert (life.job.state, life.job.wanted) == (JobState.QUEUED, spec.replication.replicas)
+    assert (life.job.ended, life.job.failure, life.job.exit_code, life.job.ready) == (None, None, None, 0.0)
+    life.tell(Claim(HERE, LEASE))
+    assert len(life.attempts) == made + 1
+    assert life.attempts[-1].tried == 1 + sum(a.replica == 1 for a in life.attempts[:-1])
+    assert rebuild(life.log) == (life.job, life.attempts)
+
+
+def test_each_retry_of_a_failed_job_is_one_attempt_though_its_spec_allows_one_try() -> None:
+    life = Life().started().ended(code=3)
+    for number in (2, 3, 4):
+        life.tell(Requeue()).started(number).ended(number, code=number)
+        assert (life.job.state, life.job.exit_code, len(life.attempts)) == (JobState.FAILED, number, number)
+    life.tell(Requeue()).started(5).ended(5)
+    assert (life.job.state, life.job.canonical, life.job.exit_code) == (JobState.SUCCEEDED, 5, 0)
+
+
+def test_what_the_policy_tries_again_it_tries_again_after_a_retry_with_its_pauses_from_the_first() -> None:
+    life = Life(PERSISTENT)
+    for number in (1, 2, 3):
+        life.started(number).ended(number, code=1)
+    assert life.job.state is JobState.FAILED
+    pauses = []
+    life.tell(Requeue())
+    for number in (4, 5):
+        life.started(number).ended(number, code=1)
+        pauses.append(life.job.ready - life.now)
+    assert (life.job.state, pauses) == (JobState.QUEUED, [10.0, 20.0])
+    assert life.started(6).ended(6, code=1).job.state is JobState.FAILED
+    assert [a.tried for a in life.attempts] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_engine_that_breaks_after_a_retry_has_its_faults_counted_anew() -> None:
+    life = Life().started().ended(code=1).tell(Requeue(), Claim(HERE, LEASE), Broke(2, Failure.ENGINE, "refused"))
+    assert (life.job.state, life.job.wanted) == (JobState.QUEUED, 1)
+
+
+def test_replicas_from_before_a_retry_agree_with_none_after_it() -> None:
+    life = Life(PAIRED).started(1).started(2).ended(1).ended(2).tell(Judge(1, Verdict.VALID))
+    for number in (3, 4, 5):
+        life.tell(Judge(number - 1, Verdict.INVALID)).started(number).ended(number)
+    life.tell(Judge(5, Verdict.INVALID))
+    assert (life.job.state, life.attempts[0].verdict) == (JobState.FAILED, Verdict.VALID)
+    life.tell(Requeue()).started(6).started(7).ended(6).ended(7).tell(Judge(6, Verdict.VALID))
+    assert life.job.state is JobState.STAGING_OUT
+    assert life.tell(Judge(7, Verdict.VALID)).job.canonical == 6
 
 
 def test_a_log_with_a_gap_is_refused() -> None:

@@ -19,7 +19,7 @@ from jobgate.model.operations import Cancel, Change, Delete, Find, Operation
 from jobgate.model.selectors import Ids, Of, Selector, Where
 from jobgate.model.state import JobState
 from jobgate.operations.select import SLICE
-from jobgate.store.jobs import SHOWN
+from jobgate.store.births import SHOWN
 from jobgate.testing.store_lab import HERE
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def test_a_large_batch_is_changed_slice_by_slice(
         beside = await bench.batch(2)
         batch = await bench.batch(labels=TAG)
         await bench.batch(2)
-        selector = Where(label=("tag", "t"), limit=1_000_000) if by_tag else Of(batch.id)
+        selector = Where(labels=(("tag", "t"),), limit=1_000_000) if by_tag else Of(batch.id)
         assert await bench.commits(bench.ask(operation(selector))) == 3
         for row, _ in (await bench.lab.store.read(lambda tx: tx.jobs.get(ids(batch)))).values():
             assert row.state is JobState.CANCELLED or row.priority == 3

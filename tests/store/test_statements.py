@@ -20,6 +20,8 @@ SMALL = frozenset({"account", "credential", "node", "orphan", "past"})
 """Tables that stay small: what people hold, processes, blobs that are deleted within the hour, kinds of past runs."""
 NEWEST = frozenset({"event_last"})
 """Reads from one end, and stops at the first row."""
+RUNS = frozenset({"job_run", "event_run"})
+"""Walk over as many numbers as they make rows."""
 WHOLE = frozenset({"secret_all"})
 """Means all of it, while no server runs."""
 
@@ -34,7 +36,7 @@ def test_the_database_understands_the_statement(name: str, tmp_path: Path) -> No
 def test_no_statement_reads_a_large_table_from_one_end_to_the_other(tmp_path: Path) -> None:
     reads = {}
     with closing(sqlite3.connect(fresh(tmp_path))) as database:
-        for name in TEXTS.keys() - NEWEST - WHOLE:
+        for name in TEXTS.keys() - NEWEST - WHOLE - RUNS:
             text = TEXTS[name]
             plan = database.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?")).fetchall()
             scans = [step[3] for step in plan if step[3].startswith("SCAN") and step[3].split()[1] not in SMALL]

@@ -16,6 +16,7 @@ from jobgate.model.account import Proof, Scope
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
+from jobgate.model.limits import Limits
 from jobgate.model.operations import Operation, Until
 from jobgate.model.outcomes import Archived, Outcome
 
@@ -29,6 +30,8 @@ class Body(Enum):
     """In memory, up to the route's limit; whatever its content type says."""
     UPLOAD = "upload"
     """A file on its way to storage: raw bytes, or the one part `file` of a multipart form; JSON as WHOLE."""
+    LINES = "lines"
+    """Newline-delimited JSON goes to the route's own reader piece by piece, as it comes in; all else as WHOLE."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +51,22 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks stands in the headers, and is known before any of the body is read."""
     page: Callable[[Call], Reply] | None = None
     """Answers by itself, whoever asks: a page of words, that needs no credential and knows of no job."""
+    lines: Callable[[Call], Lines] | None = None
+    """Of a LINES route: who reads this call's body."""
     summary: str = ""
     """One line for the generated reference."""
+
+
+class Lines(Protocol):
+    """Reads a body while it comes in, and keeps no more of it than it needs."""
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes, cut anywhere. Raises a RequestError when it makes no sense to read on."""
+        ...
+
+    def end(self) -> Ask:
+        """There are no more. Raises a RequestError that names the faults of all."""
+        ...
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +139,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, object] = {}
     """Its own section of the configuration; a dialect converts it to its settings struct, refusing unknown names."""
     sign: Signer | None = None
+    limits: Limits = Limits()
 
     def __repr__(self) -> str:
         return f"Setup({self.prefix!r})"  # its settings may hold secrets

@@ -37,6 +37,7 @@ from jobgate.model.events import (
     Rank,
     Release,
     Report,
+    Requeue,
     Staged,
     Started,
     Together,
@@ -122,7 +123,7 @@ def _hear(log: _Log, event: Event, spec: JobSpec) -> None:
     match event:
         case Claim() if event.number is None:
             _open(log, event)
-        case Hold() | Release() | Rank() | Cancel() | GiveUp() | Offer():
+        case Hold() | Release() | Requeue() | Rank() | Cancel() | GiveUp() | Offer():
             _on_job(log, event)
         case _:
             _on_attempt(log, event, spec)
@@ -133,7 +134,7 @@ def unwanted(job: Job, attempts: Attempts, spec: JobSpec) -> tuple[AttemptId, ..
 
     Their own end, as the engine reports it, is what ends them.
     """
-    if job.state is not _S.CANCELLING and _winner(attempts, spec) is None:
+    if job.state is not _S.CANCELLING and _winner(attempts[job.spent :], spec) is None:
         return ()
     stoppable = (_A.CLAIMED, _A.STARTING, _A.RUNNING)
     return tuple(a.id for a in attempts if a.state in stoppable)
@@ -161,14 +162,21 @@ class _Log:
     def live(self) -> Iterator[Attempt]:
         return (a for a in self.attempts if not a.state.over)
 
+    @property
+    def counted(self) -> Attempts:
+        """The attempts that retry and quorum look at: those since the owner last asked for another."""
+        return self.attempts[self.job.spent :] if self.job.spent else self.attempts
 
-def _on_job(log: _Log, event: Hold | Release | Rank | Cancel | GiveUp | Offer) -> None:
+
+def _on_job(log: _Log, event: Event) -> None:
     state = log.job.state
     match event:
         case Hold() if state is _S.QUEUED:
             log.say(Moved(_S.HELD, ready=log.job.ready))
         case Release() if state is _S.HELD:
             log.say(Moved(_S.QUEUED, ready=log.job.ready))
+        case Requeue() if state is _S.FAILED:
+            log.say(Moved(_S.QUEUED))
         case Rank(priority) if not state.over and priority != log.job.priority:
             log.say(Ranked(priority))
         case Cancel(message) if not state.over and state is not _S.CANCELLING:
@@ -200,14 +208,14 @@ def _cancel(log: _Log, message: str) -> None:
 def _offer(log: _Log, environment: EnvironmentName) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
-    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, environment, *_next_replica(log.attempts)))
+    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, environment, *_next_replica(log)))
 
 
 def _open(log: _Log, event: Claim) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
     state = _A.STARTING if event.straight else _A.CLAIMED
-    replica, tried = _next_replica(log.attempts)
+    replica, tried = _next_replica(log)
     log.say(Opened(len(log.attempts) + 1, state, event.environment, replica, tried, event.lease))
 
 
@@ -300,7 +308,7 @@ def _settle(log: _Log, spec: JobSpec) -> None:
         if not any(log.live()):
             log.say(Moved(_S.CANCELLED, job.message, None, None, *_last_exit(log.attempts)))
         return
-    winner = _winner(log.attempts, spec)
+    winner = _winner(log.counted, spec)
     if winner is not None:
         _withdraw(log)
         if log.job.wanted:
@@ -326,7 +334,7 @@ def _winner(attempts: Attempts, spec: JobSpec) -> Attempt | None:
 def _want(log: _Log, spec: JobSpec) -> bool:
     """Asks for the attempts that are missing; True when the job failed because it may not."""
     rule = spec.replication
-    attempts = log.attempts
+    attempts = log.counted
     live = sum(1 for _ in log.live())
     good = [a for a in attempts if a.succeeded and a.verdict is not Verdict.INVALID]
     bad = [a for a in attempts if a.state.over and not a.succeeded] + [
@@ -343,7 +351,7 @@ def _want(log: _Log, spec: JobSpec) -> bool:
     if len(attempts) + missing > rule.total and missing and rule.quorum > 1:
         return _fail(log, bad[-1] if bad else None, live)
     if missing != log.job.wanted:
-        pause = spec.retry.backoff * 2.0 ** (bad[-1].tried - 1) if bad and missing else 0.0
+        pause = spec.retry.backoff * 2.0 ** (_tried(attempts, bad[-1]) - 1) if bad and missing else 0.0
         log.say(Wanted(missing, log.now + pause if pause else 0.0))
     return False
 
@@ -353,9 +361,15 @@ def _may_retry(attempts: Attempts, attempt: Attempt, spec: JobSpec) -> bool:
     if spec.replication.quorum > 1:
         errors = sum(1 for a in attempts if a.state.over and not a.succeeded)
         return errors <= spec.replication.errors
+    tried = _tried(attempts, attempt)
     if attempt.failure is Failure.ENGINE or (attempt.failure is Failure.LOST and attempt.started is None):
-        return attempt.tried < max(spec.retry.faults, spec.retry.tries)
-    return attempt.failure in spec.retry.on and attempt.tried < spec.retry.tries
+        return tried < max(spec.retry.faults, spec.retry.tries)
+    return attempt.failure in spec.retry.on and tried < spec.retry.tries
+
+
+def _tried(attempts: Attempts, attempt: Attempt) -> int:
+    """Which of the `attempts` at its replica it is."""
+    return sum(1 for a in attempts if a.replica == attempt.replica and a.id.number <= attempt.id.number)
 
 
 def _fail(log: _Log, attempt: Attempt | None, live: int) -> bool:
@@ -381,18 +395,19 @@ def _standing(log: _Log) -> JobState:
         return _S.STAGING_IN
     if _A.OFFERED in states:
         return _S.QUEUED
-    if any(a.verdict is Verdict.PENDING for a in log.attempts) and not log.job.wanted:
+    if any(a.verdict is Verdict.PENDING for a in log.counted) and not log.job.wanted:
         return _S.STAGING_OUT
     return _S.QUEUED
 
 
-def _next_replica(attempts: Attempts) -> tuple[int, int]:
+def _next_replica(log: _Log) -> tuple[int, int]:
     """The replica the next attempt is for, and which try of it: a failed one's again, or a new one's first."""
-    last: dict[int, Attempt] = {a.replica: a for a in attempts}
+    last: dict[int, Attempt] = {a.replica: a for a in log.counted}
     for replica, attempt in last.items():
         if attempt.state.over and (not attempt.succeeded or attempt.verdict is Verdict.INVALID):
             return replica, attempt.tried + 1
-    return len(last) + 1, 1
+    replica = len(last) + 1
+    return replica, 1 + sum(1 for a in log.attempts[: log.job.spent] if a.replica == replica)
 
 
 def _last_exit(attempts: Attempts) -> tuple[int | None, int | None]:

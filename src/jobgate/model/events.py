@@ -21,6 +21,10 @@ class Release(msgspec.Struct, frozen=True, tag="release", gc=False):
     """The owner lets it go on."""
 
 
+class Requeue(msgspec.Struct, frozen=True, tag="requeue", gc=False):
+    """The owner wants a job that failed tried once more [Slurm: requeue]."""
+
+
 class Rank(msgspec.Struct, frozen=True, tag="rank", gc=False):
     """The owner gives it another priority."""
 
@@ -136,6 +140,7 @@ class Judge(msgspec.Struct, frozen=True, tag="judge", gc=False):
 Event = (
     Hold
     | Release
+    | Requeue
     | Rank
     | Cancel
     | GiveUp

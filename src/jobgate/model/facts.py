@@ -179,7 +179,7 @@ def evolve(job: Job, attempts: Attempts, fact: Fact) -> tuple[Job, Attempts]:
         case Submitted():
             raise IllegalMove("a job is submitted once")
         case Moved() as moved:
-            return _moved(job, moved, fact.at), attempts
+            return _moved(job, moved, fact.at, len(attempts)), attempts
         case Wanted(count, ready):
             return replace(job, wanted=count, ready=ready), attempts
         case Progressed(progress):
@@ -225,8 +225,8 @@ def evolve(job: Job, attempts: Attempts, fact: Fact) -> tuple[Job, Attempts]:
             )
 
 
-def _moved(job: Job, fact: Moved, at: float) -> Job:
-    over = fact.state.over
+def _moved(job: Job, fact: Moved, at: float, attempts: int) -> Job:
+    over, again = fact.state.over, job.state.over
     return replace(
         job,
         state=fact.state,
@@ -234,11 +234,12 @@ def _moved(job: Job, fact: Moved, at: float) -> Job:
         failure=fact.failure,
         limit=fact.limit,
         canonical=fact.canonical,
-        exit_code=fact.exit_code if over else job.exit_code,
+        exit_code=fact.exit_code if over or again else job.exit_code,
         ready=fact.ready,
         ended=at if over else None,
         wanted=0 if over or fact.state is JobState.CANCELLING else job.wanted,
-        progress=1.0 if fact.state is JobState.SUCCEEDED else job.progress,
+        progress=1.0 if fact.state is JobState.SUCCEEDED else 0.0 if again else job.progress,
+        spent=attempts if again else job.spent,
     )
 
 

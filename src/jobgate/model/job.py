@@ -20,6 +20,10 @@ from jobgate.model.state import Failure, JobState, Limit
 PRIORITIES: Final = (-1000, 1000)
 
 
+Value = bool | int | float | str
+"""Of a parameter of a sweep."""
+
+
 class Late(StrEnum):
     """What only the gateway knows, and not before the job exists: values for environment variables."""
 
@@ -167,6 +171,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names of the sealed values this job may read; the values are never part of it."""
     charge: float = 1.0
     """Factor on the environment's price [Charity Engine: application's factor]."""
+    parameters: Mapping[str, Value] = {}
+    """What of a sweep this job was made with, by name; in its words they are put in already."""
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -197,6 +203,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When its records and files are deleted, unless that is put off; None: after the server's retention."""
     webhook: WebhookId | None = None
     """The webhook that it names; those that are told of named batches only hear of it."""
+    renamed: int = 0
+    """How often its name or labels were changed."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -227,3 +235,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Number of the attempt whose outputs are the job's."""
     progress: float = 0.0
     """0 to 1."""
+    spent: int = 0
+    """Attempts made before the owner last asked for another: they count against no number of tries."""

@@ -6,7 +6,7 @@ answer may wait. Follow, Estimate, Schedule, Reserve, Link and Ask have their pl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -15,7 +15,7 @@ from jobgate.model.account import Principal, Scope
 from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import JobSpec, Origin
-from jobgate.model.selectors import Selector
+from jobgate.model.selectors import BatchesWhere, Selector
 from jobgate.model.webhook import USUAL, Occasion
 
 # --- guards
@@ -36,10 +36,15 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, gc=False):
-    """So many jobs of one spec."""
+    """So many jobs of one spec, or of specs that are made when they are needed and then forgotten."""
 
     spec: JobSpec
     count: int = 1
+    each: Callable[[int], JobSpec] | None = None
+    """The spec of the job at a place, from 0; it has the same program, resources, place and replicas as `spec`.
+
+    Raises Invalid for a job that cannot be; nothing of the batch is made then.
+    """
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit", omit_defaults=True):
@@ -73,10 +78,20 @@ class Find(msgspec.Struct, frozen=True, kw_only=True, tag="find"):
     """And why each of them waits, if it does."""
 
 
+class FindBatches(msgspec.Struct, frozen=True, kw_only=True, tag="find_batches"):
+    """Batches with their jobs counted. Answer: FoundBatches."""
+
+    where: BatchesWhere = BatchesWhere()
+    waits: bool = False
+    """And why the first job of each waits of those that do."""
+
+
 class Count(msgspec.Struct, frozen=True, tag="count"):
     """How many of a batch's jobs are in which state. Answer: Counted."""
 
     batch: BatchId
+    failures: bool = False
+    """Also in which ways its jobs failed."""
     waits: bool = False
     """And why the first of those waits that do."""
 
@@ -85,19 +100,44 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", omit_defau
     """Asks that they stop. Answer: Changed.
 
     Of many jobs it is done slice by slice: when it breaks off, some are asked and some are not, and the same request
-    again does the rest. So it is with Change and Delete.
+    again does the rest. So it is with Retry, Change and Delete. With `seen` all of them raise Conflict (`changed`), and
+    change nothing, when the job or batch is not as it was when it was seen.
     """
 
     selector: Selector
     message: str = ""
+    seen: int | None = None
+    show: bool = False
+    """The answer shows the one job or batch as it is then."""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry", omit_defaults=True):
+    """Asks for another attempt of those that failed, under the same ids. Answer: Changed.
+
+    Raises TooMany when the account may not have so many live jobs.
+    """
+
+    selector: Selector
+    seen: int | None = None
+    show: bool = False
+    """The answer shows the one job or batch as it is then."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change", omit_defaults=True):
-    """Another priority; held or let go. Answer: Changed."""
+    """Another priority; held or let go; other labels, another name. Answer: Changed.
+
+    Name and labels are those of a batch: raises Invalid when a job of a larger one is meant.
+    """
 
     selector: Selector
     priority: int | None = None
     hold: bool | None = None
+    name: str | None = None
+    labels: Mapping[str, str | None] = {}
+    """Only these change; None takes one away."""
+    seen: int | None = None
+    show: bool = False
+    """The answer shows the one job or batch as it is then."""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
@@ -109,6 +149,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
     selector: Selector
     force: bool = False
     """Live ones are cancelled first, and deleted when they have ended."""
+    seen: int | None = None
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=True):
@@ -247,8 +288,10 @@ OnWebhooks = (
 Operation = (
     Submit
     | Find
+    | FindBatches
     | Count
     | Cancel
+    | Retry
     | Change
     | Delete
     | Read
@@ -265,8 +308,10 @@ Operation = (
 SCOPES: Mapping[type[Operation], Scope] = {
     Submit: Scope.SUBMIT,
     Find: Scope.READ,
+    FindBatches: Scope.READ,
     Count: Scope.READ,
     Cancel: Scope.CONTROL,
+    Retry: Scope.CONTROL,
     Change: Scope.CONTROL,
     Delete: Scope.CONTROL,
     Read: Scope.READ,

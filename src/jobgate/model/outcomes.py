@@ -11,10 +11,20 @@ from jobgate.model.attempt import Attempt
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Packed
-from jobgate.model.ids import AccountId, Digest, EnvironmentName, JobId, JobName, MessageId, WebhookId
+from jobgate.model.ids import (
+    AccountId,
+    BatchId,
+    Digest,
+    EnvironmentName,
+    JobId,
+    JobName,
+    MessageId,
+    WebhookId,
+)
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.sight import Sight
-from jobgate.model.state import JobState
+from jobgate.model.state import Failure, JobState, Limit
+from jobgate.model.tally import Tally
 from jobgate.model.waits import Waits
 from jobgate.model.webhook import Delivery, Webhook
 
@@ -29,11 +39,18 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     waits: Waits | None = None
     """Why it waits, where that was asked."""
 
+    @property
+    def version(self) -> int:
+        """Grows with each change of the job, and of its batch's name and labels."""
+        return self.job.version + self.batch.renamed
+
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True, tag="submitted"):
     """The batch is on disk."""
 
     batch: Batch
+    counted: Counted
+    """How the batch stands now."""
     jobs: tuple[Job, ...]
     """As they were made; of a large batch only their ids are certain to be new."""
     replayed: bool = False
@@ -56,6 +73,43 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
     counts: Mapping[JobState, int]
     waits: Waits | None = None
     """Why the first waits of those that do, where that was asked."""
+    version: int = 0
+    """Grows with each change of a job of it, of its name and of its labels."""
+    started: float | None = None
+    """When the first of its jobs started."""
+    ended: float | None = None
+    """When the last of those that are over ended."""
+    environments: tuple[EnvironmentName, ...] = ()
+    """Where its first jobs ran, or may run alone."""
+    failures: tuple[Alike, ...] | None = None
+    """Where they were asked for: the most frequent first."""
+
+    @property
+    def state(self) -> JobState:
+        """Where the batch stands: over when all its jobs are, running as soon as one has started."""
+        return Tally(counts=self.counts, version=self.version, started=self.started).state
+
+
+class Alike(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of a batch that failed in the same way."""
+
+    failure: Failure | None
+    limit: Limit | None = None
+    exit_code: int | None = None
+    message: str = ""
+    count: int
+    such_as: JobName
+    """The first of them."""
+    last_line: str | None = None
+    """Of that job's log."""
+
+
+class FoundBatches(msgspec.Struct, frozen=True, kw_only=True, tag="found_batches"):
+    """Batches, newest first."""
+
+    batches: tuple[Counted, ...]
+    more: BatchId | None = None
+    """After which to go on; None at the end."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
@@ -65,6 +119,12 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="changed"):
     unchanged: tuple[Job, ...] = ()
     missing: tuple[str, ...] = ()
     more: int = 0
+    states: Mapping[JobState, int] = {}
+    """In which states all those stand that were changed."""
+    same: int = 0
+    """How many of all are unchanged."""
+    shown: JobView | Counted | None = None
+    """The one job or batch that was asked about, as it is now, where that was asked for."""
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True, tag="deleted"):
@@ -196,6 +256,7 @@ OfWebhooks = Hooked | FoundWebhooks | Unhooked | Posted | FoundDeliveries
 Outcome = (
     Submitted
     | Found
+    | FoundBatches
     | Counted
     | Changed
     | Deleted

@@ -4,6 +4,7 @@
 
     job:      held ⇄ queued → staging_in → running → staging_out → succeeded | failed
                        any that is not over → cancelling → cancelled
+              failed → queued, by its owner's word
     attempt:  offered → claimed → starting → running → collecting → ended | lost
 """
 
@@ -31,13 +32,13 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
     """Over: the outputs and the exit code are those of the canonical attempt."""
     FAILED = "failed"
-    """Over: the failure says why."""
+    """Over: the failure says why. Its owner may have it queued for another attempt."""
     CANCELLED = "cancelled"
     """Over: stopped because it was asked."""
 
     @property
     def over(self) -> bool:
-        """Whether nothing moves it any more."""
+        """Whether nothing moves it any more, but for its owner's retry of one that failed."""
         return self in OVER
 
 
@@ -57,7 +58,7 @@ MOVES: Final[dict[JobState, frozenset[JobState]]] = {
     | {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLING, JobState.CANCELLED},
     JobState.CANCELLING: frozenset({JobState.CANCELLED}),
     JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
     JobState.CANCELLED: frozenset(),
 }
 for _state in _HERE_AND_THERE - {JobState.QUEUED}:

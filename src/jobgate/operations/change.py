@@ -1,79 +1,91 @@
-"""Cancel, Change, Delete: events of the owner's, and forgetting.
-
-Each may mean a million jobs, and all accounts share one writer. So it is done in slices, each a transaction of its own
-between which others have their turn. What breaks off in between is partly done; the same request again does the rest.
-"""
+"""Cancel, Change, Delete: events of the owner's, other names, and forgetting; slice by slice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import Final, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Final
 
 from jobgate.model.account import Principal
 from jobgate.model.advance import Step
-from jobgate.model.errors import Conflict, NotFound
+from jobgate.model.errors import Conflict, Invalid
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
 from jobgate.model.job import Job
 from jobgate.model.operations import Cancel, Change, Count, Delete
 from jobgate.model.outcomes import Changed, Deleted
-from jobgate.model.selectors import Ids, Of, Selector
+from jobgate.model.selectors import Of, Selector
 from jobgate.operations.context import Context
 from jobgate.operations.find import count
-from jobgate.operations.select import Piece, piece
-from jobgate.store.jobs import SHOWN
-from jobgate.store.store import Store
+from jobgate.operations.select import batch_of
+from jobgate.operations.slices import First, Told, as_seen, look, slices
 from jobgate.store.transaction import Transaction
 
 PATIENCE = 20.0
 """Seconds that a forced deletion waits for the engine's word on live jobs."""
-_TURNS: Final[WeakKeyDictionary[Store, asyncio.Lock]] = WeakKeyDictionary()
-"""Of each store: requests with more than one slice take turns, or a hundred of them would make one long commit."""
 _NAMED: Final = 10
 """Live jobs that a refusal names."""
 _Live = dict[BatchId, list[JobId]]
-T = TypeVar("T")
 
 
 async def cancel(context: Context, principal: Principal, operation: Cancel) -> Changed:
     """Asks that they stop; `unchanged` are those over already. Raises NotFound for a batch that is not theirs."""
-    return await _cancel(context, principal, operation, {})
+    told = await _cancel(context, principal, operation, {})
+    return told.changed(await look(context, principal, operation.selector) if operation.show else None)
 
 
 async def change(context: Context, principal: Principal, operation: Change) -> Changed:
-    """Another priority; held or let go. Raises NotFound for a batch that is not theirs."""
+    """Another priority; held or let go; another name, other labels. `unchanged` are those over already.
+
+    Raises NotFound for a batch that is not theirs, and Invalid when the name of a batch is asked for that a job of it
+    stands for.
+    """
+    selector = operation.selector
     events: list[Event] = []
     if operation.priority is not None:
         events.append(Rank(operation.priority))
     if operation.hold is not None:
         events.append(Hold() if operation.hold else Release())
-    return await _apply(context, principal, operation.selector, events)
+    renames = operation.name is not None or bool(operation.labels)
+    if renames and isinstance(selector, Of) and not events:
+        await context.store.write(lambda tx: _rename_whole(tx, principal, selector, operation))
+        return Told(selector).changed(await look(context, principal, selector) if operation.show else None)
+    renamed = set[BatchId]()
+
+    def first(tx: Transaction, jobs: Sequence[Job]) -> None:
+        for job in jobs if renames else ():
+            if job.batch not in renamed:
+                renamed.add(job.batch)
+                _rename(tx, selector, operation, job.batch)
+
+    told = await _apply(context, principal, operation, events, first=first)
+    return told.changed(await look(context, principal, selector) if operation.show else None)
 
 
 async def delete(context: Context, principal: Principal, operation: Delete) -> Deleted:
     """Forgets jobs that are over. Raises Conflict (`job-active`), and deletes nothing, when one is not.
 
-    Jobs that are over stay so: what was seen before the first slice holds at the last.
+    One that failed, and that its owner has queued again before its slice came, is left as it is.
     """
     selector = operation.selector
     if operation.force:
         live: _Live = {}
-        await _cancel(context, principal, Cancel(selector=selector, message="removed by its owner"), live)
+        message = "removed by its owner"
+        await _cancel(context, principal, Cancel(selector=selector, message=message, seen=operation.seen), live)
         await _ended(context, live)
     else:
-        await _all_over(context, principal, selector)
+        await _all_over(context, principal, selector, operation.seen)
 
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[JobName], list[JobName]]:
-        over = [JobName(job.batch, job.id) for job in jobs if job.state.over]
-        tx.jobs.delete([name.job for name in over], now)
-        return over, [JobName(job.batch, job.id) for job in jobs if not job.state.over] if operation.force else []
+        over = [job for job in jobs if job.state.over]
+        live_still = [job for job in jobs if not job.state.over] if operation.force else []
+        tx.jobs.delete([job.id for job in over], now)
+        return _names(over), _names(live_still)
 
-    gone, stopping, missing = _First[JobName](selector), _First[JobName](selector), list[str]()
-    async for (over, live_still), lost in _slices(context, principal, selector, work):
+    gone, stopping, missing = First[JobName](selector), First[JobName](selector), list[str]()
+    async for (over, live_still), lost in slices(context, principal, selector, work):
         gone.add(over)
         stopping.add(live_still)
         missing += lost
@@ -82,67 +94,52 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
     )
 
 
+def _names(jobs: Sequence[Job]) -> list[JobName]:
+    return [JobName(job.batch, job.id) for job in jobs]
+
+
+# --- names and labels
+
+
+def _rename_whole(tx: Transaction, principal: Principal, selector: Of, operation: Change) -> None:
+    """Raises NotFound, and Conflict (`changed`)."""
+    if operation.seen is not None:
+        as_seen(tx, principal, selector, operation.seen)
+    tx.jobs.rename(batch_of(tx, principal, selector.batch), operation.name, operation.labels)
+
+
+def _rename(tx: Transaction, selector: Selector, operation: Change, ident: BatchId) -> None:
+    """Raises Invalid (`of-batch`) when one job of several was named: name and labels are the batch's."""
+    batch = tx.jobs.batch(ident)
+    if batch.count > 1 and not isinstance(selector, Of):
+        field = "labels" if operation.labels else "name"
+        raise Invalid(f"{field}: they belong to the batch of this job; change them there", code="of-batch", field=field)
+    tx.jobs.rename(batch, operation.name, operation.labels)
+
+
 # --- slices
 
 
-class _First(Generic[T]):
-    """What an answer names: all that were asked for by name; of others the first `SHOWN`, and how many more."""
-
-    def __init__(self, selector: Selector) -> None:
-        self._most = len(selector.jobs) if isinstance(selector, Ids) else SHOWN
-        self.named: list[T] = []
-        self.more = 0
-
-    def add(self, items: Sequence[T]) -> None:
-        room = self._most - len(self.named)
-        self.named += items[:room]
-        self.more += len(items[room:])
-
-
-async def _slices(
-    context: Context,
-    principal: Principal,
-    selector: Selector,
-    work: Callable[[Transaction, Sequence[Job], float], T],
-    *,
-    reading: bool = False,
-) -> AsyncGenerator[tuple[T, tuple[str, ...]], None]:
-    """What `work` returns for each slice of the jobs, and names of those missing. Raises NotFound at the first only."""
-    turn = _TURNS.setdefault(context.store, asyncio.Lock())
-    rest: Selector | None = selector
-    while rest is not None:
-        asked, now = rest, context.clock()
-
-        def one(tx: Transaction, asked: Selector = asked, now: float = now) -> tuple[T, Piece]:
-            found = piece(tx, principal, asked)
-            return work(tx, [job for job, _ in found[0]], now), found
-
-        try:
-            if reading:
-                result, (_, missing, rest) = await context.store.read(one)
-            elif asked is selector:
-                result, (_, missing, rest) = await context.store.write(one)
-            else:
-                async with turn:
-                    result, (_, missing, rest) = await context.store.write(one)
-        except NotFound:
-            if asked is selector:
-                raise
-            return  # the batch went with its last job, which was in the slice before, or another's request took it
-        yield result, missing
-        await asyncio.sleep(0)
-
-
-async def _cancel(context: Context, principal: Principal, operation: Cancel, live: _Live) -> Changed:
+async def _cancel(context: Context, principal: Principal, operation: Cancel, live: _Live) -> Told:
     """Puts into `live` those that are not over yet."""
     event = CancelEvent(operation.message or "cancelled by its owner")
-    return await _apply(context, principal, operation.selector, (event,), live)
+    return await _apply(context, principal, operation, (event,), live)
 
 
-async def _apply(
-    context: Context, principal: Principal, selector: Selector, events: Sequence[Event], live: _Live | None = None
-) -> Changed:
+async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
+    context: Context,
+    principal: Principal,
+    operation: Cancel | Change,
+    events: Sequence[Event],
+    live: _Live | None = None,
+    *,
+    first: Callable[[Transaction, Sequence[Job]], None] = lambda _tx, _jobs: None,
+) -> Told:
+    """Tells each job; `first` is done with each slice before."""
+    selector = operation.selector
+
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[Job], list[Job]]:
+        first(tx, jobs)
         done: list[Job] = []
         for job in jobs:
             if not job.state.over:
@@ -150,38 +147,32 @@ async def _apply(
                 done.append(last.job if isinstance(last, Step) else job)
         return done, [job for job in jobs if job.state.over]
 
-    done, unchanged, missing = _First[Job](selector), _First[Job](selector), list[str]()
-    async for (some, same), lost in _slices(context, principal, selector, work):
-        done.add(some)
-        unchanged.add(same)
-        missing += lost
+    told = Told(selector)
+    async for (some, same), lost in slices(context, principal, selector, work, seen=operation.seen):
+        told.add(some, same, lost)
         if live is not None:
             for job in some:
                 if not job.state.over:
                     live.setdefault(job.batch, []).append(job.id)
-    return Changed(
-        done=tuple(done.named),
-        unchanged=tuple(unchanged.named),
-        missing=tuple(missing),
-        more=done.more + unchanged.more,
-    )
+    return told
 
 
-async def _all_over(context: Context, principal: Principal, selector: Selector) -> None:
-    """Raises Conflict (`job-active`) when one is not, NotFound for a batch that is not theirs."""
-    if isinstance(selector, Of):
+async def _all_over(context: Context, principal: Principal, selector: Selector, seen: int | None) -> None:
+    """Raises Conflict (`job-active`) when one is not, or (`changed`), and NotFound for a batch that is not theirs."""
+    if isinstance(selector, Of) and seen is None:
         counted = await count(context, principal, Count(selector.batch))
         if all(state.over for state, number in counted.counts.items() if number):
             return
 
-    def work(tx: Transaction, jobs: Sequence[Job], now: float) -> list[str]:
+    def work(tx: Transaction, jobs: Sequence[Job], now: float) -> list[Job]:
         del tx, now
-        return [job_text(job.batch, job.id) for job in jobs if not job.state.over][:_NAMED]
+        return [job for job in jobs if not job.state.over]
 
-    async with aclosing(_slices(context, principal, selector, work, reading=True)) as slices:
-        async for live, _ in slices:
+    async with aclosing(slices(context, principal, selector, work, seen=seen, reading=True)) as pieces:
+        async for live, _ in pieces:
             if live:
-                raise Conflict(f"not over: {', '.join(live)}; cancel them first, or ask with force", code="job-active")
+                names = ", ".join(job_text(job.batch, job.id) for job in live[:_NAMED])
+                raise Conflict(f"not over: {names}; cancel them first, or ask with force", code="job-active")
 
 
 async def _ended(context: Context, live: _Live) -> None:

@@ -1,20 +1,26 @@
-"""Find, Count, Describe: looking without touching."""
+"""Find, FindBatches, Count, Describe: looking without touching."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.errors import TooLarge
-from jobgate.model.ids import BatchId
+from jobgate.model.ids import BatchId, EnvironmentName
 from jobgate.model.job import Batch
-from jobgate.model.operations import Count, Describe, Find
-from jobgate.model.outcomes import Counted, Described, Found
+from jobgate.model.operations import Count, Describe, Find, FindBatches
+from jobgate.model.outcomes import Counted, Described, Found, FoundBatches
 from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
-from jobgate.operations.select import batch_of, select, view
+from jobgate.operations.failures import failures
+from jobgate.operations.select import batch_of, present, select, view
 from jobgate.operations.waits import Look
 from jobgate.store.transaction import Transaction
+
+_FIRST: Final = 8
+"""Jobs of a batch that say where it runs."""
 
 
 async def find(context: Context, principal: Principal, operation: Find) -> Found:
@@ -24,6 +30,8 @@ async def find(context: Context, principal: Principal, operation: Find) -> Found
     within = replace(selector, limit=most) if isinstance(selector, Where) and selector.limit > most else selector
 
     def work(tx: Transaction) -> Found:
+        if isinstance(selector, Where) and selector.needs_batch and selector.batch is not None:
+            batch_of(tx, principal, selector.batch)
         if isinstance(selector, Of) and (batch := batch_of(tx, principal, selector.batch)).count > most:
             _fits(sum(tx.jobs.counts(batch).values()), most)
         if isinstance(selector, Ids):
@@ -51,10 +59,60 @@ async def count(context: Context, principal: Principal, operation: Count) -> Cou
     """The batch's jobs by state. Raises NotFound."""
 
     def work(tx: Transaction) -> Counted:
-        batch = batch_of(tx, principal, operation.batch)
-        counts = tx.jobs.counts(batch)
-        waits = Look(tx, context, principal).of_batch(batch, counts) if operation.waits else None
-        return Counted(batch=batch, counts=counts, waits=waits)
+        look = Look(tx, context, principal) if operation.waits else None
+        return _looked(counted(tx, batch_of(tx, principal, operation.batch)), look)
+
+    found = await context.store.read(work)
+    if not operation.failures:
+        return found
+    return replace(found, failures=await failures(context, found.batch))
+
+
+def counted(tx: Transaction, batch: Batch) -> Counted:
+    """How a batch stands."""
+    tally = tx.jobs.tally(batch)
+    return Counted(
+        batch=batch,
+        counts=tally.counts,
+        version=tally.version + batch.renamed,
+        started=tally.started,
+        ended=tally.ended,
+        environments=_environments(tx, batch),
+    )
+
+
+def _looked(stands: Counted, look: Look | None) -> Counted:
+    """With why its jobs wait, where that was asked."""
+    return stands if look is None else replace(stands, waits=look.of_batch(stands.batch, stands.counts))
+
+
+def _environments(tx: Transaction, batch: Batch) -> tuple[EnvironmentName, ...]:
+    """In the order in which they come first."""
+    found: dict[EnvironmentName, None] = {}
+    for job, attempts in tx.jobs.members(batch, 0, _FIRST):
+        last = attempts[-1].environment if attempts else tx.jobs.spec(job.spec).place.environment
+        if last is not None:
+            found[last] = None
+    return tuple(found)
+
+
+async def find_batches(context: Context, principal: Principal, operation: FindBatches) -> FoundBatches:
+    """A page of the asker's batches."""
+    where = operation.where
+
+    def work(tx: Transaction) -> FoundBatches:
+        found: list[Counted] = []
+        looks, look = where.looks, Look(tx, context, principal) if operation.waits else None
+        for batch in tx.lists.batches(present(tx, principal).account, where):
+            if len(found) == where.limit:
+                return FoundBatches(batches=tuple(found), more=found[-1].batch.id)
+            one = counted(tx, batch)
+            if not where.states or one.state in where.states:
+                found.append(_looked(one, look))
+            looks -= 1
+            if not looks:
+                return FoundBatches(batches=tuple(found), more=batch.id)
+        return FoundBatches(batches=tuple(found))
 
     return await context.store.read(work)
 

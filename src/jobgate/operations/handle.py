@@ -19,11 +19,13 @@ from jobgate.model.operations import (
     Environments,
     Estimate,
     Find,
+    FindBatches,
     OnWebhooks,
     Operation,
     Read,
     ReadLog,
     Request,
+    Retry,
     Submit,
     Until,
     Write,
@@ -35,6 +37,7 @@ from jobgate.operations import change, files, find
 from jobgate.operations.context import Context
 from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
+from jobgate.operations.retry import retry
 from jobgate.operations.select import named
 from jobgate.operations.submit import submit
 from jobgate.operations.webhooks import on_webhooks
@@ -62,9 +65,11 @@ async def handle(context: Context, request: Request) -> Outcome:
 VERBS: Final[Mapping[type[Operation], Callable[[Context, Principal, Any], Awaitable[Outcome]]]] = {
     Submit: submit,
     Find: find.find,
+    FindBatches: find.find_batches,
     Count: find.count,
     Describe: find.describe,
     Cancel: change.cancel,
+    Retry: retry,
     Change: change.change,
     Delete: change.delete,
     Read: files.read,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Principal, Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.ids import BatchId, JobId, JobName
+from jobgate.model.ids import AccountId, BatchId, JobId, JobName
 from jobgate.model.job import Batch, Job
 from jobgate.model.outcomes import JobView
 from jobgate.model.selectors import Ids, Of, Selector, Where
@@ -37,9 +37,9 @@ def select(tx: Transaction, principal: Principal, selector: Selector) -> Selecte
             return found, (*missing, *absent), None
         case Of(batch, start):
             return list(tx.jobs.members(batch_of(tx, principal, batch), start)), (), None
-        case Where(limit=limit):
-            page = tx.jobs.page(principal.account, selector)
-            return page[:limit], (), page[limit - 1][0].id if len(page) > limit else None
+        case Where():
+            page, more = tx.lists.jobs(_whose(tx, principal, selector), selector)
+            return page, (), more
 
 
 def piece(tx: Transaction, principal: Principal, selector: Selector) -> Piece:
@@ -56,8 +56,18 @@ def piece(tx: Transaction, principal: Principal, selector: Selector) -> Piece:
             return list(tx.jobs.members(batch, start, SLICE)), (), Of(ident, end) if end < batch.count else None
         case Where(limit=limit):
             found, missing, more = select(tx, principal, replace(selector, limit=min(limit, SLICE)))
-            ends = more is None or limit <= SLICE
-            return found, missing, None if ends else replace(selector, after=more, limit=limit - SLICE)
+            left = limit - len(found)
+            return found, missing, None if more is None or left < 1 else replace(selector, after=more, limit=left)
+
+
+def _whose(tx: Transaction, principal: Principal, where: Where) -> AccountId:
+    """Whose jobs are listed: the asker's, or those of the batch that an operator names."""
+    if where.batch is None or Scope.OPERATE not in principal.scopes:
+        return principal.account
+    try:
+        return tx.jobs.batch(where.batch).owner
+    except NotFound:
+        return principal.account
 
 
 def present(tx: Transaction, principal: Principal) -> Principal:

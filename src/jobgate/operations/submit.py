@@ -11,14 +11,16 @@ from jobgate.model.environment import refusal, runnable
 from jobgate.model.errors import Invalid, TooLarge, TooMany, Unavailable
 from jobgate.model.files import Input, Stored, UserFile
 from jobgate.model.folder import Entry
-from jobgate.model.ids import BatchId, FolderId
+from jobgate.model.ids import AccountId, BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Submit
-from jobgate.model.outcomes import Submitted
+from jobgate.model.outcomes import Counted, Submitted
+from jobgate.model.state import JobState
 from jobgate.operations.context import Context
+from jobgate.operations.find import counted
 from jobgate.operations.select import present
 from jobgate.operations.webhooks import named
-from jobgate.store.jobs import SHOWN
+from jobgate.store.births import SHOWN
 from jobgate.store.transaction import Transaction
 
 
@@ -35,12 +37,12 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
         raise TooLarge(told, code="batch-too-large", field="count")
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
-    waits = _waits(context, principal, operation.groups)
+    waits = waits_of(context, principal.account, operation.groups)
     now = context.clock()
     return await context.store.write(lambda tx: _write(tx, context, principal, operation, waits, now))
 
 
-def _waits(context: Context, principal: Principal, groups: Sequence[Group]) -> list[float | None]:
+def waits_of(context: Context, account: AccountId, groups: Sequence[Group]) -> list[float | None]:
     """The longest wait of each group's jobs. Raises NotFound or Unrunnable when one of them could never run here.
 
     Jobs of one request share what they have in common: what was looked at once is not looked at again.
@@ -53,8 +55,8 @@ def _waits(context: Context, principal: Principal, groups: Sequence[Group]) -> l
             context.catalogue.check(step, pulls=context.pulls)
         key = (id(spec.resources), id(spec.place))
         if key not in known:
-            runnable(context.environments, spec, principal.account)
-            known[key] = _wait(context, principal, spec)
+            runnable(context.environments, spec, account)
+            known[key] = _wait(context, account, spec)
         waits.append(known[key])
     return waits
 
@@ -74,16 +76,8 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
         made = tx.jobs.take(principal.account, operation.guard, ident, now)
         if made is not None:
             earlier = tx.jobs.batch(made)
-            return Submitted(batch=earlier, jobs=_jobs(tx, earlier), replayed=True)
-    quota = principal.quota.live_jobs
-    most = context.limits.live_jobs if quota is None else quota
-    if count > most or (live := tx.jobs.live_of(principal.account)) + count > most:
-        said = f"{live} of" if count <= most else "at most"
-        raise TooMany(
-            f"this account has {said} {most} jobs that are not over; come again when some have ended",
-            code="too-many-jobs",
-            retry_after=60.0,
-        )
+            return Submitted(batch=earlier, jobs=_jobs(tx, earlier), replayed=True, counted=counted(tx, earlier))
+    room_for(tx, context, principal, count)
     batch = Batch(
         id=ident,
         owner=principal.account,
@@ -97,10 +91,26 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
         expires=operation.expires,
         webhook=named(tx, principal, operation.webhook),
     )
-    groups = [_resolved(tx, principal, group, ident, now) for group in operation.groups]
+    resolve = _Resolve(tx, principal, ident, now)
+    groups = [resolve.group(group) for group in operation.groups]
     jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
     tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
-    return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else ())
+    state = JobState.HELD if operation.held else JobState.QUEUED
+    stands = Counted(batch=batch, counts={state: count}, version=count)
+    return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else (), counted=stands)
+
+
+def room_for(tx: Transaction, context: Context, principal: Principal, count: int) -> None:
+    """Raises TooMany (`too-many-jobs`) when the account may not have so many more jobs that are not over."""
+    quota = principal.quota.live_jobs
+    most = context.limits.live_jobs if quota is None else quota
+    if count > most or (live := tx.jobs.live_of(principal.account)) + count > most:
+        said = f"{live} of" if count <= most else "at most"
+        raise TooMany(
+            f"this account has {said} {most} jobs that are not over; come again when some have ended",
+            code="too-many-jobs",
+            retry_after=60.0,
+        )
 
 
 def _jobs(tx: Transaction, batch: Batch) -> tuple[Job, ...]:
@@ -109,30 +119,55 @@ def _jobs(tx: Transaction, batch: Batch) -> tuple[Job, ...]:
     return tuple(job for job, _ in tx.jobs.members(batch))
 
 
-def _wait(context: Context, principal: Principal, spec: JobSpec) -> float | None:
+def _wait(context: Context, account: AccountId, spec: JobSpec) -> float | None:
     """The seconds a job may wait: its own word, or the longest of the places that can run it."""
     if spec.place.wait is not None:
         return spec.place.wait
-    places = [e.longest_wait for e in context.environments if refusal(e, spec, principal.account) is None]
+    places = [e.longest_wait for e in context.environments if refusal(e, spec, account) is None]
     return max(places, default=None)
 
 
-def _resolved(tx: Transaction, principal: Principal, group: Group, batch: BatchId, now: float) -> Group:
-    """The group with the owner's stored files as the blobs they are now, each held by the batch."""
-    if not group.spec.inputs:
-        return group
-    inputs = []
-    for item in group.spec.inputs:
-        source = item.source
-        if isinstance(source, UserFile):
-            folder = source.folder or tx.folders.uploads(principal.account, now)
-            entry = tx.folders.get(FolderId(folder), source.name)
-            _use(tx, entry, now)
-            source = Stored(entry.digest, entry.size)
-        if isinstance(source, Stored):
-            tx.blobs.hold(source.digest, -batch)
-        inputs.append(Input(path=item.path, source=source, executable=item.executable))
-    return Group(replace(group.spec, inputs=tuple(inputs)), group.count)
+class _Resolve:
+    """Puts the blobs that the owner's stored files are now in the place of their names; the batch holds each."""
+
+    def __init__(self, tx: Transaction, principal: Principal, batch: BatchId, now: float) -> None:
+        self._tx = tx
+        self._principal = principal
+        self._batch = batch
+        self._now = now
+        self._held: dict[UserFile | Stored, Stored] = {}
+
+    def group(self, group: Group) -> Group:
+        """The group with blobs. Raises NotFound, for specs that are made later when they are made."""
+        if not group.spec.inputs:
+            return group
+        if (each := group.each) is not None:
+            return Group(group.spec, group.count, lambda place: self._spec(each(place)))
+        return Group(self._spec(group.spec), group.count)
+
+    def _spec(self, spec: JobSpec) -> JobSpec:
+        inputs = [
+            Input(path=item.path, source=self._blob(item.source), executable=item.executable)
+            if isinstance(item.source, UserFile | Stored)
+            else item
+            for item in spec.inputs
+        ]
+        return replace(spec, inputs=tuple(inputs))
+
+    def _blob(self, source: UserFile | Stored) -> Stored:
+        """What many jobs name is looked up and held once."""
+        stored = self._held.get(source)
+        if stored is None:
+            stored = source if isinstance(source, Stored) else self._entry(source)
+            self._tx.blobs.hold(stored.digest, -self._batch)
+            self._held[source] = stored
+        return stored
+
+    def _entry(self, source: UserFile) -> Stored:
+        folder = source.folder or self._tx.folders.uploads(self._principal.account, self._now)
+        entry = self._tx.folders.get(FolderId(folder), source.name)
+        _use(self._tx, entry, self._now)
+        return Stored(entry.digest, entry.size)
 
 
 def _use(tx: Transaction, entry: Entry, now: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, Protocol
 
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -64,7 +64,7 @@ class Body:
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body may have at most {self._limit} bytes", code="body-too-large")
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Raises TooLarge, SlowBody, Disconnected."""
         got = 0
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -13,7 +14,7 @@ import structlog
 from starlette import types
 from starlette.routing import compile_path
 
-from jobgate.dialects.dialect import Body, Call, Dialect, Reply, Route, Stream
+from jobgate.dialects.dialect import Ask, Body, Call, Dialect, Lines, Reply, Route, Stream
 from jobgate.files.archive import Archive
 from jobgate.files.storage import Storage
 from jobgate.model.account import Principal, Proof, Scope, may
@@ -41,6 +42,8 @@ RESERVED: Final = ("/healthz", "/readyz", "/metrics")
 LINK: Final = Principal(account=AccountId(0), name="link", scopes=frozenset({Scope.READ, Scope.OPERATE}))
 """Whoever holds a signed address: it may read what that address names, whosesoever it is, and do nothing else."""
 QUERY_FIELDS: Final = 1000
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
 JSON_UPLOAD_LIMIT: Final = 16 << 20
 """Bytes of an upload that comes as JSON, and so through memory, whatever the route's limit."""
 
@@ -225,20 +228,39 @@ class Front:
         turn.call = self._call(turn, route, parameters)
         if route.page is not None:
             return route.page(turn.call)
-        if route.body is Body.UPLOAD and not _is_json(exchange):
-            principal = await self._upload(turn, route)
-        elif route.early:
+        if route.lines is not None and _is(exchange, NDJSON):
             principal = await self._identify(turn, route)
-            await self._whole(turn, route)
+            ask = await self._lines(turn, route, route.lines(turn.call))
         else:
-            if route.body is not Body.NONE:
-                await self._whole(turn, route)
-            principal = await self._identify(turn, route)
-        ask = dialect.decode(turn.call)
+            principal = await self._read(turn, route)
+            ask = dialect.decode(turn.call)
         if principal is LINK and not isinstance(ask.operation, Read):
             raise Forbidden("a signed address allows to read its file and nothing else")
         request = Request(operation=ask.operation, principal=principal, until=ask.until, within=ask.within)
         return dialect.encode(turn.call, await self._handle(request))
+
+    async def _read(self, turn: _Turn, route: Route) -> Principal:
+        """The body, and who asks."""
+        if route.body is Body.UPLOAD and not _is(turn.exchange, JSON):
+            return await self._upload(turn, route)
+        if route.early:
+            principal = await self._identify(turn, route)
+            await self._whole(turn, route)
+            return principal
+        if route.body is not Body.NONE:
+            await self._whole(turn, route)
+        return await self._identify(turn, route)
+
+    async def _lines(self, turn: _Turn, route: Route, reader: Lines) -> Ask:
+        """What the body asks for, read as it comes in. The sender waits while its last piece is read."""
+        exchange = turn.exchange
+        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience)
+        incoming.check()
+        if not exchange.done:
+            async with aclosing(incoming.pieces()) as pieces:
+                async for piece in pieces:
+                    reader.feed(piece)
+        return reader.end()
 
     def _call(self, turn: _Turn, route: Route, parameters: Mapping[str, str]) -> Call:
         exchange = turn.exchange
@@ -361,8 +383,8 @@ async def _refuse(turn: _Turn, error: JobgateError) -> None:
     await turn.exchange.say(turn.table.dialect.refuse(turn.call, error), extra)
 
 
-def _is_json(exchange: Exchange) -> bool:
-    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+def _is(exchange: Exchange, media: str) -> bool:
+    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower() == media
 
 
 _TRICKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]|/\.{1,2}(?:/|$)")

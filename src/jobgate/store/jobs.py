@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice, repeat
-from typing import Final, TypeVar
+from itertools import islice
+from typing import Final
+
+from msgspec.structs import replace
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
-from jobgate.model.facts import Attempts, Closed, Fact, Moved, Submitted, born
+from jobgate.model.facts import Attempts, Closed, Fact, Moved
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
-from jobgate.model.selectors import Where
-from jobgate.model.state import JobState, Limit
-from jobgate.store import rows
+from jobgate.model.state import JobState
+from jobgate.model.tally import Tally
+from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
 from jobgate.store.guards import outlive, take
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 
-_LAST_ID: Final = (1 << 63) - 1
-"""Greater than every id."""
-T = TypeVar("T")
 _SPECS_KEPT: Final = 4096
 _LOOKED: Final = 10_000
-SHOWN: Final = 1000
-"""Jobs of a new batch that are told one by one."""
 
 
 class Jobs:
@@ -41,7 +38,6 @@ class Jobs:
         self._loaded: dict[JobId, tuple[Job, Attempts]] = {}
         self._changed: dict[JobId, None] = {}
         self._facts: list[Fact] = []
-        self._fresh: dict[SpecId, JobSpec] = {}
         self.lives: dict[AccountId, int] = {}
         """How many more jobs of each account are not over."""
         self.steps: list[Step] = []
@@ -63,41 +59,13 @@ class Jobs:
         `waits`: for each group, the seconds its jobs may wait in the queue. Returns the first of the jobs, `SHOWN` at
         most, in order.
         """
-        db, now = self._db, batch.created
-        db.run("batch_add", batch.id, batch.owner, batch.app, batch.count, batch.expires, rows.encode(batch))
-        if batch.labels:
-            db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
-        state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
-        first = self._shared.ids.draw(now, len(groups))
-        specs = [SpecId(first + place * STRIDE) for place in range(len(groups))]
-        self._fresh.update((spec, group.spec) for spec, group in zip(specs, groups, strict=True))
-        db.many("spec_add", ((i, batch.id, rows.encode(group.spec)) for i, group in zip(specs, groups, strict=True)))
-        births = [
-            Submitted(batch.id, batch.owner, spec, batch.priority, group.spec.replication.replicas, held)
-            for spec, group in zip(specs, groups, strict=True)
-        ]
-        tails = [
-            (batch.id, batch.owner, spec, group.spec.place.environment or "", state, batch.priority, now, 0.0, ends, 1)
-            for spec, group, ends in zip(specs, groups, _ends(now, len(groups), waits), strict=True)
-        ]
-        facts = [rows.encode(birth) for birth in births]
-        ids = range(batch.id, batch.id + batch.count * STRIDE, STRIDE)
-        turns = [group.count for group in groups]
-        db.many("job_add", ((i, *tail) for i, tail in zip(ids, _repeated(tails, turns), strict=True)))
-        db.many("event_add", ((i, 1, now, fact) for i, fact in zip(ids, _repeated(facts, turns), strict=True)))
-        jobs: list[Job] = []
-        for i, birth in zip(ids, _repeated(births, turns), strict=True):
-            if len(jobs) == SHOWN and birth.wanted == 1:
-                continue
-            job = born(JobId(i), now, birth)
-            if len(jobs) < SHOWN:
-                jobs.append(job)
-            if birth.wanted != 1:
-                self._loaded[job.id] = (job, ())
-                self._changed[job.id] = None
+        born = births.add(self._db, self._shared.ids, batch, groups, held=held, waits=waits)
+        for job in born.several:
+            self._loaded[job.id] = (job, ())
+            self._changed[job.id] = None
         self.queued += 0 if held else batch.count
         self.lives[batch.owner] = self.lives.get(batch.owner, 0) + batch.count
-        return jobs
+        return born.jobs
 
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
@@ -121,6 +89,18 @@ class Jobs:
         kept = self._db.all("secret_all")
         self._db.many("secret_put", [(anew(holder, name, sealed), holder, name) for holder, name, sealed in kept])
         return len(kept)
+
+    def rename(self, batch: Batch, name: str | None, labels: Mapping[str, str | None]) -> Batch:
+        """The batch with another name, and with these labels, or without those that are None; itself if it is so."""
+        kept = {key: value for key, value in {**batch.labels, **labels}.items() if value is not None}
+        if name in (None, batch.name) and kept == batch.labels:
+            return batch
+        for key, value in batch.labels.items() - kept.items():
+            self._db.run("label_delete", batch.owner, key, value, batch.id)
+        self._db.many("label_add", [(batch.owner, *pair, batch.id) for pair in kept.items() - batch.labels.items()])
+        another = replace(batch, name=batch.name if name is None else name, labels=kept, renamed=batch.renamed + 1)
+        self._db.run("batch_rename", rows.encode(another), another.name, batch.id)
+        return another
 
     # --- moving
 
@@ -148,8 +128,8 @@ class Jobs:
                 self._changed[ident] = None
                 self._facts.extend(step.facts)
                 self.steps.append(step)
-                if step.job.state.over and not job.state.over:
-                    self.lives[job.owner] = self.lives.get(job.owner, 0) - 1
+                if step.job.state.over is not job.state.over:
+                    self.lives[job.owner] = self.lives.get(job.owner, 0) + (1 if job.state.over else -1)
                 if _waits(step.job) and not _waits(job):
                     self.queued += 1
             results.append(step)
@@ -180,9 +160,13 @@ class Jobs:
     def _waits_on(self, fact: Fact) -> None:
         """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
         job, attempts = self._loaded[fact.job]
-        if attempts:
+        if len(attempts) > job.spent:
             away = fact.at - attempts[-1].created + max(job.ready - fact.at, 0.0)
             self._db.run("job_waits_on", away, fact.job)
+
+    def waits_until(self, job: JobId, ends: float | None) -> None:
+        """From now on the job's wait in the queue ends then."""
+        self._db.run("job_waits_until", ends, job)
 
     # --- reading
 
@@ -207,7 +191,7 @@ class Jobs:
 
     def spec(self, ident: SpecId) -> JobSpec:
         """A spec. Raises NotFound when its batch was deleted."""
-        spec = self._shared.specs.get(ident) or self._fresh.get(ident)
+        spec = self._shared.specs.get(ident)
         if spec is None:
             row = self._db.one("spec_get", ident)
             if row is None:
@@ -237,6 +221,13 @@ class Jobs:
         last = batch.id + (batch.count - 1) * STRIDE
         return {STATES[state]: number for state, number in self._db.all("job_counts", batch.id, last, batch.id)}
 
+    def tally(self, batch: Batch) -> Tally:
+        """How a batch's jobs stand."""
+        last = batch.id + (batch.count - 1) * STRIDE
+        counts = self.counts(batch)
+        row = self._db.one("job_facts", batch.id, last, batch.id)
+        return Tally(counts=counts, version=row[0] if row and row[0] else 0)
+
     def owned(self, owner: AccountId) -> dict[JobState, int]:
         """How many of an account's jobs are in which state."""
         self.flush()
@@ -260,45 +251,6 @@ class Jobs:
                 self._shared.live[owner] = int(row[0]) if row else 0
             else:
                 self._shared.live[owner] = known + more
-
-    def page(self, owner: AccountId, where: Where) -> list[tuple[Job, Attempts]]:
-        """An account's jobs that meet the conditions, newest first; one more than the limit when there is more."""
-        self.flush()
-        clauses: list[str] = ["j.owner = ?"]
-        params: list[object] = [owner]
-        joins = ""
-        values: list[tuple[str, object]] = []
-        if where.since is not None:
-            values.append(("j.created >= ?", where.since))
-        if where.before is not None:
-            values.append(("j.created < ?", where.before))
-        if where.batch is not None:
-            values.append(("j.batch = ?", where.batch))
-        if where.app is not None:
-            joins += " JOIN batch b ON b.id = j.batch"
-            values.append(("b.app = ?", where.app))
-        if where.label is not None:
-            joins += " JOIN label l ON l.owner = j.owner AND l.batch = j.batch"
-            values += [("l.key = ?", where.label[0]), ("l.value = ?", where.label[1])]
-        if where.states:
-            numbers = sorted(STATE_NUMBERS[state] for state in where.states)
-            clauses.append(f"j.state IN ({', '.join(map(str, numbers))})")
-        for clause, value in values:
-            clauses.append(clause)
-            params.append(value)
-        sql = (
-            "SELECT j.id, j.batch, j.owner, j.spec, j.state, j.priority, j.created, j.ready, j.version, j.doc "  # noqa: S608  # only our own words are joined
-            f"FROM job j{joins} WHERE {' AND '.join(clauses)} AND j.id < ? ORDER BY j.id DESC LIMIT ?"
-        )
-        found: list[tuple[Job, Attempts]] = []
-        before = where.after if where.after is not None else JobId(_LAST_ID)
-        while len(found) <= where.limit:
-            piece = [rows.job_of(row) for row in self._db.text(sql, *params, before, where.limit + 1)]
-            found += [(job, attempts) for job, attempts in piece if _timely(job, where.timed_out)]
-            if len(piece) <= where.limit:
-                break
-            before = piece[-1][0].id
-        return found[: where.limit + 1]
 
     def live(self) -> list[tuple[Job, Attempts]]:
         """Every job that may have a live attempt."""
@@ -401,21 +353,3 @@ class Jobs:
 def _waits(job: Job) -> bool:
     """Whether a claim can take it."""
     return job.state is JobState.QUEUED and job.wanted > 0
-
-
-def _repeated(items: Iterable[T], times: Iterable[int]) -> Iterator[T]:
-    """Each item so many times."""
-    return chain.from_iterable(map(repeat, items, times))
-
-
-def _ends(now: float, count: int, waits: Sequence[float | None]) -> Iterator[float | None]:
-    """When each group's wait is over; without end where none is said."""
-    known = (None if wait is None else now + wait for wait in waits)
-    return islice(chain(known, repeat(None)), count)
-
-
-def _timely(job: Job, timed_out: bool | None) -> bool:
-    """Whether a job is of those asked for: stopped at its wall time, or not; only a failed one can have been."""
-    if timed_out is None or job.state is not JobState.FAILED:
-        return True
-    return (job.limit is Limit.WALLTIME) == timed_out

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Delete, Insert
 
 from jobgate.store.outbox_statements import OUTBOX
+from jobgate.store.run_statements import RUNS
 from jobgate.store.tables import (
     FIRST_OVER,
     FIRST_TAKEN,
@@ -67,6 +68,7 @@ _say(
     "d",
     "i",
 )
+_say("job_waits_until", update(job).where(_J.id == p("i")).values(gives_up=p("u")), "u", "i")
 _say("job_waits_on", update(job).where(_J.id == p("i")).values(gives_up=_J.gives_up + p("s")), "s", "i")
 _say(
     "job_range",
@@ -146,6 +148,13 @@ _say(
     "b",
     "c",
 )
+_say(
+    "job_facts",
+    select(func.sum(_J.version)).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")),
+    "a",
+    "b",
+    "c",
+)
 _say("owner_counts", select(_J.state, func.count()).where(_J.owner == p("o")).group_by(_J.state), "o")
 _say("owner_live", select(func.count()).where(_J.owner == p("o"), _J.state < FIRST_OVER), "o")
 _say(
@@ -199,10 +208,17 @@ _say("event_owner", update(event).where(*_FIRST, event.c.data == p("d")).values(
 _say("event_at", select(event.c.cursor).where(event.c.job == p("j"), event.c.seq == p("s")), "j", "s")
 _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
-_BATCH = ("id", "owner", "app", "count", "expires", "doc")
+_BATCH = ("id", "owner", "app", "count", "expires", "doc", "name")
 _say("batch_add", _insert(batch, *_BATCH), *_BATCH)
 _say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
 _say("batch_count", select(batch.c.count).where(batch.c.id == p("i")), "i")
+_say(
+    "batch_rename",
+    update(batch).where(batch.c.id == p("i")).values(name=p("n"), doc=p("d")),
+    "d",
+    "n",
+    "i",
+)
 _say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
 _say("batch_put", update(batch).where(batch.c.id == p("i")).values(owner=p("o"), doc=p("d")), "o", "d", "i")
 _say("batch_of_owner", select(_J.batch).where(_J.owner == p("o")).distinct(), "o")
@@ -391,6 +407,7 @@ _say(
     "n",
 )
 _STATEMENTS.update(OUTBOX)
+_STATEMENTS.update(RUNS)
 
 
 def compiled(dialect: Dialect) -> dict[str, str]:

@@ -44,6 +44,8 @@ QUEUED: Final = STATE_NUMBERS[JobState.QUEUED]
 FIRST_TAKEN: Final = STATE_NUMBERS[JobState.STAGING_IN]
 """From here to the last before `FIRST_OVER` an attempt may be live."""
 FIRST_OVER: Final = STATE_NUMBERS[JobState.SUCCEEDED]
+RARE: Final = frozenset(STATE_NUMBERS[state] for state in (JobState.HELD, JobState.FAILED, JobState.CANCELLED))
+"""Few of many jobs are in these, and they are what people look for: they have an index of their own."""
 NO_JOB: Final = 0
 """Whose event only marks how far the cursor has come, when the last real ones were deleted."""
 
@@ -78,6 +80,24 @@ batch = Table(
     Column("count", Integer, nullable=False),
     Column("expires", Float),
     Column("doc", LargeBinary, nullable=False),
+    Column("name", String, nullable=False, server_default=""),
+)
+Index("batch_owner", batch.c.owner, batch.c.id)
+Index(
+    "batch_app",
+    batch.c.owner,
+    batch.c.app,
+    batch.c.id,
+    sqlite_where=text("app <> ''"),
+    postgresql_where=text("app <> ''"),
+)
+Index(
+    "batch_name",
+    batch.c.owner,
+    batch.c.name,
+    batch.c.id,
+    sqlite_where=text("name <> ''"),
+    postgresql_where=text("name <> ''"),
 )
 label = Table(
     "label",
@@ -138,6 +158,14 @@ Index(
     postgresql_where=text("state = 1 AND ready > 0"),
 )
 Index("job_owner", job.c.owner, job.c.id)
+Index(
+    "job_rare",
+    job.c.owner,
+    job.c.id,
+    job.c.state,
+    sqlite_where=text("state IN (0, 7, 8)"),
+    postgresql_where=text("state IN (0, 7, 8)"),
+)
 event = Table(
     "event",
     METADATA,

@@ -19,11 +19,25 @@ from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
 from jobgate.model.files import Artifact
 from jobgate.model.job import Origin
-from jobgate.model.operations import SCOPES, AddWebhook, Cancel, ChangeWebhook, Delete, Find, Operation, Submit
+from jobgate.model.operations import (
+    SCOPES,
+    AddWebhook,
+    Cancel,
+    Change,
+    ChangeWebhook,
+    Delete,
+    Find,
+    Group,
+    Operation,
+    Retry,
+    Submit,
+)
 from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
 from jobgate.testing.outcomes import jobs, outcomes, view
 
+FIRST_MADE: Final = 20
+"""Jobs of a sweep that are looked at."""
 INNER_DETAIL: Final = "detail-of-an-inner-fault-4711"
 UNKNOWN: Final = ("2n6r0kqb-1", "2n6r0kqb")
 """Well formed, and nobody's: as a job and as a batch."""
@@ -100,12 +114,16 @@ MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
 """What a body must be that bears this media type."""
 
 
+EMPTY: Final = (204, 304)
+"""Statuses of answers without a body."""
+
+
 def well_formed(reply: Reply) -> None:
     """The body is what its media type says, and no header can break out of its line."""
     assert 200 <= reply.status <= 599, f"{reply.status} is no status of an answer"
     kind = reply.media.partition(";")[0]
     assert kind in MEDIA, f"the suite has no reader for {kind}; teach it"
-    if reply.status in (204, 304):
+    if reply.status in EMPTY:
         assert reply.body == b"", f"{reply.status} has no body"
     elif isinstance(reply.body, bytes):
         MEDIA[kind](reply.body)
@@ -237,11 +255,28 @@ def survives(dialect: Dialect, call: Call) -> JobgateError | None:
         well_formed(dialect.refuse(call, error))
     try:
         ask = dialect.decode(call)
+        made = unrolled(ask.operation)
     except RequestError as error:
         well_formed(dialect.refuse(call, error))
         return error
-    msgspec.msgpack.encode(ask.operation)
+    msgspec.msgpack.encode(made)
     return None
+
+
+def unrolled(operation: Operation) -> Operation:
+    """The operation with those specs made that would be made later: of many the first and the last.
+
+    Raises what making them raises.
+    """
+    if not isinstance(operation, Submit):
+        return operation
+    groups: list[Group] = []
+    for group in operation.groups:
+        groups.append(Group(group.spec, group.count))
+        if group.each is not None:
+            places = {*range(min(group.count, FIRST_MADE)), group.count - 1}
+            groups += [Group(group.each(place)) for place in sorted(places)]
+    return replace(operation, groups=tuple(groups))
 
 
 def spoiled(call: Call, wrong: Iterable[object] = WRONG) -> Iterator[Call]:
@@ -301,7 +336,7 @@ def credentials_stay_out(subject: Subject) -> None:
         absent = [canary for canary in planted.canaries if canary not in every]
         assert not absent, f"{absent} were not planted"
         try:
-            operation = dialect.decode(call).operation
+            operation = unrolled(dialect.decode(call).operation)
         except RequestError as error:
             _clean(dialect, call, error, planted.canaries)
         else:
@@ -369,7 +404,7 @@ def _nothing(operation: Operation) -> Outcome:
     match operation:
         case Find(selector=Ids()):
             return Found(jobs=(), missing=("ID",))
-        case Cancel(selector=Ids()):
+        case Cancel(selector=Ids()) | Change(selector=Ids()) | Retry(selector=Ids()):
             return Changed(done=(), missing=("ID",))
         case Delete(selector=Ids()):
             return Deleted(jobs=(), missing=("ID",))

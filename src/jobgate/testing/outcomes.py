@@ -25,13 +25,16 @@ from jobgate.model.operations import (
     Environments,
     Estimate,
     Find,
+    FindBatches,
     Operation,
     Read,
     ReadLog,
+    Retry,
     Submit,
     Write,
 )
 from jobgate.model.outcomes import (
+    Alike,
     Archived,
     Changed,
     Content,
@@ -40,6 +43,7 @@ from jobgate.model.outcomes import (
     Described,
     Estimated,
     Found,
+    FoundBatches,
     JobView,
     Log,
     Outcome,
@@ -145,12 +149,18 @@ def view(of: Job, origin: Origin, spec: JobSpec = SPECS[0]) -> JobView:
 
 
 def _submitted(origin: Origin) -> Iterator[Outcome]:
-    yield Submitted(batch=batch(origin), jobs=(job(JobState.QUEUED),))
-    yield Submitted(batch=batch(origin), jobs=(job(JobState.SUCCEEDED),), replayed=True)
-    yield Submitted(batch=batch(origin), jobs=(), replayed=True)
-    copies = tuple(replace(job(JobState.HELD), id=JobId(FIRST + i * STRIDE)) for i in range(3))
-    yield Submitted(batch=batch(origin, 3), jobs=copies)
-    yield Submitted(batch=batch(origin, 2000), jobs=())
+    yield submitted(batch(origin), job(JobState.QUEUED))
+    yield submitted(batch(origin), job(JobState.SUCCEEDED), replayed=True)
+    yield submitted(batch(origin), replayed=True)
+    yield submitted(batch(origin, 3), *(replace(job(JobState.HELD), id=JobId(FIRST + i * STRIDE)) for i in range(3)))
+    yield submitted(batch(origin, 2000))
+
+
+def submitted(made: Batch, *jobs: Job, replayed: bool = False) -> Submitted:
+    """A batch that was submitted, with those of its jobs that are told one by one."""
+    counts = {state: sum(one.state is state for one in jobs) for state in {one.state for one in jobs}}
+    counted = Counted(batch=made, counts=counts or {JobState.QUEUED: made.count}, version=made.count)
+    return Submitted(batch=made, counted=counted, jobs=jobs, replayed=replayed)
 
 
 def _found(origin: Origin) -> Iterator[Outcome]:
@@ -166,17 +176,33 @@ def _found(origin: Origin) -> Iterator[Outcome]:
 
 
 def _counted(origin: Origin) -> Iterator[Outcome]:
-    yield Counted(batch=batch(origin, 9), counts=dict.fromkeys(JobState, 1))
-    yield Counted(batch=batch(origin), counts={})
+    yield from _stands(origin)
+
+
+def _stands(origin: Origin) -> Iterator[Counted]:
+    name = JobName(BatchId(FIRST), JobId(FIRST))
+    alike = Alike(failure=Failure.PROGRAM, exit_code=3, count=2, such_as=name, last_line="no\ufffd")
+    yield Counted(batch=batch(origin, 9), counts=dict.fromkeys(JobState, 1), version=40, started=NOW, ended=NOW)
     for why in waits():
         yield Counted(batch=batch(origin, 9), counts={JobState.QUEUED: 9}, waits=why)
+    yield Counted(batch=batch(origin), counts={}, failures=(alike, Alike(failure=None, count=1, such_as=name)))
+
+
+def _found_batches(origin: Origin) -> Iterator[Outcome]:
+    yield FoundBatches(batches=tuple(_stands(origin)), more=BatchId(FIRST))
+    yield FoundBatches(batches=())
 
 
 def _changed(origin: Origin) -> Iterator[Outcome]:
-    del origin
     every = tuple(jobs())
-    yield Changed(done=every, unchanged=every, missing=MISSING)
+    counts = dict.fromkeys(JobState, 1)
+    yield Changed(done=every, unchanged=every, missing=MISSING, states=counts, same=len(every))
     yield Changed(done=(), missing=MISSING)
+    for one in every:
+        yield Changed(done=(one,), states={one.state: 1}, shown=view(one, origin))
+        yield Changed(done=(), unchanged=(one,), same=1, shown=view(one, origin))
+    for stands in _stands(origin):
+        yield Changed(done=every, states=counts, shown=stands)
 
 
 def _deleted(origin: Origin) -> Iterator[Outcome]:
@@ -250,8 +276,10 @@ def waits() -> Iterator[Waits]:
 SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Submit: _submitted,
     Find: _found,
+    FindBatches: _found_batches,
     Count: _counted,
     Cancel: _changed,
+    Retry: _changed,
     Change: _changed,
     Delete: _deleted,
     Read: _content,

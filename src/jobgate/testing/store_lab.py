@@ -20,7 +20,7 @@ from jobgate.model.ids import STRIDE, AccountId, BatchId, EnvironmentName, JobId
 from jobgate.model.job import Argv, Batch, Job, JobSpec, Origin
 from jobgate.model.job import Step as Command
 from jobgate.model.operations import Group, Guard
-from jobgate.model.selectors import Where
+from jobgate.model.selectors import BatchesWhere, Where
 from jobgate.model.state import JobState
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
@@ -94,6 +94,7 @@ class Lab:
         labels: Mapping[str, str] | None = None,
         secrets: Mapping[str, bytes] | None = None,
         wait: float | None = None,
+        name: str = "",
     ) -> Batch:
         """A batch, as a submit makes it; the one that its key made before, if it did."""
         now = self.tick()
@@ -110,6 +111,7 @@ class Lab:
             origin=Origin(dialect="test"),
             created=now,
             app=app,
+            name=name,
             labels=labels or {},
             priority=priority,
         )
@@ -190,9 +192,19 @@ class Lab:
 
     async def page(self, owner: AccountId | None = None, **conditions: Any) -> list[JobId]:
         """Ids of the jobs that meet the conditions."""
+        return (await self.leaf(owner, **conditions))[0]
+
+    async def leaf(self, owner: AccountId | None = None, **conditions: Any) -> tuple[list[JobId], JobId | None]:
+        """Ids of the jobs that meet the conditions, and after which of them there may be more."""
         where = Where(**{"limit": EVERY, **conditions})
         mine = self.owner if owner is None else owner
-        return [job.id for job, _ in await self.store.read(lambda tx: tx.jobs.page(mine, where))]
+        found, more = await self.store.read(lambda tx: tx.lists.jobs(mine, where))
+        return [job.id for job, _ in found], more
+
+    async def batches(self, owner: AccountId | None = None, **conditions: Any) -> list[Batch]:
+        """The batches that meet the conditions."""
+        mine, where = self.owner if owner is None else owner, BatchesWhere(**conditions)
+        return await self.store.read(lambda tx: list(tx.lists.batches(mine, where)))
 
     async def seen(self) -> dict[str, object]:
         """All that can be seen of the store without naming a thing in it."""
@@ -202,7 +214,7 @@ class Lab:
             return {
                 "accounts": tx.accounts.all(),
                 "credentials": [tx.accounts.credentials(owner) for owner in owners],
-                "jobs": [tx.jobs.page(owner, Where(limit=EVERY)) for owner in owners],
+                "jobs": [tx.lists.jobs(owner, Where(limit=EVERY)) for owner in owners],
                 "counts": [tx.jobs.owned(owner) for owner in owners],
                 "live": [tx.jobs.live_of(owner) for owner in owners],
                 "events": tx.jobs.events_after(0, EVERY),

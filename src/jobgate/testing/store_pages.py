@@ -1,135 +1,27 @@
-"""Promises of every store about finding and forgetting: pages, filters, deletion, blobs, folders, accounts."""
+"""Promises of every store about what is kept and forgotten: deletion, blobs, folders, accounts."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from jobgate.model.account import Kind
 from jobgate.model.attempt import LOG, Exit
 from jobgate.model.errors import Conflict, Invalid, NotFound
-from jobgate.model.events import Cancel, Collected, Exited, Started
+from jobgate.model.events import Collected, Exited
 from jobgate.model.files import Artifact
 from jobgate.model.folder import Entry
 from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, JobId
-from jobgate.model.job import Batch, Job
 from jobgate.model.queue import HALF_LIFE, Standing
-from jobgate.model.selectors import Where
-from jobgate.model.state import Failure, JobState, Limit
+from jobgate.model.state import JobState
 from jobgate.store.transaction import Transaction
-from jobgate.testing.store_lab import EVERY, PLAIN, START, Lab, Promise, claim, life, members, promise, raised
+from jobgate.testing.store_lab import EVERY, PLAIN, START, Lab, Promise, claim, members, promise, raised
 
 A, B, C = (Digest(letter * 64) for letter in "abc")
 LATER: Final = 1e9
-
-# --- pages
-
-
-@promise
-async def pages_neither_miss_nor_repeat_while_jobs_come_and_go(lab: Lab) -> None:
-    """What was there when the first page was asked for, and still is, comes once, newest first."""
-    there = [job for n in (3, 1, 4, 1, 5) for job in members(await lab.submit(n))]
-    gone = members(await lab.submit(2))
-    for job in gone:
-        await lab.tell(job, Cancel())
-    for limit in (1, 3, 7, 100):
-        seen: list[JobId] = []
-        after: JobId | None = None
-        while True:
-            page = await lab.page(limit=limit, after=after)
-            assert len(page) <= limit + 1
-            seen += page[:limit]
-            fresh = await lab.submit(2)
-            await lab.forget(gone[-1:])
-            if len(page) <= limit:
-                break
-            after = page[limit - 1]
-            await lab.tell(JobId(fresh.id), Cancel())
-            await lab.forget([JobId(fresh.id)])
-        assert [job for job in seen if job in there] == there[::-1]
-        assert seen == sorted(set(seen), reverse=True)
-
-
-@promise
-async def one_more_than_the_limit_says_that_there_is_more(lab: Lab) -> None:
-    """And exactly the limit says that there is not."""
-    jobs = members(await lab.submit(4))[::-1]
-    assert await lab.page(limit=3) == jobs
-    assert await lab.page(limit=4) == jobs
-    assert await lab.page(limit=2) == jobs[:3]
-    assert await lab.page(limit=2, after=jobs[1]) == jobs[2:]
-    assert await lab.page(limit=2, after=jobs[3]) == []
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    job: Job
-    batch: Batch
-
-
-Check = Callable[[_Kept], bool]
-_CONDITIONS: Final[tuple[tuple[dict[str, Any], Check], ...]] = (
-    ({}, lambda kept: kept.job.id > 0),
-    ({"states": frozenset({JobState.QUEUED, JobState.HELD})}, lambda kept: kept.job.state in ("queued", "held")),
-    ({"states": frozenset({JobState.FAILED})}, lambda kept: kept.job.state == "failed"),
-    ({"timed_out": True}, lambda kept: kept.job.state != "failed" or kept.job.limit is Limit.WALLTIME),
-    ({"timed_out": False}, lambda kept: kept.job.limit is not Limit.WALLTIME),
-    ({"label": ("colour", "red")}, lambda kept: kept.batch.labels.get("colour") == "red"),
-    ({"label": ("colour", "")}, lambda kept: kept.batch.labels.get("colour") == ""),
-    ({"app": "sum"}, lambda kept: kept.batch.app == "sum"),
-    ({"app": "%"}, lambda kept: kept.batch.app == "%"),
-    ({"since": START + 3.0}, lambda kept: kept.job.created >= START + 3.0),
-    ({"before": START + 3.0}, lambda kept: kept.job.created < START + 3.0),
-)
-
-
-async def _mixture(lab: Lab) -> list[_Kept]:
-    """Jobs of several batches, in several states; the other account has the same."""
-    batches = []
-    for owner in (lab.owner, lab.other):
-        lab.now = START
-        for labels, app in itertools.product(({}, {"colour": "red"}, {"colour": "", "b": "red"}), ("", "sum")):
-            batch = await lab.submit(4, owner=owner, labels=labels, app=app, held=app == "" and not labels)
-            jobs = members(batch)
-            now = lab.now
-            if not (app == "" and not labels):
-                killed = Exited(1, now, Exit(143), failure=Failure.LIMIT, limit=Limit.WALLTIME)
-                await lab.tell(jobs[0], *life(lab))
-                await lab.tell(jobs[1], *life(lab, code=1))
-                await lab.tell(jobs[2], claim(lab), Started(1, now), killed, Collected(1))
-            lab.now = now
-            batches.append(batch)
-    mine = [batch for batch in batches if batch.owner == lab.owner]
-    rows = [_Kept((await lab.row(job))[0], batch) for batch in mine for job in members(batch)]
-    return sorted(rows, key=lambda kept: kept.job.id, reverse=True)
-
-
-@promise
-async def a_list_holds_exactly_the_accounts_own_jobs_that_meet_all_conditions(lab: Lab) -> None:
-    """By state, label, app, batch and time, each alone and two together."""
-    rows = await _mixture(lab)
-    batch = rows[7].batch
-    conditions = (*_CONDITIONS, ({"batch": batch.id}, lambda kept: kept.batch.id == batch.id))
-    found_any = 0
-    for (first, is_first), (second, is_second) in itertools.combinations_with_replacement(conditions, 2):
-        if set(first) & set(second) and first != second:
-            continue
-        expected = [kept.job.id for kept in rows if is_first(kept) and is_second(kept)]
-        found_any += bool(expected)
-        assert await lab.page(**{**first, **second}) == expected, (first, second)
-        paged: list[JobId] = []
-        while True:
-            page = await lab.page(**{**first, **second}, limit=2, after=paged[-1] if paged else None)
-            paged += page[:2]
-            if len(page) < 3:
-                break
-        assert paged == expected, (first, second)
-    assert found_any > 20
-
 
 # --- forgetting
 
@@ -171,7 +63,7 @@ async def a_deleted_job_leaves_nothing_and_its_batch_goes_with_the_last(lab: Lab
     await lab.store.write(lambda tx: tx.blobs.bury(START + LATER, EVERY))
     await lab.unchanged(before)
     assert await lab.sealed(untouched.id) == {"s": b"other"}
-    assert await lab.page(label=("a", "b")) == members(untouched)[::-1]
+    assert await lab.page(labels=(("a", "b"),)) == members(untouched)[::-1]
 
 
 @promise
@@ -323,15 +215,12 @@ async def a_batch_of_a_hundred_thousand_jobs_is_one_transaction(lab: Lab) -> Non
     assert await lab.store.read(lambda tx: tx.jobs.counts(batch)) == {JobState.QUEUED: 100_000}
     last = members(batch)[-1]
     assert (await lab.row(last))[0].batch == batch.id
-    assert len(await lab.store.read(lambda tx: tx.jobs.page(lab.owner, Where(limit=10, before=LATER * 9)))) == 11
+    assert (await lab.leaf(limit=10, before=LATER * 9))[1] == members(batch)[-10]
     assert await lab.live() == 100_000
     assert BatchId(last - 99_999 * STRIDE) == batch.id
 
 
 SUITE: Final[tuple[Promise, ...]] = (
-    pages_neither_miss_nor_repeat_while_jobs_come_and_go,
-    one_more_than_the_limit_says_that_there_is_more,
-    a_list_holds_exactly_the_accounts_own_jobs_that_meet_all_conditions,
     a_deleted_job_leaves_nothing_and_its_batch_goes_with_the_last,
     what_is_over_for_its_time_is_found_and_nothing_else_is,
     a_blob_that_nobody_needs_is_an_orphan_until_it_is_needed_or_buried,

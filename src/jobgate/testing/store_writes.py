@@ -36,7 +36,7 @@ async def a_submit_is_there_whole_also_after_a_reopen(lab: Lab) -> None:
     for _ in range(2):
         assert await lab.batch(batch.id) == batch
         assert await lab.sealed(batch.id) == {"s": b"sealed"}
-        assert await lab.page(label=("a", "b")) == list(reversed(members(batch)))
+        assert await lab.page(labels=(("a", "b"),)) == list(reversed(members(batch)))
         for job in members(batch):
             row, attempts = await lab.row(job)
             assert (row.state, row.version, attempts) == (JobState.QUEUED, 1, ())

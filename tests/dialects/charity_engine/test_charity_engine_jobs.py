@@ -37,10 +37,10 @@ from jobgate.model.files import Artifact
 from jobgate.model.ids import STRIDE, BatchId, JobId, JobName, batch_id, batch_text, job_name
 from jobgate.model.job import Origin
 from jobgate.model.operations import Cancel, Delete, Find, Operation, Read, ReadLog, Submit, Write
-from jobgate.model.outcomes import Changed, Content, Deleted, Found, JobView, Log, Submitted, Written
+from jobgate.model.outcomes import Changed, Content, Deleted, Found, JobView, Log, Written
 from jobgate.model.selectors import Ids, Of, Where
 from jobgate.model.state import Failure, JobState, Limit
-from jobgate.testing.outcomes import FIRST, NOW, SPECS, batch, job, jobs, view
+from jobgate.testing.outcomes import FIRST, NOW, SPECS, batch, job, jobs, submitted, view
 
 ENGINE: Dialect = load("charity_engine", setup())
 SUBMIT = ENGINE.decode(call("job-create", FULL)).operation
@@ -147,7 +147,7 @@ def test_a_body_that_is_no_json_object_is_told_before_the_authenticator() -> Non
         ({"jobIds": [OTHER, JOB, OTHER, "x"]}, Ids((job_name(OTHER), job_name(JOB)), ("x",))),
         ({"batchId": BATCH}, Of(batch_id(BATCH))),
         ({"batchId": JOB}, Of(batch_id(BATCH))),
-        ({"tag": "t"}, Where(label=("tag", "t"), limit=1_000_000)),
+        ({"tag": "t"}, Where(labels=(("tag", "t"),), limit=1_000_000)),
     ],
 )
 def test_jobs_are_selected_in_four_ways(verb: str, selector: dict[str, Any], meant: object) -> None:
@@ -207,7 +207,7 @@ def test_a_list_has_every_filter() -> None:
     }
     where = Where(
         states=frozenset({JobState.SUCCEEDED}),
-        label=("tag", "t"),
+        labels=(("tag", "t"),),
         app="plain",
         batch=batch_id(BATCH),
         since=10.0,
@@ -394,7 +394,7 @@ def test_jobs_come_in_the_order_asked_with_those_not_found() -> None:
 
 
 def test_a_creation_names_every_copy_and_its_cost() -> None:
-    made = Submitted(batch=replace(batch(ORIGIN, 3), app="charityengine:wolframengine"), jobs=())
+    made = submitted(replace(batch(ORIGIN, 3), app="charityengine:wolframengine"))
     body = said(ENGINE.encode(call("job-create", FULL), made))
     ids = [str(name) for name in SAMPLES]
     assert body == {
@@ -407,8 +407,8 @@ def test_a_creation_names_every_copy_and_its_cost() -> None:
 
 
 def test_a_lone_job_is_its_own_batch_and_a_repeated_call_says_so() -> None:
-    first = said(ENGINE.encode(call("job-create", FULL), Submitted(batch=batch(ORIGIN), jobs=(job(JobState.QUEUED),))))
-    again = Submitted(batch=batch(ORIGIN), jobs=(job(JobState.SUCCEEDED),), replayed=True)
+    first = said(ENGINE.encode(call("job-create", FULL), submitted(batch(ORIGIN), job(JobState.QUEUED))))
+    again = submitted(batch(ORIGIN), job(JobState.SUCCEEDED), replayed=True)
     assert first["batchId"] == first["jobIds"][0] == SAMPLE
     assert said(ENGINE.encode(call("job-create", FULL), again)) == first | {"replayed": True}
 

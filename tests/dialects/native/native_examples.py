@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -46,6 +47,16 @@ def on_webhook(verb: str, method: str, body: dict[str, Any] | None = None, **hea
     )
 
 
+def act(verb: str, ident: str, body: dict[str, Any] | None = None, **headers: str) -> Call:
+    """Something is asked of one job or batch."""
+    call = post(verb, body or {}, **headers)
+    return replace(call, path={"id": ident}, body=call.body if body else b"")
+
+
+def patch(verb: str, ident: str, body: dict[str, Any], **headers: str) -> Call:
+    return replace(act(verb, ident, body, **headers), method="PATCH")
+
+
 FULL: dict[str, Any] = {
     "command": ["python", "train.py"],
     "image": "busybox",
@@ -74,10 +85,27 @@ EXAMPLES = (
     post("job-submit", {"script": "#!/bin/sh\ntrue\n"}, idempotency_key="k1"),
     post("batch-submit", {"template": FULL, "count": 5} | BATCH_MEMBERS),
     post("batch-submit", {"jobs": [{"command": ["a"]}, {"command": ["a"]}, {"command": ["b"]}]}),
-    get("job", JOB, wait="30"),
+    post("batch-submit", {"template": {"command": ["a", "{x}", "{i}"]}, "sweep": {"x": [1, "b"], "i": {"to": 3}}}),
+    post("batch-submit", {"template": {"command": ["a", "{x}"]}, "sweep": [{"x": 0.1}, {"x": True}]}),
+    post("batch-submit", {"template": {"command": ["a", "{index}"]}, "count": 3, "placeholders": True}),
+    get("jobs", "", state="failed,held", label="a=b", batch=BATCH, since="2025-10-09T08:51:40Z", expand="spec"),
+    post("jobs-find", {"ids": [JOB, "nonsense"]}),
+    get("job", JOB, wait="30", expand="attempts"),
+    patch("job-change", JOB, {"priority": 3, "labels": {"a": None}}),
+    act("job-cancel", JOB, {"message": "enough"}),
+    act("job-retry", JOB),
+    get("job-delete", JOB, force="true"),
+    get("attempts", JOB),
     get("archive", JOB),
     get("archive", JOB, output="1", fold_case="true"),
-    get("batch", BATCH),
+    get("batches", "", state="failed", name="n", limit="1"),
+    get("batch", BATCH, expand="failures"),
+    patch("batch-change", BATCH, {"hold": True, "name": "n"}),
+    act("batch-cancel", BATCH),
+    act("batch-retry", BATCH, {"state": "failed"}),
+    get("batch-delete", BATCH),
+    get("batch-jobs", BATCH, state="failed"),
+    get("batch-failures", BATCH),
     get("job-waits", JOB),
     get("environments", ""),
     replace(get("environment", ""), path={"name": "local"}),
@@ -123,18 +151,34 @@ SUBJECT = Subject(
     examples=EXAMPLES,
     shows=get("job", JOB),
     status=status,
-    named=(
-        lambda ident: get("job", ident),
-        lambda ident: get("archive", ident),
-        lambda ident: get("job-waits", ident),
-        lambda ident: get("batch", ident),
-        lambda ident: get("batch", ident),
-        lambda ident: get("webhook", ident),
+    named=tuple(
+        partial(make, verb)
+        for make, verbs in (
+            (
+                get,
+                (
+                    "job",
+                    "job-delete",
+                    "attempts",
+                    "archive",
+                    "job-waits",
+                    "webhook",
+                    "batch",
+                    "batch-delete",
+                    "batch-jobs",
+                    "batch-failures",
+                ),
+            ),
+            (act, ("job-cancel", "job-retry", "batch-cancel", "batch-retry")),
+            (lambda verb, ident: patch(verb, ident, {"priority": 1}), ("job-change", "batch-change")),
+        )
+        for verb in verbs
     ),
     planted=(
         _planted("job-submit", INPUTS),
         _planted("batch-submit", {"template": INPUTS, "count": 2}),
         _planted("batch-submit", {"jobs": [INPUTS, INPUTS]}),
+        _planted("batch-submit", {"template": {**INPUTS, "stdin": "{x}"}, "sweep": {"x": ["a", "b"]}}),
         _planted("webhook-add", {"url": URL}),
         _planted_change(),
     ),

@@ -11,6 +11,7 @@ from native_examples import BATCH, JOB, get, post, setup
 
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Dialect, Reply
+from jobgate.dialects.native.faults import member
 from jobgate.dialects.native.problems import pointer
 from jobgate.model.errors import (
     Conflict,
@@ -28,10 +29,10 @@ from jobgate.model.errors import (
 from jobgate.model.ids import BatchId, JobId, batch_id, batch_text, job_name, job_text
 from jobgate.model.job import Origin
 from jobgate.model.operations import Count, Find, Until
-from jobgate.model.outcomes import Counted, Found, Submitted
+from jobgate.model.outcomes import Counted, Found
 from jobgate.model.selectors import Ids
 from jobgate.model.state import Failure, JobState, Limit
-from jobgate.testing.outcomes import FIRST, batch, job, view
+from jobgate.testing.outcomes import FIRST, NOW, batch, job, submitted, view
 
 NATIVE: Dialect = load("native", setup())
 ORIGIN = Origin(dialect="native")
@@ -76,7 +77,7 @@ def test_a_batch_is_not_asked_for_by_a_jobs_id_nor_a_job_by_its_batchs() -> None
 
 def test_a_new_job_is_created_at_its_address() -> None:
     ident = job_text(BatchId(FIRST), JobId(FIRST))
-    reply = NATIVE.encode(SUBMIT, Submitted(batch=batch(ORIGIN), jobs=(job(JobState.QUEUED),)))
+    reply = NATIVE.encode(SUBMIT, submitted(batch(ORIGIN), job(JobState.QUEUED)))
     assert reply.status == 201
     assert reply.headers == {"Location": f"/v1/jobs/{ident}", "ETag": '"4"'}
     assert said(reply) == {
@@ -88,38 +89,46 @@ def test_a_new_job_is_created_at_its_address() -> None:
         "name": "n",
         "labels": {"tag": "t"},
         "priority": 0,
+        "dialect": "native",
     }
 
 
 def test_a_repeated_key_shows_the_job_as_it_is_now() -> None:
-    reply = NATIVE.encode(SUBMIT, Submitted(batch=batch(ORIGIN), jobs=(job(JobState.SUCCEEDED),), replayed=True))
+    reply = NATIVE.encode(SUBMIT, submitted(batch(ORIGIN), job(JobState.SUCCEEDED), replayed=True))
     assert reply.status == 201
     assert reply.headers["Idempotent-Replayed"] == "true"
     assert said(reply)["state"] == "succeeded"
 
 
 def test_a_new_batch_is_counted() -> None:
-    made = Submitted(batch=batch(ORIGIN, 100_000), jobs=())
+    made = submitted(batch(ORIGIN, 100_000))
     reply = NATIVE.encode(post("batch-submit", {}), made)
     ident = batch_text(BatchId(FIRST))
-    assert (reply.status, reply.headers) == (201, {"Location": f"/v1/batches/{ident}"})
+    assert (reply.status, reply.headers) == (201, {"Location": f"/v1/batches/{ident}", "ETag": '"100000"'})
     assert said(reply) == {
         "id": ident,
         "name": "n",
         "count": 100_000,
+        "state": "queued",
         "created": "2025-10-09T08:51:40.000Z",
-        "ended": False,
+        "over": False,
         "counts": {"queued": 100_000},
+        "progress": 0.0,
         "labels": {"tag": "t"},
+        "priority": 0,
+        "dialect": "native",
     }
 
 
 def test_a_batch_has_ended_when_all_its_jobs_have() -> None:
     counts = {JobState.SUCCEEDED: 3, JobState.FAILED: 1, JobState.RUNNING: 0}
-    body = said(NATIVE.encode(get("batch", BATCH), Counted(batch=batch(ORIGIN, 4), counts=counts)))
-    assert (body["ended"], body["counts"]) == (True, {"succeeded": 3, "failed": 1})
-    live = said(NATIVE.encode(get("batch", BATCH), Counted(batch=batch(ORIGIN, 4), counts={JobState.CANCELLING: 4})))
-    assert not live["ended"]
+    stands = Counted(batch=batch(ORIGIN, 4), counts=counts, started=NOW - 9.0, ended=NOW)
+    body = said(NATIVE.encode(get("batch", BATCH), stands))
+    assert (body["over"], body["counts"], body["state"]) == (True, {"succeeded": 3, "failed": 1}, "failed")
+    assert (body["started"], body["ended"]) == ("2025-10-09T08:53:11.000Z", "2025-10-09T08:53:20.000Z")
+    live = said(NATIVE.encode(get("batch", BATCH), replace(stands, counts={**counts, JobState.CANCELLING: 4})))
+    assert (live["over"], live["state"], live["progress"]) == (False, "cancelling", 0.5)
+    assert "ended" not in live
 
 
 @pytest.mark.parametrize("state", JobState)
@@ -132,7 +141,7 @@ def test_a_job_that_ended_badly_says_why() -> None:
     one = job(JobState.FAILED, failure=Failure.LIMIT, limit=Limit.WALLTIME)
     body = said(NATIVE.encode(get("job", JOB), Found(jobs=(view(replace(one, message="8 s of 8 s"), ORIGIN),))))
     assert (body["failure"], body["limit"], body["message"]) == ("limit", "walltime", "8 s of 8 s")
-    assert body["attempts"] == 1
+    assert body["attempt_count"] == 1
     assert [file["path"] for file in body["outputs"]] == ["a b/ü?#%.txt", "x"]
 
 
@@ -186,6 +195,9 @@ def test_a_fault_of_the_body_is_pointed_at() -> None:
     ]
     assert pointer("jobs[2].inputs[0].url") == "#/jobs/2/inputs/0/url"
     assert pointer("a/b~c ü") == "#/a~1b~0c%20%C3%BC"
+    assert pointer("[2].command") == "#/2/command"
+    assert pointer(member("sweep[0]", 'a.b["c\\')) == "#/sweep/0/a.b%5B%22c%5C"
+    assert pointer(member("sweep", "")) == "#/sweep/"
 
 
 def test_headers_tell_what_to_do_next() -> None:

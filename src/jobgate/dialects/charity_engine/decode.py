@@ -152,7 +152,7 @@ def _selected(words: Words, body: Mapping[str, object]) -> tuple[Selection, Sele
     if asked.batch_id is not UNSET:
         return asked, Of(batch(asked.batch_id))
     assert asked.tag is not UNSET  # noqa: S101  # one of the four was given
-    return asked, Where(label=("tag", asked.tag), limit=ALL)
+    return asked, Where(labels=(("tag", asked.tag),), limit=ALL)
 
 
 def _body(words: Words, call: Call, *kinds: type) -> dict[str, object]:
@@ -211,7 +211,7 @@ def _list(words: Words, call: Call) -> Operation:
     where = Where(
         states=states,
         timed_out=timed_out,
-        label=None if asked.tag is UNSET else ("tag", asked.tag),
+        labels=() if asked.tag is UNSET else (("tag", asked.tag),),
         app=None if asked.app is UNSET else asked.app,
         batch=among,
         since=None if asked.created_after is UNSET else asked.created_after.timestamp(),

@@ -26,7 +26,7 @@ KEY_LENGTH: Final = 255
 WHOLE: Final = {"whole": True}
 """`Meta.extra` of a parameter whose values may hold commas."""
 
-_NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{1,6})?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -146,13 +146,32 @@ def guard(call: Call, *about: bytes) -> Guard | None:
 
     Raises Invalid (`key`).
     """
-    key = call.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= KEY_LENGTH:
-        raise Invalid(f"Idempotency-Key: 1 to {KEY_LENGTH} characters", code="key")
-    digest = hashlib.sha256(b"\0".join((call.verb.encode(), call.body, *about))).hexdigest()
-    return Guard(key=key, scope=NAME, body=Digest(digest))
+    keyed = Keyed(call)
+    keyed.feed(call.body)
+    return keyed.guard(*about)
+
+
+class Keyed:
+    """The Idempotency-Key of a call whose body comes in pieces. Raises Invalid (`key`)."""
+
+    def __init__(self, call: Call) -> None:
+        self._key = call.headers.get("idempotency-key")
+        if self._key is not None and not 1 <= len(self._key) <= KEY_LENGTH:
+            raise Invalid(f"Idempotency-Key: 1 to {KEY_LENGTH} characters", code="key")
+        self._digest = hashlib.sha256(call.verb.encode() + b"\0")
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes of the body."""
+        if self._key is not None:
+            self._digest.update(piece)
+
+    def guard(self, *about: bytes) -> Guard | None:
+        """With `about`, what else makes the request; None without a key."""
+        if self._key is None:
+            return None
+        for one in about:
+            self._digest.update(b"\0" + one)
+        return Guard(key=self._key, scope=NAME, body=Digest(self._digest.hexdigest()))
 
 
 def known(value: T | UnsetType) -> T | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -57,13 +58,18 @@ def _estimate_view(span: Span | None, digits: int = MILLISECONDS) -> EstimateVie
 # --- the verb
 
 
-def _estimate(call: Call) -> Ask:
-    """Read as the submit would be, and asked about instead. Raises Invalid as that would."""
-    decode = _SUBMITS["batch-submit" if _is_batch(call.body) else "job-submit"]
-    assert decode is not None  # noqa: S101  # it is no page
-    asked = decode(call)
-    assert isinstance(asked.operation, Submit)  # noqa: S101  # what submits decode to
-    return Ask(operation=Estimate(groups=asked.operation.groups, priority=asked.operation.priority))
+def _reader(limit: int, most: int) -> Callable[[Call], Ask]:
+    """Reads a body as the submit would be read. Raises Invalid as that would."""
+    decoders = {verb.name: verb.decode for verb in submit.verbs(limit, most)}
+
+    def estimate(call: Call) -> Ask:
+        decode = decoders["batch-submit" if _is_batch(call.body) else "job-submit"]
+        assert decode is not None  # noqa: S101  # it is no page
+        asked = decode(call)
+        assert isinstance(asked.operation, Submit)  # noqa: S101  # what submits decode to
+        return Ask(operation=Estimate(groups=asked.operation.groups, priority=asked.operation.priority))
+
+    return estimate
 
 
 class _Shape(Struct, frozen=True):
@@ -92,8 +98,8 @@ def _estimated(prefix: str, call: Call, outcome: Estimated) -> Reply:
     )
 
 
-def verbs(limit: int) -> tuple[Verb, ...]:
-    """With so many bytes of a body at most."""
+def verbs(limit: int, most: int) -> tuple[Verb, ...]:
+    """With so many bytes of a body at most, and so many jobs of a batch."""
     return (
         Verb(
             name="estimate",
@@ -108,10 +114,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             early=True,
             takes=LoneDraft | BatchDraft,
             gives={200: EstimatedView},
-            decode=_estimate,
+            decode=_reader(limit, most),
             encode=_estimated,
         ),
     )
-
-
-_SUBMITS: Final = {verb.name: verb.decode for verb in submit.verbs(0)}

@@ -88,14 +88,21 @@ def _of_members(value: Mapping[str, object], struct: type[msgspec.Struct], at: s
         yield _member(at, name, "unknown-field", "there is no such member")
     for name, (kind, needed) in fields.items():
         if name in value:
-            yield from of_types(value[name], kind, f"{at}.{name}" if at else name)
+            yield from of_types(value[name], kind, member(at, name))
         elif needed:
             yield _member(at, name, "missing-field", "it is needed, and missing")
 
 
+def member(at: str, name: str) -> str:
+    """The path of a member, whatever its name is."""
+    if not name or any(char in name for char in '.["\\'):
+        said = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{at}["{said}"]'
+    return f"{at}.{name}" if at else name
+
+
 def _member(at: str, name: str, code: str, why: str) -> Invalid:
-    name = name[:_NAME]
-    field = f"{at}.{name}" if at else name
+    field = member(at, name[:_NAME])
     return Invalid(f"{field}: {why}", code=code, field=field)
 
 

@@ -1,19 +1,93 @@
-"""Jobs: one, as it stands."""
+"""Jobs: lists of them, one as it stands, and what its owner may do with it."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from jobgate.dialects.dialect import Ask, Call, Reply
-from jobgate.dialects.native.asked import Waiting, query, wait
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from jobgate.dialects.dialect import Ask, Body, Call, Reply
+from jobgate.dialects.native.asked import Waiting, body, body_or, known, query, wait
+from jobgate.dialects.native.lists import AllJobs, cursor, where
+from jobgate.dialects.native.pages import held, onward, seen, tag
 from jobgate.dialects.native.verb import Verb
-from jobgate.dialects.native.views import answer, job_view
-from jobgate.dialects.native.wire import JobView
-from jobgate.model.errors import NotFound
+from jobgate.dialects.native.views import EVERYTHING, answer, attempt_view, whole_view
+from jobgate.dialects.native.wire import AttemptView, JobView
+from jobgate.model.account import Scope
+from jobgate.model.errors import Conflict, Invalid, NotFound
 from jobgate.model.ids import JobName, job_name
-from jobgate.model.operations import Find, Until
-from jobgate.model.outcomes import Found
+from jobgate.model.operations import Cancel, Change, Delete, Find, Retry, Until
+from jobgate.model.outcomes import Changed, Deleted, Found
+from jobgate.model.outcomes import JobView as Whole
 from jobgate.model.selectors import Ids
+
+IF_MATCH: Final = {"If-Match": "Refused with 412 when it is not of this ETag any more."}
+MOST: Final = 1000
+Text = Annotated[str, Meta(max_length=1000)]
+
+
+class JobQuery(Waiting, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of one job."""
+
+    expand: Annotated[tuple[Literal["attempts", "waits"], ...], Meta(description="What is shown beside the job.")] = ()
+
+
+class Force(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`?force=true`."""
+
+    force: Annotated[bool, Meta(description="Live jobs are cancelled first.")] = False
+
+
+class CancelDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why."""
+
+    message: Text = ""
+
+
+class Patch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change; what is not said stays."""
+
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] | UnsetType = UNSET
+    hold: bool | UnsetType = UNSET
+    labels: dict[str, str | None] | UnsetType = UNSET
+    """Only these change; null takes one away. They are the batch's: on a job of several they are refused."""
+    name: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    """The batch's, as the labels are."""
+
+
+class FindDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ids of jobs."""
+
+    ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MOST)]
+
+
+class JobPage(Struct, frozen=True, kw_only=True):
+    """A page of jobs."""
+
+    items: tuple[JobView, ...]
+    next: str | None
+    """Address of the next page; null at the end. A page may be short, though there is a next one."""
+
+
+class JobsFound(Struct, frozen=True, kw_only=True):
+    """Jobs in the order asked for."""
+
+    items: tuple[JobView, ...]
+    missing: tuple[str, ...]
+    """Ids that are unknown, or another's."""
+
+
+class AttemptPage(Struct, frozen=True, kw_only=True):
+    """All attempts of a job."""
+
+    items: tuple[AttemptView, ...]
+    next: None = None
+
+
+class Stopping(Struct, frozen=True, kw_only=True):
+    """Jobs that are asked to stop, and will be deleted when the same is asked again after that."""
+
+    stopping: tuple[str, ...]
 
 
 def name_of(call: Call) -> JobName:
@@ -21,29 +95,263 @@ def name_of(call: Call) -> JobName:
     return job_name(call.path.get("id", ""))
 
 
+def one_of(call: Call) -> Ids:
+    """That job and no other. Raises NotFound."""
+    return Ids((name_of(call),))
+
+
+def changes(call: Call) -> tuple[Patch, dict[str, str | None]]:
+    """What a PATCH asks for, and the labels in it. Raises Invalid."""
+    asked = body(call, Patch)
+    labels: dict[str, str | None] = {} if asked.labels is UNSET else asked.labels
+    if asked.name is not UNSET and "\0" in asked.name:
+        raise Invalid("name: NUL is refused", field="name")
+    if any("\0" in f"{key}{value}" for key, value in labels.items()):
+        raise Invalid("labels: NUL is refused", field="labels")
+    return asked, labels
+
+
+# --- what is asked
+
+
+def _list(call: Call) -> Ask:
+    asked = query(call, AllJobs)
+    return Ask(operation=Find(selector=where(asked, asked.batch), waits="waits" in asked.expand))
+
+
+def _find(call: Call) -> Ask:
+    names: list[JobName] = []
+    missing: list[str] = []
+    for ident in body(call, FindDraft).ids:
+        try:
+            names.append(job_name(ident))
+        except NotFound:
+            missing.append(ident)
+    return Ask(operation=Find(selector=Ids(tuple(names), tuple(missing))))
+
+
 def _job(call: Call) -> Ask:
-    asked = query(call, Waiting)
-    return Ask(operation=Find(selector=Ids((name_of(call),))), until=Until.ENDED, within=wait(asked))
+    asked = query(call, JobQuery)
+    find = Find(selector=one_of(call), waits="waits" in asked.expand)
+    return Ask(operation=find, until=Until.ENDED, within=wait(asked))
+
+
+def _attempts(call: Call) -> Ask:
+    return Ask(operation=Find(selector=one_of(call)))
+
+
+def _patch(call: Call) -> Ask:
+    asked, labels = changes(call)
+    change = Change(
+        selector=one_of(call),
+        priority=known(asked.priority),
+        hold=known(asked.hold),
+        name=known(asked.name),
+        labels=labels,
+        seen=seen(call),
+        show=True,
+    )
+    return Ask(operation=change)
+
+
+def _cancel(call: Call) -> Ask:
+    asked = body_or(call, CancelDraft, CancelDraft())
+    return Ask(operation=Cancel(selector=one_of(call), message=asked.message, seen=seen(call), show=True))
+
+
+def _retry(call: Call) -> Ask:
+    return Ask(operation=Retry(selector=one_of(call), seen=seen(call), show=True))
+
+
+def _delete(call: Call) -> Ask:
+    return Ask(operation=Delete(selector=one_of(call), force=query(call, Force).force, seen=seen(call)))
+
+
+# --- what is answered
+
+
+def listed(path: str, call: Call, outcome: Found, expand: tuple[str, ...]) -> Reply:
+    """A page of jobs."""
+    address, headers = onward(path, call, cursor(outcome.more))
+    page = JobPage(items=tuple(whole_view(view, expand) for view in outcome.jobs), next=address)
+    return answer(page, 200, headers)
+
+
+def _listed(prefix: str, call: Call, outcome: Found) -> Reply:
+    return listed(f"{prefix}/jobs", call, outcome, query(call, AllJobs).expand)
+
+
+def _found(prefix: str, call: Call, outcome: Found) -> Reply:
+    del prefix, call
+    return answer(JobsFound(items=tuple(whole_view(view, ()) for view in outcome.jobs), missing=outcome.missing))
 
 
 def _shown(prefix: str, call: Call, outcome: Found) -> Reply:
-    del prefix, call
+    del prefix
+    view = _only(outcome)
+    return held(call, whole_view(view, EVERYTHING | set(query(call, JobQuery).expand)), view.version)
+
+
+def _attempts_shown(prefix: str, call: Call, outcome: Found) -> Reply:
+    del prefix
+    view = _only(outcome)
+    return held(call, AttemptPage(items=tuple(attempt_view(one, view.spec) for one in view.attempts)), view.version)
+
+
+def _only(outcome: Found) -> Whole:
+    """Raises NotFound."""
     if not outcome.jobs:
         raise NotFound
-    view = outcome.jobs[0]
-    return answer(job_view(view.job, view.batch, view), 200, {"ETag": f'"{view.job.version}"'})
+    return outcome.jobs[0]
+
+
+def _changed(status: int, outcome: Changed) -> Reply:
+    """The job as it is after that. Raises NotFound."""
+    if not isinstance(outcome.shown, Whole):
+        raise NotFound
+    return answer(whole_view(outcome.shown), status, tag(outcome.shown.version))
+
+
+def _patched(prefix: str, call: Call, outcome: Changed) -> Reply:
+    del prefix, call
+    return _changed(200, outcome)
+
+
+def _cancelled(prefix: str, call: Call, outcome: Changed) -> Reply:
+    del prefix, call
+    return _changed(200 if outcome.unchanged else 202, outcome)
+
+
+def _retried(prefix: str, call: Call, outcome: Changed) -> Reply:
+    del prefix, call
+    if outcome.unchanged:
+        state = outcome.unchanged[0].state
+        code = "not-failed" if state.over else "job-active"
+        raise Conflict(f"only a job that failed can be tried again; this one is {state.value}", code=code)
+    return _changed(202, outcome)
+
+
+def deleted(outcome: Deleted) -> Reply:
+    """Nothing is left, or what is stopping still."""
+    if not outcome.stopping:
+        return Reply(status=204)
+    return answer(Stopping(stopping=tuple(map(str, outcome.stopping))), 202)
+
+
+def _deleted(prefix: str, call: Call, outcome: Deleted) -> Reply:
+    del prefix, call
+    if outcome.missing:
+        raise NotFound
+    return deleted(outcome)
 
 
 VERBS: Final = (
+    Verb(
+        name="jobs",
+        method="GET",
+        path="/jobs",
+        summary="Jobs that meet all conditions, newest first",
+        subject="jobs",
+        query=AllJobs,
+        gives={200: JobPage},
+        decode=_list,
+        encode=_listed,
+    ),
+    Verb(
+        name="jobs-find",
+        method="POST",
+        path="/jobs/find",
+        summary="Up to 1,000 jobs by their ids",
+        subject="jobs",
+        body=Body.WHOLE,
+        takes=FindDraft,
+        gives={200: JobsFound},
+        example={"ids": ["2n6r0kqa-1", "2n6r0kqa-640"]},
+        decode=_find,
+        encode=_found,
+    ),
     Verb(
         name="job",
         method="GET",
         path="/jobs/{id}",
         summary="A job; with ?wait=SECONDS when it has ended",
         subject="jobs",
-        query=Waiting,
-        gives={200: JobView},
+        query=JobQuery,
+        headers={"If-None-Match": "Answered with 304 when it is of this ETag still."},
+        gives={200: JobView, 304: None},
         decode=_job,
         encode=_shown,
+    ),
+    Verb(
+        name="job-change",
+        method="PATCH",
+        path="/jobs/{id}",
+        summary="Another priority, name or labels; held or let go",
+        description="A job that is over keeps its priority. Name and labels belong to the batch: a job of several is "
+        "refused with 422.",
+        subject="jobs",
+        scope=Scope.CONTROL,
+        body=Body.WHOLE,
+        takes=Patch,
+        headers=IF_MATCH,
+        gives={200: JobView},
+        refuses=("changed",),
+        example={"priority": 10, "labels": {"stage": "final", "draft": None}},
+        decode=_patch,
+        encode=_patched,
+    ),
+    Verb(
+        name="job-cancel",
+        method="POST",
+        path="/jobs/{id}/cancel",
+        summary="Ask a job to stop; one that is over is answered with 200",
+        subject="jobs",
+        scope=Scope.CONTROL,
+        body=Body.WHOLE,
+        takes=CancelDraft,
+        optional=True,
+        headers=IF_MATCH,
+        gives={202: JobView, 200: JobView},
+        refuses=("changed",),
+        example={"message": "a newer one runs"},
+        decode=_cancel,
+        encode=_cancelled,
+    ),
+    Verb(
+        name="job-retry",
+        method="POST",
+        path="/jobs/{id}/retry",
+        summary="Ask for another attempt of a job that failed, under the same id and spec",
+        subject="jobs",
+        scope=Scope.CONTROL,
+        headers=IF_MATCH,
+        gives={202: JobView},
+        refuses=("job-active", "not-failed", "too-many-jobs", "unrunnable", "changed"),
+        decode=_retry,
+        encode=_retried,
+    ),
+    Verb(
+        name="job-delete",
+        method="DELETE",
+        path="/jobs/{id}",
+        summary="Forget a job with its files; a live one with ?force=true",
+        subject="jobs",
+        scope=Scope.CONTROL,
+        query=Force,
+        headers=IF_MATCH,
+        gives={204: None, 202: Stopping},
+        refuses=("job-active", "changed"),
+        decode=_delete,
+        encode=_deleted,
+    ),
+    Verb(
+        name="attempts",
+        method="GET",
+        path="/jobs/{id}/attempts",
+        summary="Every start of a job",
+        subject="jobs",
+        gives={200: AttemptPage},
+        decode=_attempts,
+        encode=_attempts_shown,
     ),
 )

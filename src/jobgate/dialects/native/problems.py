@@ -40,6 +40,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "conflict": (409, "conflict", "The present state does not allow it"),
     "not-waiting": (409, "not-waiting", "This job does not wait"),
     "job-active": (409, "job-active", "A job is not over"),
+    "not-failed": (409, "not-failed", "Only a job that failed can be tried again"),
     "changed": (412, "changed", "It was changed since it was read"),
     "webhook-not-found": (404, "webhook-not-found", "This account has no such webhook"),
     "webhook-disabled": (409, "webhook-disabled", "The webhook is disabled"),
@@ -60,6 +61,9 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
 }
 """The model's code to status, code and title."""
 
+_PLAIN: Final = "~!$&'()*+,;=:@?"
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
 FIRST_OF_OURS: Final = 500
 """Statuses from here on say that the fault is ours."""
 
@@ -67,6 +71,7 @@ NEXT: Final[Mapping[str, str]] = {
     "key-reused": "Use a new key, or send the first body.",
     "unauthenticated": "Send Authorization: Bearer KEY, with a key of this server.",
     "batch-too-large": "Send the jobs in several batches.",
+    "job-active": "Wait for its end, or cancel it first.",
     "timeout": "Send it again, faster, or in smaller batches.",
     "storage-full": "Send it again later; nothing was changed.",
     "changed": "Read it again, then send the change with its new ETag.",
@@ -79,7 +84,8 @@ NEXT: Final[Mapping[str, str]] = {
 
 _OF_BODY: Final = frozenset({"webhook-not-found"})
 """Codes that say the body is at fault, beside the statuses that do."""
-_INDEX: Final = re.compile(r"\[(\d+)\]")
+_STEP: Final = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[]+)')
+"""One step of a path: `[2]`, `["a.b"]` or `name`."""
 
 
 def refuse(call: Call, error: JobgateError) -> Reply:
@@ -120,8 +126,13 @@ def _code_of(kind: type[JobgateError]) -> str:
 
 def pointer(field: str) -> str:
     """RFC 6901, in a fragment: `jobs[2].inputs[0].url` is `#/jobs/2/inputs/0/url`."""
-    escaped = field.replace("~", "~0").replace("/", "~1")
-    return "#/" + quote(_INDEX.sub(r".\1", escaped).replace(".", "/"), safe="/~!$&'()*+,;=:@?")
+    steps = (_step(*match.groups()) for match in _STEP.finditer(field))
+    return "#" + "".join(f"/{quote(step, safe=_PLAIN)}" for step in steps)
+
+
+def _step(index: str | None, quoted: str | None, name: str | None) -> str:
+    said = index or name or _ESCAPED.sub(r"\1", quoted or "")
+    return said.replace("~", "~0").replace("/", "~1")
 
 
 def _headers(call: Call, error: JobgateError) -> dict[str, str]:

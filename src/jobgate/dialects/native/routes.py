@@ -47,7 +47,7 @@ class Native:
         except msgspec.ValidationError as error:
             raise Invalid(str(error), field="dialects.native") from error
         self._prefix = setup.prefix
-        self._verbs = {verb.name: verb for verb in verbs(own)}
+        self._verbs = {verb.name: verb for verb in verbs(own, setup.limits.batch)}
         self.routes = tuple(map(route, self._verbs.values()))
 
     def credential(self, call: Call) -> Proof:
@@ -76,15 +76,15 @@ class Native:
         return problems.refuse(call, error)
 
 
-def verbs(own: Settings) -> tuple[Verb, ...]:
-    """All there are, in the order they are shown."""
+def verbs(own: Settings, most: int) -> tuple[Verb, ...]:
+    """All there are, in the order they are shown; `most` jobs have room in a batch."""
     return (
-        *submit.verbs(own.body),
+        *submit.verbs(own.body, most),
         *jobs.VERBS,
         *batches.VERBS,
         *outputs.VERBS,
         *waits.VERBS,
         *environments.VERBS,
-        *estimates.verbs(own.body),
+        *estimates.verbs(own.body, most),
         *webhooks.VERBS,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -29,6 +29,7 @@ from jobgate.model.job import (
     Retry,
     Script,
     Step,
+    Value,
 )
 from jobgate.model.resources import Gpu, Network, Resources
 from jobgate.model.state import Failure
@@ -40,6 +41,10 @@ RETRIED: Final = frozenset({Failure.PROGRAM, Failure.LOST, Failure.PREEMPTED, Fa
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST: Final = Host()
 _NO_NAMES: Final = frozenset[str]()
+_NOTHING: Final[dict[str, Any]] = {}
+"""One for all jobs: an empty dict of its own would be a tenth of a job."""
+_KEPT: Final = 1024
+"""Different lists of outputs that are remembered."""
 
 Key = tuple[float, int | str, int | str, int, float | UnsetType, Network, int, str | UnsetType]
 Shared = tuple[Resources, Retry, Place]
@@ -54,24 +59,30 @@ class Specs:
         self._shared: dict[Key, Shared] = {}
         self._outputs: dict[tuple[OutputDraft, ...], tuple[Output, ...]] = {(): ()}
 
-    def spec(self, draft: JobDraft, place: int) -> JobSpec:
+    def spec(self, draft: JobDraft, place: int, parameters: Mapping[str, Value] = _NOTHING) -> JobSpec:
         """The draft, the one at `place` in its request, as a spec. Raises Invalid for a fault; `faults` has all."""
         if draft.env:
             _environment(draft.env)
         outputs = self._outputs.get(draft.outputs)
         if outputs is None:
             made = tuple(_output(item, f"outputs[{i}]") for i, item in enumerate(draft.outputs))
+            if len(self._outputs) >= _KEPT:
+                self._outputs = {(): ()}
             outputs = self._outputs[draft.outputs] = made
         step = Step(
             command=_command(draft),
             program=_HOST if draft.app is UNSET is draft.image else _program(draft),
-            env=draft.env,
+            env=draft.env or _NOTHING,
+            late_env=_NOTHING,
+            secret_env=_NOTHING,
             workdir=draft.workdir and _inside(draft.workdir, "workdir"),
             stdin=draft.stdin and _inside(draft.stdin, "stdin"),
         )
         resources, retry, where = self._alike(draft)
         if not draft.inputs:
-            return JobSpec(steps=(step,), outputs=outputs, resources=resources, retry=retry, place=where)
+            return JobSpec(
+                steps=(step,), outputs=outputs, resources=resources, retry=retry, place=where, parameters=parameters
+            )
         inputs = tuple(self._input(item, i, place) for i, item in enumerate(draft.inputs))
         names = [item.source.secret for item in inputs if isinstance(item.source, Remote)]
         return JobSpec(
@@ -82,6 +93,7 @@ class Specs:
             retry=retry,
             place=where,
             secrets=frozenset(name for name in names if name) or _NO_NAMES,
+            parameters=parameters,
         )
 
     def faults(self, draft: JobDraft, place: int) -> Iterator[Invalid]:
@@ -154,6 +166,13 @@ class Specs:
             digest=None if item.sha256 is UNSET else Digest(item.sha256),
             secret=name,
         )
+
+
+def app_name(draft: JobDraft) -> str:
+    """What a batch of such jobs is listed under: the app or the image."""
+    if draft.app is not UNSET:
+        return draft.app
+    return "" if draft.image is UNSET else draft.image
 
 
 def _at(field: str, make: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from jobgate.dialects.dialect import Ask, Body, Call, Reply, Route
+from jobgate.dialects.dialect import Ask, Body, Call, Lines, Reply, Route
 from jobgate.model.account import Scope
 
 
@@ -40,6 +40,8 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the body."""
     early: bool = False
     """See `Route.early`."""
+    lines: Callable[[Call], Lines] | None = None
+    """See `Route.lines`."""
     takes: Any = None
     """Wire type of the JSON body; None: there is none, or it is no JSON."""
     optional: bool = False
@@ -76,6 +78,7 @@ def route(verb: Verb) -> Route:
         limit=verb.limit if verb.body is not Body.NONE else 0,
         scope=verb.scope,
         early=verb.early,
+        lines=verb.lines,
         page=verb.page,
         summary=verb.summary,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from jobgate.dialects.native.wire_waits import WaitsView
 from jobgate.model.errors import Invalid
 from jobgate.model.files import Keep, OutputKind
 from jobgate.model.resources import Network
@@ -18,6 +19,10 @@ Size = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | Annotated[str, Meta(max_le
 """Bytes, or text with a unit: `4GiB`."""
 WebhookName = Annotated[str, Meta(max_length=64, description="Id of a webhook that this batch names.")]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
+Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Value = bool | Whole | float | str
+"""Of a parameter of a sweep."""
+Column = Annotated[str, Meta(pattern=r"^[^{}]+\Z", max_length=255)]
 
 _SIZE: Final = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,6})?) ?(?P<unit>[kMGT]i?B|KiB|B)?", re.ASCII)
 _UNITS: Final = {
@@ -78,11 +83,23 @@ class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tries: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
+class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The values from `from` up to `to`, without `to` itself."""
+
+    first: Whole | float = field(name="from", default=0)
+    to: Whole | float
+    step: Whole | float = 1
+
+
 class BatchDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`template` so many times, or `jobs` one by one."""
+    """`template` so many times, or once for each row of `sweep`, or `jobs` one by one."""
 
     template: JobDraft | UnsetType = UNSET
     count: Count = 1
+    placeholders: bool = False
+    """With `count`: `{index}` (from 0) and `{number}` (from 1) stand for the place of each job, as in a sweep."""
+    sweep: tuple[dict[Column, Value], ...] | dict[Column, tuple[Value, ...] | Range] | UnsetType = UNSET
+    """A row of values for each job, or for each name all its values: then there is a job for each combination."""
     jobs: tuple[JobDraft, ...] | UnsetType = UNSET
     name: Annotated[str, Meta(max_length=255)] = ""
     labels: dict[str, str] = {}
@@ -113,16 +130,81 @@ class JobView(Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
     labels: dict[str, str] | UnsetType = UNSET
     priority: int = 0
+    app: str | UnsetType = UNSET
+    image: str | UnsetType = UNSET
+    command: tuple[str, ...] | UnsetType = UNSET
+    script: str | UnsetType = UNSET
+    parameters: dict[str, Value] | UnsetType = UNSET
+    """Its row of a sweep."""
+    environment: str | UnsetType = UNSET
+    """Where the attempt that is shown ran; before there is one, where alone the job may run."""
+    node: str | UnsetType = UNSET
     started: str | UnsetType = UNSET
     ended: str | UnsetType = UNSET
     exit_code: int | UnsetType = UNSET
     failure: str | UnsetType = UNSET
     limit: str | UnsetType = UNSET
     message: str | UnsetType = UNSET
-    attempts: int | UnsetType = UNSET
+    progress: float | UnsetType = UNSET
+    """From 0 to 1, where the job says how far it is."""
+    attempt_count: int | UnsetType = UNSET
+    attempts: tuple[AttemptView, ...] | UnsetType = UNSET
+    waits: WaitsView | UnsetType = UNSET
     outputs: tuple[FileView, ...] | UnsetType = UNSET
+    """Once it is over."""
     skipped: int | UnsetType = UNSET
     """What was left and cannot be told: links that lead out, devices, names with control characters, too deep ones."""
+    dialect: str
+    """The API that it came by."""
+
+
+class UsageView(Struct, frozen=True, kw_only=True):
+    """What an attempt used."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    max_memory: int
+    """Bytes."""
+
+
+class AllowedView(Struct, frozen=True, kw_only=True):
+    """What an attempt may use, as far as the job asked for it."""
+
+    cores: float | UnsetType = UNSET
+    memory: int | UnsetType = UNSET
+    disk: int | UnsetType = UNSET
+    walltime: float | UnsetType = UNSET
+
+
+class ExitView(Struct, frozen=True, kw_only=True):
+    """How a step ended."""
+
+    exit_code: int
+    signal: int | UnsetType = UNSET
+
+
+class AttemptView(Struct, frozen=True, kw_only=True):
+    """One start of a job."""
+
+    id: str
+    number: int
+    replica: int
+    try_: int = field(name="try")
+    state: str
+    environment: str
+    node: str | UnsetType = UNSET
+    created: str
+    started: str | UnsetType = UNSET
+    ended: str | UnsetType = UNSET
+    exit_code: int | UnsetType = UNSET
+    signal: int | UnsetType = UNSET
+    failure: str | UnsetType = UNSET
+    limit: str | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    verdict: str | UnsetType = UNSET
+    usage: UsageView | UnsetType = UNSET
+    allowed: AllowedView | UnsetType = UNSET
+    steps: tuple[ExitView, ...] | UnsetType = UNSET
 
 
 class FileView(Struct, frozen=True, kw_only=True):
@@ -134,17 +216,46 @@ class FileView(Struct, frozen=True, kw_only=True):
     output: int
 
 
+class FailureView(Struct, frozen=True, kw_only=True):
+    """Jobs of a batch that failed in the same way."""
+
+    failure: str | UnsetType = UNSET
+    limit: str | UnsetType = UNSET
+    exit_code: int | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    count: int
+    such_as: str
+    """One of them."""
+    last_line: str | UnsetType = UNSET
+    """Of that job's log."""
+
+
 class BatchView(Struct, frozen=True, kw_only=True):
     """A batch as it stands."""
 
     id: str
     name: str
     count: int
+    state: str
     created: str
-    ended: bool
+    started: str | UnsetType = UNSET
+    ended: str | UnsetType = UNSET
+    """When the last of its jobs ended, once all are over."""
+    over: bool
     counts: dict[str, int]
     """Jobs by state; states without any are left out."""
+    progress: float
+    """The part of its jobs that are over, from 0 to 1."""
     labels: dict[str, str] | UnsetType = UNSET
+    priority: int = 0
+    app: str | UnsetType = UNSET
+    environments: tuple[str, ...] | UnsetType = UNSET
+    """Where its first jobs ran, or may run alone."""
+    dialect: str
+    """The API that it came by."""
+    failures: tuple[FailureView, ...] | UnsetType = UNSET
+    waits: WaitsView | UnsetType = UNSET
+    """Why its first waiting job waits."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
