@@ -73,7 +73,7 @@ class Runner:
         self._storage = storage
         self._egress = egress
         self._work = work
-        self._places = places
+        self._places = sorted(places, key=lambda place: -place[0].rank)  # woken in this order: the first fills first
         self._clock = clock
         self._opener = opener
         self._catalogue = catalogue
