@@ -76,7 +76,7 @@ async def life(data: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> int
         await handle(gateway.context, counted)
         monkeypatch.setattr(SqliteStore, "_begin", begin)
         job = made.jobs[0].id
-        facts = await gateway.store.read(lambda tx: tx.jobs.events(job))
+        facts = await gateway.store.read(lambda tx: tx.log.of(job))
         row = (await gateway.store.read(lambda tx: tx.jobs.get([job])))[job]
         assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
         assert rebuild(facts) == row

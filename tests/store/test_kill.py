@@ -42,7 +42,7 @@ def kept(path: Path) -> list[BatchId]:
 
     def look(tx: Transaction) -> list[BatchId]:
         batches = []
-        logged = tx.jobs.events_after(0, 1 << 20)
+        logged = tx.log.all(0, 1 << 20)
         for ident in sorted({fact.data.batch for _, fact in logged if hasattr(fact.data, "batch")}):
             batch = tx.jobs.batch(BatchId(ident))
             assert tx.jobs.counts(batch) == {JobState.QUEUED: batch.count}

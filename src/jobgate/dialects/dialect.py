@@ -118,6 +118,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
     until: Until = Until.ACCEPTED
     within: float = 0.0
+    seen: int = 0
+    """For `Until.CHANGED`: the version known."""
 
 
 class Signer(Protocol):

@@ -89,6 +89,8 @@ class Gone(RequestError):
     """It was here; its retention time has ended."""
 
     code = "gone"
+    oldest: int | None = None
+    """Of events: the cursor after which all of them are kept."""
 
 
 class Conflict(RequestError):

@@ -18,6 +18,7 @@ from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, SpecId
 from jobgate.model.job import Job
 from jobgate.model.state import AttemptState, Failure, JobState, Limit, Verdict
+from jobgate.model.tally import BatchEnd
 
 Attempts = tuple[Attempt, ...]
 
@@ -44,6 +45,8 @@ class Moved(msgspec.Struct, frozen=True, tag="moved", omit_defaults=True):
     canonical: int | None = None
     exit_code: int | None = None
     ready: float = 0.0
+    batch_end: BatchEnd | None = None
+    """With it the last live job of its batch ended. The store says so, in the log: `advance` sees one job only."""
 
 
 class Wanted(msgspec.Struct, frozen=True, tag="wanted", gc=False):

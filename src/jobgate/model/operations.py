@@ -1,7 +1,7 @@
 """All that can be asked of the gateway, and what comes back.
 
 A dialect decodes a call into one Operation and encodes one Outcome back. `Request` adds who asks and how long the
-answer may wait. Follow, Estimate, Schedule, Reserve, Link and Ask have their place in decision record 0004.
+answer may wait. Estimate, Schedule, Reserve, Link and Ask have their place in decision record 0004.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import JobSpec, Origin
 from jobgate.model.selectors import BatchesWhere, Selector
+from jobgate.model.told import Kind
 from jobgate.model.webhook import USUAL, Occasion
 
 # --- guards
@@ -191,6 +192,24 @@ class Describe(msgspec.Struct, frozen=True, tag="describe"):
     """The account that asks. Answer: Described."""
 
 
+class Follow(msgspec.Struct, frozen=True, kw_only=True, tag="follow", omit_defaults=True):
+    """What happens, of one batch, of one job, or of all that is the asker's. Answer: Page, or Following if `live`.
+
+    Raises Gone (`gone`) when retention has removed events after the cursor; its `oldest` is where to go on.
+    """
+
+    batch: BatchId | None = None
+    job: JobName | None = None
+    kinds: frozenset[Kind] = frozenset({Kind.JOB, Kind.BATCH})
+    after: int | None = None
+    """The cursor of the last event known; 0: the oldest kept comes first. None: so of a page; a stream begins now."""
+    limit: int = 100
+    within: float = 0.0
+    """Seconds that a page which would be empty may wait for an event."""
+    live: bool = False
+    """As it comes, until the job or batch is over."""
+
+
 class Environments(msgspec.Struct, frozen=True, tag="environments", omit_defaults=True):
     """The environments that the account may know of, as they stand. Answer: Places."""
 
@@ -302,6 +321,7 @@ Operation = (
     | Environments
     | Estimate
     | OnWebhooks
+    | Follow
 )
 
 
@@ -329,6 +349,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     DeleteWebhook: Scope.CONTROL,
     FindDeliveries: Scope.READ,
     Resend: Scope.CONTROL,
+    Follow: Scope.READ,
 }
 """What each asks of the credential."""
 
@@ -341,6 +362,8 @@ class Until(StrEnum):
     """The engine has taken every job."""
     ENDED = "ended"
     """Every job is over."""
+    CHANGED = "changed"
+    """The job, or any job of the batch, is no longer at the version that was seen."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,3 +374,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     until: Until = Until.ACCEPTED
     within: float = 0.0
     """Seconds the answer may wait for `until`."""
+    seen: int = 0
+    """For CHANGED: the version known."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
@@ -25,6 +25,7 @@ from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.sight import Sight
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.model.tally import Tally
+from jobgate.model.told import Told
 from jobgate.model.waits import Waits
 from jobgate.model.webhook import Delivery, Webhook
 
@@ -181,6 +182,36 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
     counts: Mapping[JobState, int]
 
 
+class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
+    """Events in the order of their cursors."""
+
+    events: tuple[Told, ...]
+    cursor: int
+    """After it one goes on."""
+    more: bool = False
+    """There may be more already."""
+
+
+class End(msgspec.Struct, frozen=True):
+    """Nothing will follow: the job or batch is over, and everything was told."""
+
+    cursor: int
+
+
+class News(msgspec.Struct, frozen=True, eq=False):
+    """Events that are told together, in order. Those who are told the same are handed the same object."""
+
+    events: tuple[Told, ...] = ()
+    """None: nothing has happened for a while, and all is well."""
+
+
+class Following(msgspec.Struct, frozen=True, kw_only=True, tag="following"):
+    """Events as they come, until an end."""
+
+    items: AsyncIterator[News | End] | None
+    """None: the asker was told everything before, and it is over."""
+
+
 class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
     """One environment as it stands."""
 
@@ -268,4 +299,6 @@ Outcome = (
     | Places
     | Estimated
     | OfWebhooks
+    | Page
+    | Following
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from jobgate.model.state import JobState
+
+ENDS: Final = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 class BatchEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -24,12 +27,8 @@ class BatchEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def counts(self) -> tuple[tuple[JobState, int], ...]:
         """Those that there are."""
-        ends = (
-            (JobState.SUCCEEDED, self.succeeded),
-            (JobState.FAILED, self.failed),
-            (JobState.CANCELLED, self.cancelled),
-        )
-        return tuple(end for end in ends if end[1])
+        numbers = self.succeeded, self.failed, self.cancelled
+        return tuple((state, number) for state, number in zip(ENDS, numbers, strict=True) if number)
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):

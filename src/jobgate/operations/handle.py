@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from jobgate.model.account import Principal, may
 from jobgate.model.errors import NotFound
-from jobgate.model.ids import BatchId
+from jobgate.model.ids import BatchId, JobName
 from jobgate.model.operations import (
     SCOPES,
     Archive,
@@ -20,6 +20,7 @@ from jobgate.model.operations import (
     Estimate,
     Find,
     FindBatches,
+    Follow,
     OnWebhooks,
     Operation,
     Read,
@@ -37,10 +38,12 @@ from jobgate.operations import change, files, find
 from jobgate.operations.context import Context
 from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
+from jobgate.operations.follow import follow
 from jobgate.operations.retry import retry
 from jobgate.operations.select import named
 from jobgate.operations.submit import submit
 from jobgate.operations.webhooks import on_webhooks
+from jobgate.store.transaction import Transaction
 
 _BEFORE_ENGINE = (JobState.HELD, JobState.QUEUED, JobState.STAGING_IN)
 
@@ -57,7 +60,9 @@ async def handle(context: Context, request: Request) -> Outcome:
     if isinstance(request.operation, Submit):
         return await _submit_and_wait(context, request)
     batch = _batch(request)
-    if batch is not None:
+    if batch is not None and request.until is Until.CHANGED:
+        await _wait_for_change(context, request, batch)
+    elif batch is not None:
         await _wait(context, request, batch)
     return await _do(context, request)
 
@@ -78,6 +83,7 @@ VERBS: Final[Mapping[type[Operation], Callable[[Context, Principal, Any], Awaita
     Write: files.write,
     Environments: environments,
     Estimate: estimate,
+    Follow: follow,
     **dict.fromkeys(get_args(OnWebhooks), on_webhooks),
 }
 """Who carries out which; a test holds it to the operations there are."""
@@ -130,3 +136,29 @@ async def _wait(context: Context, request: Request, batch: BatchId) -> bool:
             return await context.feed.until(batch, left_of_one, request.within, handed_over=handed_over)
         case _:
             return await context.feed.until(batch, left, request.within, handed_over=handed_over)
+
+
+async def _wait_for_change(context: Context, request: Request, batch: BatchId) -> bool:
+    match request.operation:
+        case Find(selector=Ids(jobs=(name,))):
+
+            async def same_one() -> bool:
+                return await context.store.read(lambda tx: _version(tx, name)) == request.seen
+
+            return await context.feed.changed(batch, name.job, same_one, request.within)
+        case _:
+
+            async def same() -> bool:
+                try:
+                    version = await context.store.read(lambda tx: find.counted(tx, tx.jobs.batch(batch)).version)
+                except NotFound:
+                    return False
+                return version == request.seen
+
+            return await context.feed.changed(batch, None, same, request.within)
+
+
+def _version(tx: Transaction, name: JobName) -> int | None:
+    """That of a job as it is shown; None when there is none."""
+    found = named(tx, name)
+    return None if found is None else found[0].version + tx.jobs.batch(name.batch).renamed

@@ -103,6 +103,7 @@ class Reaper:
 
         def work(tx: Transaction) -> int:
             jobs = tx.jobs.expired(before, ended, _AT_ONCE)
+            tx.log.expire(jobs)
             tx.jobs.delete(jobs, now)
             return len(jobs)
 

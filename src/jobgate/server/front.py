@@ -236,7 +236,9 @@ class Front:
             ask = dialect.decode(turn.call)
         if principal is LINK and not isinstance(ask.operation, Read):
             raise Forbidden("a signed address allows to read its file and nothing else")
-        request = Request(operation=ask.operation, principal=principal, until=ask.until, within=ask.within)
+        request = Request(
+            operation=ask.operation, principal=principal, until=ask.until, within=ask.within, seen=ask.seen
+        )
         return dialect.encode(turn.call, await self._handle(request))
 
     async def _read(self, turn: _Turn, route: Route) -> Principal:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from jobgate.model.ids import AccountId, Ids, SpecId
+from jobgate.model.ids import AccountId, BatchId, Ids, SpecId
 from jobgate.model.job import JobSpec
 from jobgate.model.webhook import Webhook
 
@@ -51,6 +51,8 @@ class Shared(msgspec.Struct):
     """Jobs of each account that are not over, as of the last commit; counted once, then kept."""
     hooks: dict[AccountId, tuple[Webhook, ...]] = {}
     """The webhooks of each account, as of the last commit; looked up once, then kept."""
+    tallied: dict[BatchId, bool] = {}
+    """Whether a batch has a tally; looked up once, then kept. It never changes."""
     seen: int = 0
     """The last entry of the audit trail that is reflected here."""
     moved: dict[AccountId, AccountId] = {}

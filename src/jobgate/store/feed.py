@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from jobgate.model.advance import Step
-from jobgate.model.ids import BatchId
+from jobgate.model.ids import BatchId, JobId
 from jobgate.model.state import JobState
+from jobgate.store.ring import Ring
+from jobgate.store.store import Store
 
 _HANDED_OVER = (JobState.RUNNING, JobState.STAGING_OUT)
 
@@ -30,17 +32,34 @@ class _Waiter:
                 self.future.set_result(None)
 
 
+class _Watch:
+    """One who waits for any move of a batch, or of one job of it."""
+
+    __slots__ = ("future", "job")
+
+    def __init__(self, future: asyncio.Future[None], job: JobId | None) -> None:
+        self.future = future
+        self.job = job
+
+    def heard(self, step: Step) -> None:
+        if (self.job is None or step.job.id == self.job) and not self.future.done():
+            self.future.set_result(None)
+
+
 class Feed:
     """Hears every commit of a store and wakes those who wait for what is in it."""
 
     def __init__(self) -> None:
-        self._waiters: dict[BatchId, list[_Waiter]] = {}
+        self._waiters: dict[BatchId, list[_Waiter | _Watch]] = {}
+        self._ring: Ring | None = None
         self.closed = False
         """The server is stopping: nobody waits any more."""
 
     def __call__(self, steps: list[Step], queued: int) -> None:
         """A commit; `Store.listen` takes this."""
         del queued
+        if self._ring is not None:
+            self._ring.heard()
         if not self._waiters:
             return
         for step in steps:
@@ -71,9 +90,40 @@ class Feed:
                     del self._waiters[batch]
         return False
 
+    async def changed(
+        self, batch: BatchId, job: JobId | None, same: Callable[[], Awaitable[bool]], within: float
+    ) -> bool:
+        """Whether `same()` was false in time; it is asked again whenever the job, or any of the batch's, has moved."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while not self.closed:
+            watch = _Watch(loop.create_future(), job)
+            self._waiters.setdefault(batch, []).append(watch)
+            try:
+                if not await same():
+                    return True
+                async with asyncio.timeout_at(deadline):
+                    await watch.future
+            except TimeoutError:
+                return not await same()
+            finally:
+                self._waiters[batch].remove(watch)
+                if not self._waiters[batch]:
+                    del self._waiters[batch]
+        return False
+
+    def ring(self, store: Store, clock: Callable[[], float]) -> Ring:
+        """The newest events, for those who follow; kept from the first of them on."""
+        if self._ring is None:
+            self._ring = Ring(store, clock)
+            self._ring.closed = self.closed
+        return self._ring
+
     def close(self) -> None:
         """Everyone who waits is answered with what there is."""
         self.closed = True
+        if self._ring is not None:
+            self._ring.close()
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.future.done():

@@ -24,6 +24,7 @@ from jobgate.store.folders import Blobs
 from jobgate.store.guards import outlive, take
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
+from jobgate.store.tallies import Tallies, mark
 
 _SPECS_KEPT: Final = 4096
 _LOOKED: Final = 10_000
@@ -38,12 +39,16 @@ class Jobs:
         self._loaded: dict[JobId, tuple[Job, Attempts]] = {}
         self._changed: dict[JobId, None] = {}
         self._facts: list[Fact] = []
+        self._tallies = Tallies(driver, shared)
+        self._ends: dict[BatchId, int] = {}
         self.lives: dict[AccountId, int] = {}
         """How many more jobs of each account are not over."""
         self.steps: list[Step] = []
         """What `advance` came to, in order: the store publishes it after the commit."""
         self.queued = 0
         """Jobs that this transaction put into the queue."""
+        self.made = False
+        """Whether it made any."""
 
     # --- making
 
@@ -63,6 +68,8 @@ class Jobs:
         for job in born.several:
             self._loaded[job.id] = (job, ())
             self._changed[job.id] = None
+        self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED)
+        self.made = True
         self.queued += 0 if held else batch.count
         self.lives[batch.owner] = self.lives.get(batch.owner, 0) + batch.count
         return born.jobs
@@ -128,8 +135,11 @@ class Jobs:
                 self._changed[ident] = None
                 self._facts.extend(step.facts)
                 self.steps.append(step)
+                self._tallies.moved(job, step.job)
                 if step.job.state.over is not job.state.over:
                     self.lives[job.owner] = self.lives.get(job.owner, 0) + (1 if job.state.over else -1)
+                    if step.job.state.over:
+                        self._ends[job.batch] = len(self._facts)
                 if _waits(step.job) and not _waits(job):
                     self.queued += 1
             results.append(step)
@@ -137,6 +147,8 @@ class Jobs:
 
     def flush(self) -> None:
         """Writes rows, facts and references to blobs."""
+        for batch, end in self._tallies.fold().items():
+            mark(self._facts, self._ends[batch], end)
         if not self._changed:
             return
         puts = []
@@ -156,6 +168,7 @@ class Jobs:
                         blobs.hold(artifact.digest, fact.job)
         self._changed.clear()
         self._facts.clear()
+        self._ends.clear()
 
     def _waits_on(self, fact: Fact) -> None:
         """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
@@ -215,18 +228,14 @@ class Jobs:
         first, last = batch.id + start * STRIDE, batch.id + (end - 1) * STRIDE
         return (rows.job_of(row) for row in self._db.all("job_range", first, last, batch.id))
 
-    def counts(self, batch: Batch) -> dict[JobState, int]:
-        """How many of a batch's jobs are in which state."""
-        self.flush()
-        last = batch.id + (batch.count - 1) * STRIDE
-        return {STATES[state]: number for state, number in self._db.all("job_counts", batch.id, last, batch.id)}
-
     def tally(self, batch: Batch) -> Tally:
-        """How a batch's jobs stand."""
-        last = batch.id + (batch.count - 1) * STRIDE
-        counts = self.counts(batch)
-        row = self._db.one("job_facts", batch.id, last, batch.id)
-        return Tally(counts=counts, version=row[0] if row and row[0] else 0)
+        """How a batch's jobs stand; of a million as soon as of one."""
+        self.flush()
+        return self._tallies.of(batch)
+
+    def counts(self, batch: Batch) -> Mapping[JobState, int]:
+        """How many of a batch's jobs are in which state."""
+        return self.tally(batch).counts
 
     def owned(self, owner: AccountId) -> dict[JobState, int]:
         """How many of an account's jobs are in which state."""
@@ -303,16 +312,6 @@ class Jobs:
         """Jobs that had ended by `ended` and still hold blobs."""
         return [JobId(row[0]) for row in self._db.all("job_with_files", bound(ended), ended, limit)]
 
-    def events(self, ident: JobId) -> list[Fact]:
-        """A job's log, from its beginning."""
-        self.flush()
-        return [rows.fact_of(ident, *row) for row in self._db.all("event_of", ident)]
-
-    def events_after(self, cursor: int, limit: int) -> list[tuple[int, Fact]]:
-        """The next entries of all logs in commit order, with their cursors."""
-        self.flush()
-        return [(row[0], rows.fact_of(*row[1:])) for row in self._db.all("event_after", cursor, limit)]
-
     # --- forgetting
 
     def delete(self, ids: Iterable[JobId], now: float) -> None:
@@ -326,6 +325,7 @@ class Jobs:
             if row is None:
                 continue
             batches.add(BatchId(row[1]))
+            self._tallies.gone(BatchId(row[1]), row[4], row[8])
             if not STATES[row[4]].over:
                 self.lives[row[2]] = self.lives.get(row[2], 0) - 1
             blobs.let_go(ident, now)
@@ -335,6 +335,7 @@ class Jobs:
             if ident == newest:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
+        self._tallies.fold()
         for batch in batches:
             self._forget(self.batch(batch), now)
 
@@ -347,6 +348,7 @@ class Jobs:
         self._db.run("secret_delete", batch.id)
         outlive(self._db, batch.id, now)
         self._db.run("batch_delete", batch.id)
+        self._tallies.forget(batch.id)
         Blobs(self._db).let_go(-batch.id, now)
 
 

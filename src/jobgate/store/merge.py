@@ -24,6 +24,7 @@ def merge(db: Driver, gone: Account, heir: Account, now: float) -> Mapping[str, 
     told = {"batches": _batches(db, gone.id, heir.id)}
     told["jobs"] = db.run("job_move", heir.id, gone.id)
     db.run("label_move", heir.id, gone.id)
+    _reaped(db, gone.id, heir.id)
     told["keys_given_up"] = db.run("guard_older", gone.id, heir.id)
     db.run("guard_older", heir.id, gone.id)
     db.run("guard_move", heir.id, gone.id)
@@ -48,6 +49,15 @@ def _batches(db: Driver, gone: AccountId, heir: AccountId) -> int:
             if changed is not None:
                 db.run("event_owner", changed, ident, last, data)
     return len(batches)
+
+
+def _reaped(db: Driver, gone: AccountId, heir: AccountId) -> None:
+    """As far as the log of either is no longer whole, that of both together is not."""
+    cursors = [row[0] for row in (db.one("reaped_get", owner) for owner in (gone, heir)) if row is not None]
+    for owner in (gone, heir):
+        db.run("reaped_delete", owner)
+    if cursors:
+        db.run("reaped_add", heir, max(cursors))
 
 
 def _credentials(db: Driver, gone: AccountId, heir: AccountId) -> int:

@@ -14,10 +14,11 @@ import msgspec
 
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Fact, Moved
-from jobgate.model.ids import STRIDE, AccountId, BatchId, MessageId, WebhookId, bound
+from jobgate.model.ids import AccountId, BatchId, MessageId, WebhookId, bound
 from jobgate.model.job import Batch, Job
 from jobgate.model.operations import Guard
 from jobgate.model.state import JobState
+from jobgate.model.told import public, upto
 from jobgate.model.webhook import MOST, OF_JOB, Delivery, Notice, Occasion, Webhook, ended
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Shared
@@ -223,16 +224,11 @@ class Outbox:
             assert isinstance(fact.data, Moved)  # noqa: S101  # `flush` took no other
             if wanted := told.get(OF_JOB[fact.data.state], []):
                 self.post(wanted, self._of_job(batch, job, fact, fact.data, attempts), fact.at)
-        if (wanted := told.get(Occasion.BATCH_ENDED, [])) and self._over(batch):
+        if wanted := told.get(Occasion.BATCH_ENDED, []):
             counts = self._jobs.counts(batch)
             state, fact = ended(counts), ends[-1][1]
             if state is not None:
                 self.post(wanted, self._of_batch(batch, fact, state, counts), fact.at)
-
-    def _over(self, batch: Batch) -> bool:
-        """Looked for from the end, where a batch that runs in order has jobs that are not over until it is."""
-        last = batch.id + (batch.count - 1) * STRIDE
-        return self._db.one("job_unended", batch.id, last, batch.id) is None
 
     def _of_job(self, batch: Batch, job: Job, fact: Fact, moved: Moved, attempts: int) -> Notice:
         assert moved.state.over  # noqa: S101  # `flush` took no other
@@ -242,7 +238,7 @@ class Outbox:
             batch=batch.id,
             job=job.id,
             seq=fact.seq,
-            cursor=self._cursor(fact),
+            cursor=public(self._cursor(fact)),
             name=batch.name,
             labels=batch.labels,
             created=job.created,
@@ -260,7 +256,7 @@ class Outbox:
             occasion=Occasion.BATCH_ENDED,
             at=fact.at,
             batch=batch.id,
-            cursor=self._cursor(fact),
+            cursor=upto(self._cursor(fact)),
             name=batch.name,
             labels=batch.labels,
             created=batch.created,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Select, Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.sql.dml import Delete, Insert
 
-from jobgate.store.tables import FIRST_OVER, delivery, job, secret, webhook
+from jobgate.store.tables import delivery, secret, webhook
 
 _W, _D = webhook.c, delivery.c
 _NEW: Final = ("id", "webhook", "due", "doc")
@@ -28,13 +28,6 @@ OUTBOX: Final[dict[str, tuple[Select[Any] | Insert | Update | Delete, tuple[str,
     "webhook_due": (select(_W.id, _W.owner).where(_W.due <= p("n")).order_by(_W.due).limit(p("l")), ("n", "l")),
     "webhook_next": (select(func.min(_W.due)).where(_W.due > p("n")), ("n",)),
     "secret_drop": (delete(secret).where(secret.c.batch == p("b"), secret.c.name == p("n")), ("b", "n")),
-    "job_unended": (
-        select(job.c.id)
-        .where(job.c.id >= p("a"), job.c.id <= p("b"), job.c.batch == p("c"), job.c.state < FIRST_OVER)
-        .order_by(job.c.id.desc())
-        .limit(1),
-        ("a", "b", "c"),
-    ),
     "delivery_add": (insert(delivery).values({column: p(column) for column in _NEW}), _NEW),
     "delivery_get": (select(_D.doc).where(_D.id == p("i")), ("i",)),
     "delivery_put": (update(delivery).where(_D.id == p("i")).values(due=p("u"), doc=p("d")), ("u", "d", "i")),

@@ -92,7 +92,7 @@ class _Driver:
 class _Write:
     """One function that waits for the writer, and what came of it."""
 
-    __slots__ = ("error", "future", "posted", "queued", "result", "steps", "work")
+    __slots__ = ("error", "future", "made", "posted", "queued", "result", "steps", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
@@ -102,6 +102,7 @@ class _Write:
         self.steps: list[Step] = []
         self.queued = 0
         self.posted = False
+        self.made = False
 
 
 class SqliteStore:
@@ -246,7 +247,8 @@ class SqliteStore:
             connection.execute("ROLLBACK TO one")
             write.error = error
         else:
-            write.steps, write.queued = transaction.jobs.steps, transaction.jobs.queued
+            jobs = transaction.jobs
+            write.steps, write.queued, write.made = jobs.steps, jobs.queued, jobs.made
             write.posted = transaction.outbox.fresh
         connection.execute("RELEASE one")
 
@@ -254,7 +256,7 @@ class SqliteStore:
         self._running = False
         steps = [step for write in writes if write.error is None for step in write.steps]
         queued = sum(write.queued for write in writes if write.error is None)
-        if steps or queued:
+        if steps or queued or any(write.made for write in writes if write.error is None):
             self._tell(steps, queued)
         if any(write.posted for write in writes if write.error is None):
             for wake in self._senders:

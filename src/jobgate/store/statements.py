@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, Update, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.dml import Delete, Insert
+from sqlalchemy.sql.dml import Insert
 
+from jobgate.store.log_statements import LOG
 from jobgate.store.outbox_statements import OUTBOX
 from jobgate.store.run_statements import RUNS
 from jobgate.store.tables import (
     FIRST_OVER,
     FIRST_TAKEN,
-    NO_JOB,
     QUEUED,
     account,
     audit,
@@ -22,7 +22,6 @@ from jobgate.store.tables import (
     blob_ref,
     credential,
     entry,
-    event,
     folder,
     guard,
     job,
@@ -45,7 +44,7 @@ def _insert(table: Any, *columns: str) -> Insert:
     return insert(table).values({c: p(c) for c in columns})
 
 
-_STATEMENTS: Final[dict[str, tuple[Select[Any] | Insert | Update | Delete, tuple[str, ...]]]] = {}
+_STATEMENTS: Final[dict[str, tuple[Any, tuple[str, ...]]]] = dict(LOG)
 
 
 def _say(name: str, statement: Any, *order: str) -> None:
@@ -141,20 +140,6 @@ _say(
 _say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))
 _say("job_delete", delete(job).where(_J.id == p("i")), "i")
 _say("job_left", select(_J.id).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).limit(1), "a", "b", "c")
-_say(
-    "job_counts",
-    select(_J.state, func.count()).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")).group_by(_J.state),
-    "a",
-    "b",
-    "c",
-)
-_say(
-    "job_facts",
-    select(func.sum(_J.version)).where(_J.id >= p("a"), _J.id <= p("b"), _J.batch == p("c")),
-    "a",
-    "b",
-    "c",
-)
 _say("owner_counts", select(_J.state, func.count()).where(_J.owner == p("o")).group_by(_J.state), "o")
 _say("owner_live", select(func.count()).where(_J.owner == p("o"), _J.state < FIRST_OVER), "o")
 _say(
@@ -187,26 +172,6 @@ _say(
 )
 _say("job_move", update(job).where(_J.owner == p("o")).values(owner=p("t")), "t", "o")
 _say("job_last", select(func.max(_J.id)))
-
-_FIRST = (event.c.job >= p("a"), event.c.job <= p("b"), event.c.seq == 1)
-_EVENT = ("job", "seq", "at", "data")
-_say("event_add", _insert(event, *_EVENT), *_EVENT)
-_say("event_of", select(event.c.seq, event.c.at, event.c.data).where(event.c.job == p("j")).order_by(event.c.seq), "j")
-_say(
-    "event_after",
-    select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c.data)
-    .where(event.c.cursor > p("c"), event.c.job != NO_JOB)
-    .order_by(event.c.cursor)
-    .limit(p("l")),
-    "c",
-    "l",
-)
-_say("event_last", select(event.c.cursor, event.c.job).order_by(event.c.cursor.desc()).limit(1))
-_say("event_mark", _insert(event, "cursor", *_EVENT), "cursor", *_EVENT)
-_say("event_first", select(event.c.data).where(*_FIRST).distinct(), "a", "b")
-_say("event_owner", update(event).where(*_FIRST, event.c.data == p("d")).values(data=p("e")), "e", "a", "b", "d")
-_say("event_at", select(event.c.cursor).where(event.c.job == p("j"), event.c.seq == p("s")), "j", "s")
-_say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
 _BATCH = ("id", "owner", "app", "count", "expires", "doc", "name")
 _say("batch_add", _insert(batch, *_BATCH), *_BATCH)

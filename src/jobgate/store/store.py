@@ -17,7 +17,10 @@ class Listener(Protocol):
     """Is told of each commit, on the loop, before those who wrote are answered."""
 
     def __call__(self, steps: list[Step], queued: int) -> None:
-        """`steps`: every move of a job, in commit order; `queued`: jobs that came into the queue."""
+        """`steps`: every move of a job, in commit order; `queued`: jobs that came into the queue.
+
+        Jobs that were made and held are told as neither.
+        """
         ...
 
 

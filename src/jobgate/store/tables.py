@@ -176,6 +176,21 @@ event = Table(
     Column("data", LargeBinary, nullable=False),
 )
 Index("event_job", event.c.job, event.c.seq, unique=True)
+tally = Table(
+    "tally",
+    METADATA,
+    Column("batch", _BIG, primary_key=True, autoincrement=False),
+    *(Column(state.value, Integer, nullable=False) for state in STATE_NUMBERS),
+    Column("facts", _BIG, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+)
+reaped = Table(
+    "reaped",
+    METADATA,
+    Column("owner", _BIG, primary_key=True, autoincrement=False),
+    Column("cursor", _BIG, nullable=False),
+)
 guard = Table(
     "guard",
     METADATA,

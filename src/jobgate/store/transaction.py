@@ -11,6 +11,7 @@ from jobgate.store.folders import Blobs, Folders
 from jobgate.store.history import Pasts
 from jobgate.store.jobs import Jobs
 from jobgate.store.lists import Lists
+from jobgate.store.log import Log
 from jobgate.store.outbox import Outbox
 from jobgate.store.queue import Queue
 
@@ -21,6 +22,7 @@ class Transaction:
     def __init__(self, driver: Driver, shared: Shared) -> None:
         self.jobs = Jobs(driver, shared)
         self.lists = Lists(driver, self.jobs.flush)
+        self.log = Log(driver, self.jobs.flush)
         self.accounts = Accounts(driver, shared)
         self.folders = Folders(driver, shared)
         self.blobs = Blobs(driver)

@@ -7,6 +7,7 @@ whatever generator of hostile input there is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from jobgate.dialects import load
-from jobgate.dialects.dialect import Call, Dialect, Reply, Setup
+from jobgate.dialects.dialect import Call, Dialect, Reply, Setup, Stream
 from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
 from jobgate.model.files import Artifact
@@ -104,12 +105,21 @@ def _text(content: bytes) -> None:
     content.decode(errors="replace")
 
 
+def _events(content: bytes) -> None:
+    for line in content.decode().splitlines():
+        name, _, value = line.partition(": ")
+        assert name in ("", "id", "event", "data", "retry"), f"{name} is no field of an event stream"
+        if name == "data":
+            msgspec.json.decode(value)
+
+
 MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
     "application/json": _json,
     "application/problem+json": _json,
     "text/plain": _text,
     "application/octet-stream": lambda _: None,
     "application/zip": lambda _: None,
+    "text/event-stream": _events,
 }
 """What a body must be that bears this media type."""
 
@@ -127,11 +137,18 @@ def well_formed(reply: Reply) -> None:
         assert reply.body == b"", f"{reply.status} has no body"
     elif isinstance(reply.body, bytes):
         MEDIA[kind](reply.body)
+    elif isinstance(reply.body, Stream):
+        asyncio.run(_worded(reply.body, MEDIA[kind]))
     else:
         assert isinstance(reply.body, Artifact | Archived)
     for name, value in reply.headers.items():
         assert f"{name}{value}".isascii(), f"the header {name} is not ASCII"
         assert f"{name}{value}".isprintable(), f"the header {name} holds a control character"
+
+
+async def _worded(stream: Stream, read: Callable[[bytes], None]) -> None:
+    async for item in stream.items:
+        read(stream.encode(item))
 
 
 def every_verb_has_an_example(subject: Subject) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from jobgate.model import facts
 from jobgate.model.account import Account
-from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
+from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Lease, Usage
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
+from jobgate.model.facts import Fact, FactData
 from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
 from jobgate.model.history import Kind
-from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, JobName, SpecId
+from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, JobName, NodeName, SpecId
 from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
 from jobgate.model.operations import (
     Archive,
@@ -26,6 +28,7 @@ from jobgate.model.operations import (
     Estimate,
     Find,
     FindBatches,
+    Follow,
     Operation,
     Read,
     ReadLog,
@@ -41,12 +44,16 @@ from jobgate.model.outcomes import (
     Counted,
     Deleted,
     Described,
+    End,
     Estimated,
+    Following,
     Found,
     FoundBatches,
     JobView,
     Log,
+    News,
     Outcome,
+    Page,
     Places,
     PlaceView,
     Submitted,
@@ -56,6 +63,8 @@ from jobgate.model.queue import Reason, Room
 from jobgate.model.resources import GIB, Gpu, Resources
 from jobgate.model.sight import Down, Running, Sight
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
+from jobgate.model.tally import BatchEnd, Tally
+from jobgate.model.told import Entry, Told, summed_up, tell
 from jobgate.model.waits import Offer, Waits
 from jobgate.testing import webhook_outcomes
 
@@ -273,6 +282,41 @@ def waits() -> Iterator[Waits]:
         yield Waits(reason=reason, text="t", clears="c")
 
 
+def _followed(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    told = tuple(event for fact in _facts() for event in tell(Entry(9, fact, BatchId(FIRST), OWNER)))
+    told += (summed_up(99, NOW, BatchId(FIRST), 9, Tally(counts=dict.fromkeys(JobState, 1), version=9)),)
+    yield Page(events=told, cursor=99)
+    yield Page(events=(), cursor=0, more=True)
+    yield Following(items=_stream(told))
+    yield Following(items=None)
+
+
+def _facts() -> Iterator[Fact]:
+    lease = Lease(NodeName("n"), 1)
+    data: tuple[FactData, ...] = (
+        facts.Submitted(BatchId(FIRST), OWNER, SpecId(1)),
+        facts.Submitted(BatchId(FIRST), OWNER, SpecId(1), held=True),
+        facts.Opened(1, AttemptState.OFFERED, EnvironmentName("local")),
+        facts.Opened(1, AttemptState.CLAIMED, EnvironmentName("local"), lease=lease),
+        *(facts.Reached(1, state, at=NOW, exit=Exit(3), message="a\nb\u2028c") for state in AttemptState),
+        *(facts.Closed(1, state, Failure.LIMIT, Limit.DISK, "it broke") for state in AttemptState if state.over),
+        facts.Progressed(0.5),
+        facts.Ranked(-3),
+        facts.Wanted(1),
+        *(facts.Moved(state, "why", failure) for state in JobState for failure in (None, *Failure)),
+        facts.Moved(JobState.SUCCEEDED, exit_code=0, batch_end=BatchEnd(1, 2, 3)),
+    )
+    yield from (Fact(JobId(FIRST), seq, NOW, one) for seq, one in enumerate(data, 1))
+
+
+async def _stream(told: tuple[Told, ...]) -> AsyncIterator[News | End]:
+    yield News()
+    yield News(told)
+    yield News()
+    yield End(99)
+
+
 SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Submit: _submitted,
     Find: _found,
@@ -290,6 +334,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Environments: _places,
     Estimate: _estimated,
     **webhook_outcomes.SAMPLES,
+    Follow: _followed,
 }
 
 

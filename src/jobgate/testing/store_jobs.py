@@ -287,7 +287,7 @@ async def the_counts_of_a_batch_and_of_an_account_are_those_of_its_jobs(lab: Lab
 
     def work(tx: Transaction) -> dict[JobState, int]:
         lab.told(tx, jobs[3], Cancel())
-        return tx.jobs.counts(batch)
+        return dict(tx.jobs.counts(batch))
 
     expected = dict.fromkeys((JobState.SUCCEEDED, JobState.FAILED, JobState.HELD, JobState.CANCELLED), 1)
     expected[JobState.QUEUED] = 1

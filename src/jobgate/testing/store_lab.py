@@ -149,7 +149,7 @@ class Lab:
 
     async def log(self, job: JobId) -> list[Fact]:
         """The job's events."""
-        return await self.store.read(lambda tx: tx.jobs.events(job))
+        return await self.store.read(lambda tx: tx.log.of(job))
 
     async def batch(self, ident: BatchId) -> Batch:
         """The batch as it is kept."""
@@ -171,7 +171,7 @@ class Lab:
 
     async def events(self, after: int = 0, limit: int = EVERY) -> list[tuple[int, Fact]]:
         """What follows in the log of all."""
-        return await self.store.read(lambda tx: tx.jobs.events_after(after, limit))
+        return await self.store.read(lambda tx: tx.log.all(after, limit))
 
     async def forget(self, jobs: Sequence[JobId]) -> None:
         """They are deleted."""
@@ -217,7 +217,7 @@ class Lab:
                 "jobs": [tx.lists.jobs(owner, Where(limit=EVERY)) for owner in owners],
                 "counts": [tx.jobs.owned(owner) for owner in owners],
                 "live": [tx.jobs.live_of(owner) for owner in owners],
-                "events": tx.jobs.events_after(0, EVERY),
+                "events": tx.log.all(0, EVERY),
                 "heads": tx.jobs.heads(self.now + 1e9, EVERY),
                 "orphans": tx.blobs.orphans(self.now + 1e9, EVERY),
             }

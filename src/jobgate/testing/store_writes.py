@@ -218,7 +218,7 @@ async def the_listener_hears_every_step_in_commit_order_before_the_writer_is_ans
     await asyncio.gather(*(rank(place) for place in range(6)))
     assert answered == [0, 1, 3, 4, 5]
     assert jobs[2] not in {step.job.id for step in heard}
-    logged = await lab.store.read(lambda tx: tx.jobs.events_after(0, EVERY))
+    logged = await lab.store.read(lambda tx: tx.log.all(0, EVERY))
     of_steps = [(fact.job, fact.seq) for step in heard for fact in step.facts]
     assert of_steps == [(fact.job, fact.seq) for _, fact in logged if fact.seq > 1]
     await lab.submit(4)
@@ -314,7 +314,7 @@ async def a_read_sees_one_consistent_view(lab: Lab) -> None:
         _beside(lab, cancels)
         assert tx.jobs.owned(lab.owner) == first == {JobState.QUEUED: 3}
         assert {row.state for row, _ in tx.jobs.get(jobs).values()} == {JobState.QUEUED}
-        assert len(tx.jobs.events_after(0, EVERY)) == 3
+        assert len(tx.log.all(0, EVERY)) == 3
 
     await lab.store.read(look)
     assert (await lab.seen())["counts"] == [{JobState.CANCELLED: 3}, {}]

@@ -122,6 +122,10 @@ EXAMPLES = (
     on_webhook("webhook-test", "POST"),
     get("deliveries", HOOK, limit="7", after=MESSAGE),
     on_webhook("delivery-resend", "POST"),
+    Call(verb="events", method="GET", query={"kinds": "job,failure", "after": "7", "limit": "3"}, now=NOW),
+    Call(verb="events", method="GET", query={"job": JOB}, headers={"accept": "text/event-stream"}, now=NOW),
+    get("batch-events", BATCH, wait="5"),
+    get("job-events", JOB, after="0"),
 )
 
 URL = "https://canary-user-91:canary-password-92@example.org/x"

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
-from jobgate.dialects.native.asked import Waiting, body_or, known, query, wait
+from jobgate.dialects.native.asked import Waiting, body_or, known, query
 from jobgate.dialects.native.jobs import (
     IF_MATCH,
     CancelDraft,
@@ -20,14 +20,14 @@ from jobgate.dialects.native.jobs import (
     listed,
 )
 from jobgate.dialects.native.lists import Conditions, JobConditions, after, cursor, labels, states, where
-from jobgate.dialects.native.pages import held, onward, seen, tag
+from jobgate.dialects.native.pages import held, onward, seen, tag, waiting
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, batch_view, failure_view
 from jobgate.dialects.native.wire import BatchView, FailureView
 from jobgate.model.account import Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId, batch_id, batch_text
-from jobgate.model.operations import Cancel, Change, Count, Delete, Find, FindBatches, Retry, Until
+from jobgate.model.operations import Cancel, Change, Count, Delete, Find, FindBatches, Retry
 from jobgate.model.outcomes import Changed, Counted, Deleted, Found, FoundBatches
 from jobgate.model.selectors import BatchesWhere, Of
 from jobgate.model.state import JobState
@@ -117,7 +117,7 @@ def _list(call: Call) -> Ask:
 def _batch(call: Call) -> Ask:
     asked = query(call, BatchQuery)
     count = Count(id_of(call), failures="failures" in asked.expand, waits="waits" in asked.expand)
-    return Ask(operation=count, until=Until.ENDED, within=wait(asked))
+    return waiting(call, count, asked)
 
 
 def _jobs(call: Call) -> Ask:

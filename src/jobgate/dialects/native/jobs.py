@@ -7,16 +7,16 @@ from typing import Annotated, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
-from jobgate.dialects.native.asked import Waiting, body, body_or, known, query, wait
+from jobgate.dialects.native.asked import Waiting, body, body_or, known, query
 from jobgate.dialects.native.lists import AllJobs, cursor, where
-from jobgate.dialects.native.pages import held, onward, seen, tag
+from jobgate.dialects.native.pages import held, onward, seen, tag, waiting
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import EVERYTHING, answer, attempt_view, whole_view
 from jobgate.dialects.native.wire import AttemptView, JobView
 from jobgate.model.account import Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound
 from jobgate.model.ids import JobName, job_name
-from jobgate.model.operations import Cancel, Change, Delete, Find, Retry, Until
+from jobgate.model.operations import Cancel, Change, Delete, Find, Retry
 from jobgate.model.outcomes import Changed, Deleted, Found
 from jobgate.model.outcomes import JobView as Whole
 from jobgate.model.selectors import Ids
@@ -132,8 +132,7 @@ def _find(call: Call) -> Ask:
 
 def _job(call: Call) -> Ask:
     asked = query(call, JobQuery)
-    find = Find(selector=one_of(call), waits="waits" in asked.expand)
-    return Ask(operation=find, until=Until.ENDED, within=wait(asked))
+    return waiting(call, Find(selector=one_of(call), waits="waits" in asked.expand), asked)
 
 
 def _attempts(call: Call) -> Ask:

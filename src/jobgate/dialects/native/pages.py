@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
-from jobgate.dialects.dialect import Call, Reply
+from jobgate.dialects.dialect import Ask, Call, Reply
+from jobgate.dialects.native.asked import Waiting, wait
 from jobgate.dialects.native.views import answer
+from jobgate.model.operations import Count, Find, Until
 
 _NEVER: Final = -1
 """No version."""
@@ -33,9 +35,21 @@ def held(call: Call, body: object, version: int) -> Reply:
     return answer(body, 200, tag(version))
 
 
+def waiting(call: Call, operation: Find | Count, asked: Waiting) -> Ask:
+    """With `?wait` it is answered at the end; where `If-None-Match` says what the client has, at the first change."""
+    known = _version(call, "if-none-match")
+    if known is None:
+        return Ask(operation=operation, until=Until.ENDED, within=wait(asked))
+    return Ask(operation=operation, until=Until.CHANGED, within=wait(asked), seen=known)
+
+
 def seen(call: Call) -> int | None:
     """The version that `If-Match` says the client knows; None where it says none, or any."""
-    tags = _tags(call.headers.get("if-match", ""))
+    return _version(call, "if-match")
+
+
+def _version(call: Call, header: str) -> int | None:
+    tags = _tags(call.headers.get(header, ""))
     if not tags or "*" in tags:
         return None
     said = tags[0].strip('"')

@@ -16,6 +16,7 @@ from jobgate.dialects.native.asked import QueryFault
 from jobgate.dialects.native.faults import MOST, Faults
 from jobgate.dialects.native.wire import Fault, Problem
 from jobgate.model.errors import (
+    Gone,
     JobgateError,
     MethodNotAllowed,
     RequestError,
@@ -101,13 +102,15 @@ def refuse(call: Call, error: JobgateError) -> Reply:
         faults = tuple(_fault(e, e.field) for e in each if e.field)
         if len(faults) > 1:
             detail = f"{len(faults)} faults{' at least' if len(faults) == MOST else ''}; the first is {detail}"
+    oldest = error.oldest if isinstance(error, Gone) else None
     problem = Problem(
         type=f"/v1/problems/{code}",
         code=code,
         title=title,
         status=status,
         detail=detail,
-        next=NEXT.get(code, UNSET),
+        next=NEXT.get(code, UNSET) if oldest is None else f"Go on with after={oldest}; what lies between is deleted.",
+        oldest=UNSET if oldest is None else oldest,
         errors=faults or UNSET,
     )
     return Reply(status=status, headers=_headers(call, error), body=msgspec.json.encode(problem), media=PROBLEM)

@@ -12,6 +12,7 @@ from jobgate.dialects.native import (
     batches,
     environments,
     estimates,
+    events,
     jobs,
     outputs,
     problems,
@@ -87,4 +88,5 @@ def verbs(own: Settings, most: int) -> tuple[Verb, ...]:
         *environments.VERBS,
         *estimates.verbs(own.body, most),
         *webhooks.VERBS,
+        *events.VERBS,
     )

@@ -276,6 +276,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     next: str | UnsetType = UNSET
+    oldest: int | UnsetType = UNSET
+    """Of a cursor that is too old: the one after which all events are kept."""
     errors: tuple[Fault, ...] | UnsetType = UNSET
 
 
