@@ -6,7 +6,7 @@ answer may wait. Follow, Estimate, Schedule, Reserve, Link and Ask have their pl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -16,6 +16,7 @@ from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import JobSpec, Origin
 from jobgate.model.selectors import BatchesWhere, Selector
+from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.webhook import USUAL, Occasion
 
 # --- guards
@@ -156,8 +157,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     """A file of a job. Answer: Content."""
 
     job: JobName
-    output: int = 0
-    """Which of the spec's outputs, by place."""
+    output: int | None = 0
+    """Which of the spec's outputs, by place; None: the path is that in the workspace."""
     path: str = ""
 
 
@@ -302,6 +303,7 @@ Operation = (
     | Environments
     | Estimate
     | OnWebhooks
+    | StoringOperation
 )
 
 
@@ -329,6 +331,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     DeleteWebhook: Scope.CONTROL,
     FindDeliveries: Scope.READ,
     Resend: Scope.CONTROL,
+    **STORING_SCOPES,
 }
 """What each asks of the credential."""
 
@@ -351,3 +354,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     until: Until = Until.ACCEPTED
     within: float = 0.0
     """Seconds the answer may wait for `until`."""
+    content: AsyncIterator[bytes] | None = None
+    """The body, where the operation takes it as it comes: nothing of it was read."""

@@ -24,6 +24,7 @@ from jobgate.model.ids import (
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.sight import Sight
 from jobgate.model.state import Failure, JobState, Limit
+from jobgate.model.storing import StoringOutcome
 from jobgate.model.tally import Tally
 from jobgate.model.waits import Waits
 from jobgate.model.webhook import Delivery, Webhook
@@ -268,4 +269,5 @@ Outcome = (
     | Places
     | Estimated
     | OfWebhooks
+    | StoringOutcome
 )
