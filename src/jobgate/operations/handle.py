@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-from jobgate.model.account import Principal, may
+from jobgate.model.account import may
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId
 from jobgate.model.operations import (

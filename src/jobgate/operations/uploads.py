@@ -60,9 +60,7 @@ async def find_upload(context: Context, principal: Principal, operation: FindUpl
     return Uploaded(digest=part.digest, offset=part.offset, length=part.length, complete=False)
 
 
-async def append(
-    context: Context, principal: Principal, operation: Append, content: AsyncIterator[bytes]
-) -> Uploaded:
+async def append(context: Context, principal: Principal, operation: Append, content: AsyncIterator[bytes]) -> Uploaded:
     """One more part of it. All that can be refused is refused before any of the content is taken.
 
     Raises TooLarge, TooMany (`storage-quota`, `too-many-uploads`), Unavailable (`storage-full`), Misplaced, Conflict

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from jobgate.dialects import load
-from jobgate.dialects.dialect import Call, Dialect, Reply, Setup
+from jobgate.dialects.dialect import Call, Dialect, Reply, Setup, Stream
 from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
 from jobgate.model.files import Artifact
@@ -34,6 +34,7 @@ from jobgate.model.operations import (
 )
 from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
+from jobgate.model.storing import Gathered
 from jobgate.testing.outcomes import jobs, outcomes, view
 
 FIRST_MADE: Final = 20
@@ -128,7 +129,7 @@ def well_formed(reply: Reply) -> None:
     elif isinstance(reply.body, bytes):
         MEDIA[kind](reply.body)
     else:
-        assert isinstance(reply.body, Artifact | Archived)
+        assert isinstance(reply.body, Artifact | Archived | Gathered | Stream)
     for name, value in reply.headers.items():
         assert f"{name}{value}".isascii(), f"the header {name} is not ASCII"
         assert f"{name}{value}".isprintable(), f"the header {name} holds a control character"
