@@ -31,6 +31,7 @@ from jobgate.dialects.dialect import Setup
 from jobgate.dialects.native.notices import wording
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
+from jobgate.files.partial import Partials
 from jobgate.model.account import Account, Credential, Kind
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, Unavailable
@@ -42,7 +43,7 @@ from jobgate.net.addresses import FORBIDDEN, networks
 from jobgate.net.egress import Egress, EgressSettings
 from jobgate.operations.context import Context
 from jobgate.operations.handle import handle
-from jobgate.runner.reaper import Retention
+from jobgate.runner.reaper import DAY, Retention
 from jobgate.runner.runner import Runner
 from jobgate.server.asgi import serve as serve_http
 from jobgate.server.front import Front, Mount
@@ -106,6 +107,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
     feed = Feed()
     store.listen(feed)
     storage = Disk(data / "blobs", reserve=settings.storage.reserve)
+    partials = Partials(data / "blobs" / "partial", storage)
     catalogue = settings.catalogue
     owners = await store.read(lambda tx: {account.name: account for account in tx.accounts.all()})
     places = []
@@ -129,13 +131,15 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         retention=Retention(files=settings.retention.files, records=settings.retention.records),
         wording=wording,
         fenced=lambda: signal.raise_signal(signal.SIGTERM),
+        chores=(lambda now: partials.expire(now - DAY),),
     )
     store.calm = lambda: runner.calm
     context = Context(
         store=store,
         feed=feed,
         blobs=storage,
-        tail=runner.tail,
+        parts=partials,
+        logs=runner,
         snapshot=runner.snapshot,
         past=runner.past,
         clock=clock,

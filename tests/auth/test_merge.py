@@ -11,7 +11,7 @@ from store_places import PLACES
 
 from jobgate.model.account import Account, Action, Deed, Kind
 from jobgate.model.facts import rebuild
-from jobgate.model.folder import Entry
+from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, Digest, FolderId, JobId
 from jobgate.model.operations import Guard
 from jobgate.model.queue import Standing
@@ -232,14 +232,15 @@ def test_uploads_of_one_who_had_none_go_over_whole(place: str, tmp_path: Path) -
 @every_store
 def test_two_folders_of_one_name_are_kept_apart_by_the_name_of_the_one_that_is_gone(place: str, tmp_path: Path) -> None:
     async def body(lab: Lab) -> None:
-        def work(tx: Transaction) -> list[str]:
-            db = tx.folders._db  # noqa: SLF001  # no verb makes named folders yet
-            for ident, owner in ((1, lab.owner), (2, lab.other)):
-                db.run("folder_add", ident, owner, "files", "data")
+        def work(tx: Transaction) -> list[tuple[str, list[str]]]:
+            for owner, name in ((lab.owner, "of lab"), (lab.other, "of other")):
+                folder, _ = tx.folders.make(owner, FolderKind.FILES, "data", lab.now)
+                tx.folders.set(Entry(folder=folder.id, name=name, digest=A, size=1, used=lab.now), lab.now)
             tx.accounts.merge(tx.accounts.get(lab.owner), tx.accounts.get(lab.other), lab.now)
-            return sorted(f"{row[0]} {row[2]}" for row in db.all("folder_all", lab.other))
+            found = tx.folders.page(lab.other, "", 10)
+            return [(each.name, [entry.name for entry in tx.folders.entries(each.id, limit=10)]) for each in found]
 
-        assert await lab.store.write(work) == ["1 data~lab", "2 data"]
+        assert await lab.store.write(work) == [("data", ["of other"]), ("data~lab", ["of lab"])]
 
     run(place, tmp_path, body)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_blobs import Memory
 
 from jobgate.files.archive import Archive, safe_names
 from jobgate.model.errors import JobgateError, NotFound
@@ -24,30 +24,6 @@ from jobgate.model.ids import Digest
 
 END = 1_760_000_000.0
 """2025-10-09 08:53:20 UTC."""
-
-
-class Memory:
-    """Blobs in a dict; how many are being read is counted."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-        self.open_now = 0
-
-    def keep(self, path: str, content: bytes, *, inline: bool = False, mode: int = 0o644) -> Packed:
-        digest = Digest(hashlib.sha256(content).hexdigest())
-        self.blobs[digest] = content
-        return Packed(path, Artifact(path, digest, len(content), mode=mode, inline=content if inline else None))
-
-    async def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        if digest not in self.blobs:
-            raise NotFound
-        content = self.blobs[digest][offset:][:length]
-        self.open_now += 1
-        try:
-            for start in range(0, len(content), 1000):
-                yield content[start : start + 1000]
-        finally:
-            self.open_now -= 1
 
 
 def made(archive: Archive, blobs: Memory) -> bytes:

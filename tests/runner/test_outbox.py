@@ -16,12 +16,12 @@ import pytest
 from receivers import OK, Answer, Got, Receiver
 from standardwebhooks import WebhookVerificationError
 from store_places import FILE, sqlite
+from workbench import NoLogs, NoParts
 
 from jobgate.auth.seal import Seal
 from jobgate.dialects.native.notices import wording
 from jobgate.files.disk import Disk
 from jobgate.model.account import Action, Principal
-from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.events import Cancel
 from jobgate.model.ids import AccountId, job_text, webhook_text
@@ -75,14 +75,12 @@ class Site:
         seal = Seal(bytes(32))
         disk = Disk(folder / "blobs")
 
-        async def tail(attempt: Attempt, offset: int, limit: int) -> bytes | None:
-            return None
-
         self.context = Context(
             store=lab.store,
             feed=Feed(),
             blobs=disk,
-            tail=tail,
+            parts=NoParts(),
+            logs=NoLogs(),
             clock=self.clock,
             seal=seal.close,
             environments=(),

@@ -59,7 +59,7 @@ async def pieces(line: Line, job: str, reading: Reading) -> AsyncIterator[bytes]
             if answer.status_code == _NOTHING_MORE:
                 return
             begins = int(answer.headers.get("Log-Offset", offset or 0))
-            offset = begins if offset is None else offset
+            offset = begins if offset is None else max(offset, begins)  # behind a middle that is not kept
             passed = offset - begins  # a server that knows no ranges begins anew
             try:
                 async for piece in answer.aiter_bytes():

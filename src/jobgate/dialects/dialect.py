@@ -19,6 +19,7 @@ from jobgate.model.files import Artifact, Stored
 from jobgate.model.limits import Limits
 from jobgate.model.operations import Operation, Until
 from jobgate.model.outcomes import Archived, Outcome
+from jobgate.model.storing import Gathered
 
 
 class Body(Enum):
@@ -32,6 +33,8 @@ class Body(Enum):
     """A file on its way to storage: raw bytes, or the one part `file` of a multipart form; JSON as WHOLE."""
     LINES = "lines"
     """Newline-delimited JSON goes to the route's own reader piece by piece, as it comes in; all else as WHOLE."""
+    STREAM = "stream"
+    """The operation takes it as it comes; who asks is known before."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +109,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int = 200
     headers: Mapping[str, str] = {}
-    body: bytes | Artifact | Archived | Stream = b""
+    body: bytes | Artifact | Archived | Gathered | Stream = b""
     """Bytes; a stored file, for which the front answers Range, ETag and HEAD; stored files, sent as one zip; a stream.
     """
     media: str = "application/json; charset=utf-8"

@@ -15,6 +15,7 @@ import msgspec
 
 from jobgate.model.attempt import Attempt, AttemptId, Exit, Handle, Usage
 from jobgate.model.errors import EngineError
+from jobgate.model.files import Piece
 from jobgate.model.job import JobSpec, RunAs
 from jobgate.model.resources import Network, Resources
 from jobgate.model.state import Failure, Limit
@@ -126,8 +127,11 @@ class Engine(Protocol):
         """The truth for every attempt asked; one that is not known is GONE."""
         ...
 
-    async def read(self, attempt: Attempt, offset: int, limit: int) -> bytes:
-        """Bytes of the log of a live attempt from `offset`; empty at its present end."""
+    async def read(self, attempt: Attempt, offset: int, limit: int) -> Piece:
+        """Bytes of the log of a live attempt from `offset`, or from where the next are kept; none at its present end.
+
+        With `limit` 0 only its size is asked, as often as somebody follows.
+        """
         ...
 
     async def cancel(self, attempts: Sequence[AttemptId]) -> None:

@@ -26,7 +26,7 @@ _LAST: Final = (2107, 12, 31, 23, 59, 58)
 """Before and after these the format has no time."""
 _REGULAR: Final = 0o100000
 _UNIX: Final = 3
-_PIECE: Final = 64 * 1024
+PIECE: Final = 64 * 1024
 """Bytes that are sent at once at least, but for the last."""
 
 _HEAD: Final = 30
@@ -58,7 +58,7 @@ class Archive:
     def __init__(self, files: Sequence[Packed], modified: float, *, fold_case: bool = False) -> None:
         names = safe_names((file.path for file in files), fold_case=fold_case)
         self._entries = [(name, file.artifact) for name, file in zip(names, files, strict=True)]
-        self._time = _time(modified)
+        self._time = moment(modified)
 
     @property
     def size(self) -> int:
@@ -83,7 +83,7 @@ class Archive:
             for name, artifact in self._entries:
                 with archive.open(self._info(name, artifact), "w", force_zip64=_wide(artifact)) as entry:
                     left = artifact.size
-                    async with aclosing(_content(blobs, artifact)) as pieces:
+                    async with aclosing(content(blobs, artifact)) as pieces:
                         async for piece in pieces:
                             left -= entry.write(piece)
                             for full in sink.full():
@@ -104,7 +104,8 @@ def _wide(artifact: Artifact) -> bool:
     return artifact.size > zipfile.ZIP64_LIMIT
 
 
-async def _content(blobs: Blobs, artifact: Artifact) -> AsyncGenerator[bytes, None]:
+async def content(blobs: Blobs, artifact: Artifact) -> AsyncGenerator[bytes, None]:
+    """What it holds, in pieces. Raises NotFound."""
     if artifact.inline is not None:
         yield artifact.inline
         return
@@ -117,8 +118,8 @@ async def _content(blobs: Blobs, artifact: Artifact) -> AsyncGenerator[bytes, No
             await pieces.aclose()  # the client has gone: its file is let go of at once
 
 
-def _time(seconds: float) -> tuple[int, int, int, int, int, int]:
-    """In UTC: the format knows no zone."""
+def moment(seconds: float) -> tuple[int, int, int, int, int, int]:
+    """The time as an archive has it, in UTC: the format knows no zone."""
     try:
         at = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError):
@@ -145,14 +146,14 @@ class _Sink:
 
     def full(self) -> Iterator[bytes]:
         """What is held, if it is enough to send."""
-        if len(self._held) >= _PIECE:
+        if len(self._held) >= PIECE:
             yield from self.rest()
 
     def rest(self) -> Iterator[bytes]:
         """All that is held."""
         held, self._held = bytes(self._held), bytearray()
-        for start in range(0, len(held), 4 * _PIECE):
-            yield held[start : start + 4 * _PIECE]
+        for start in range(0, len(held), 4 * PIECE):
+            yield held[start : start + 4 * PIECE]
 
 
 # --- names

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from jobgate.files.storage import Readable, Source
-from jobgate.model.errors import NotFound, TooLarge, Unavailable
+from jobgate.model.errors import Invalid, NotFound, TooLarge, Unavailable
 from jobgate.model.files import Stored
 from jobgate.model.ids import Digest
 
@@ -94,6 +94,30 @@ class Disk:
             for path, _ in sourced:
                 path.unlink(missing_ok=True)
         return [stored[path] for path, _ in sourced]
+
+    async def adopt(self, path: Path, digest: Digest) -> Stored:
+        """A file beside the blobs becomes one, by a rename.
+
+        Raises Invalid (`mismatch`) when its content is not what the digest says, Unavailable. It is away afterwards,
+        unless the storage cannot be written: then it may be tried again.
+        """
+        try:
+            return await asyncio.to_thread(self._adopt, path, digest)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _full() from error
+            raise Unavailable(f"the storage cannot be written: {error.strerror}") from error
+
+    def _adopt(self, path: Path, digest: Digest) -> Stored:
+        found = _hashed(path)
+        if found.digest != digest:
+            path.unlink(missing_ok=True)
+            raise Invalid(f"the content is another: its SHA-256 is {found.digest}", code="mismatch", field="sha256")
+        path.chmod(0o400)
+        os.utime(path)  # it is stored now, however long it took to come
+        self._enter({path: found})
+        path.unlink(missing_ok=True)  # it was there already
+        return found
 
     def _enter(self, written: Mapping[Path, Stored]) -> None:
         """Gives each its name when all of it is on disk; when this returns, the names are too."""
@@ -243,6 +267,12 @@ async def _write_stream(path: Path, source: AsyncIterator[bytes], limit: int | N
 def _new(path: Path) -> BinaryIO:
     """A file that is written once."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400), "wb")
+
+
+def _hashed(path: Path) -> Stored:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Stored(Digest(digest), os.fstat(file.fileno()).st_size)
 
 
 def _sync_all(paths: Sequence[Path]) -> None:

@@ -10,6 +10,7 @@
     │   ├── NotFound            unknown, or another account's: both look the same
     │   ├── Gone                was here; its retention ended
     │   ├── Conflict            the job, key or guard is in another state than the request needs
+    │   │   └── Misplaced       a part of an upload that does not begin where the last one ended; ``offset`` says where
     │   ├── TooLarge            a body, a batch, a file over its limit
     │   ├── Unrunnable          understood, but no environment here can run it
     │   ├── MethodNotAllowed    right path, wrong method
@@ -24,6 +25,8 @@ Each error has a ``code`` (stable, kebab-case, for programs), a message (for peo
 """
 
 from __future__ import annotations
+
+from typing import Self
 
 
 class JobgateError(Exception):
@@ -97,6 +100,22 @@ class Conflict(RequestError):
     """The present state does not allow it."""
 
     code = "conflict"
+
+
+class Misplaced(Conflict):
+    """It does not begin where what is here ends."""
+
+    code = "offset"
+
+    offset: int = 0
+    """Where what is here ends."""
+
+    @classmethod
+    def at(cls, offset: int, message: str) -> Self:
+        """The error that names the place."""
+        error = cls(message)
+        error.offset = offset
+        return error
 
 
 class TooLarge(RequestError):

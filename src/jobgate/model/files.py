@@ -6,6 +6,7 @@ Sources: TES 1.1 `tesInput`, `tesOutput`; Charity Engine contract section 5.5; B
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -51,11 +52,14 @@ class Remote(msgspec.Struct, frozen=True, tag="url", gc=False):
     """Name of the job's secret `user:password` for HTTP Basic."""
 
 
-class UserFile(msgspec.Struct, frozen=True, tag="user", gc=False):
-    """An entry of one of the owner's folders, as it is when the job is staged in [BOINC, MIKE]."""
+class UserFile(msgspec.Struct, frozen=True, tag="user", gc=False, omit_defaults=True):
+    """An entry of one of the owner's folders, as it is when the job is submitted [BOINC, MIKE]."""
 
     folder: FolderId
+    """0: the uploads, or the folder that is `named`."""
     name: str
+    named: str = ""
+    """What the owner calls the folder, where its number is not known."""
 
 
 FileRef = Inline | Stored | Remote | UserFile
@@ -109,7 +113,16 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         check_path(self.path, "path")
 
 
-class Artifact(msgspec.Struct, frozen=True, gc=False):
+class Cut(msgspec.Struct, frozen=True, gc=False):
+    """What was left out of the middle of a file that was too long."""
+
+    at: int
+    """Bytes kept before it; as many are kept behind it."""
+    lost: int
+    """Bytes left out."""
+
+
+class Artifact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A file an attempt left, stored."""
 
     path: str
@@ -121,6 +134,18 @@ class Artifact(msgspec.Struct, frozen=True, gc=False):
     mode: int = 0o644
     inline: bytes | None = None
     """The content itself, where it is small: then there is no blob."""
+    cut: Cut | None = None
+    """Its middle is not kept, and a line stands for it."""
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """Some bytes of a log that may grow."""
+
+    offset: int
+    """Where they lie: as asked, or behind a middle that is not kept."""
+    content: bytes
+    size: int
+    """How long the log was then."""
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):
@@ -135,6 +160,18 @@ ARTIFACT_INLINE_LIMIT: Final = 4 * 1024
 """Bytes of one collected file that ride in the row."""
 ATTEMPT_INLINE_LIMIT: Final = 16 * 1024
 """Bytes of all files of one attempt that ride in the row, its log among them."""
+
+
+def workspace_path(outputs: Sequence[Output], artifact: Artifact) -> str:
+    """Where in the workspace it lay; `outputs` are those of its job's spec."""
+    output = outputs[artifact.output]
+    match output.kind:
+        case OutputKind.FILE:
+            return output.path
+        case OutputKind.DIRECTORY:
+            return f"{output.path}/{artifact.path}"
+        case OutputKind.WILDCARD:
+            return artifact.path
 
 
 class Mount(msgspec.Struct, frozen=True, gc=False):

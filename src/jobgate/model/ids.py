@@ -71,6 +71,11 @@ def bound(at: float) -> int:
     return max(int(at * 1000) + 1 - EPOCH_MS, 1) * (STRIDE << _SEQUENCE_BITS)
 
 
+def drawn(ident: int) -> float:
+    """When it was drawn."""
+    return ((ident >> _BELOW_MS) + EPOCH_MS) / 1000
+
+
 @lru_cache(4096)
 def text(letter: str, number: int) -> str:
     """The wire form of other ids: `letter`, then the number in base 32."""

@@ -6,7 +6,7 @@ answer may wait. Estimate, Schedule, Reserve, Link and Ask have their place in d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -16,6 +16,7 @@ from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import JobSpec, Origin
 from jobgate.model.selectors import BatchesWhere, Selector
+from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.told import Kind
 from jobgate.model.webhook import USUAL, Occasion
 
@@ -157,8 +158,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     """A file of a job. Answer: Content."""
 
     job: JobName
-    output: int = 0
-    """Which of the spec's outputs, by place."""
+    output: int | None = 0
+    """Which of the spec's outputs, by place; None: the path is that in the workspace."""
     path: str = ""
 
 
@@ -322,6 +323,7 @@ Operation = (
     | Estimate
     | OnWebhooks
     | Follow
+    | StoringOperation
 )
 
 
@@ -350,6 +352,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     FindDeliveries: Scope.READ,
     Resend: Scope.CONTROL,
     Follow: Scope.READ,
+    **STORING_SCOPES,
 }
 """What each asks of the credential."""
 
@@ -376,3 +379,5 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds the answer may wait for `until`."""
     seen: int = 0
     """For CHANGED: the version known."""
+    content: AsyncIterator[bytes] | None = None
+    """The body, where the operation takes it as it comes: nothing of it was read."""

@@ -24,6 +24,7 @@ from jobgate.model.ids import (
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.sight import Sight
 from jobgate.model.state import Failure, JobState, Limit
+from jobgate.model.storing import StoringOutcome
 from jobgate.model.tally import Tally
 from jobgate.model.told import Told
 from jobgate.model.waits import Waits
@@ -301,4 +302,5 @@ Outcome = (
     | OfWebhooks
     | Page
     | Following
+    | StoringOutcome
 )

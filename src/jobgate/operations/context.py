@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
 
+from jobgate.files.partial import Part
 from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
-from jobgate.model.files import Stored
+from jobgate.model.files import Piece, Stored
 from jobgate.model.history import Kind, Past
-from jobgate.model.ids import Digest
+from jobgate.model.ids import AccountId, Digest
 from jobgate.model.limits import Limits
 from jobgate.model.sight import Snapshot
 from jobgate.store.feed import Feed
@@ -35,11 +38,37 @@ class Blobs(Protocol):
         ...
 
 
-class Tail(Protocol):
-    """The log of a live attempt; the runner that owns it answers."""
+class Logs(Protocol):
+    """The logs of live attempts; the runner that owns them answers."""
 
-    async def __call__(self, attempt: Attempt, offset: int, limit: int) -> bytes | None:
-        """Bytes from `offset`; None when it is nobody's here."""
+    async def read(self, attempt: Attempt, offset: int, limit: int) -> Piece | None:
+        """See `Engine.read`; None when it is nobody's here."""
+        ...
+
+    def telling(self, attempt: Attempt, beyond: int, news: asyncio.Event) -> AbstractContextManager[None]:
+        """While it is entered, `news` is set when the log is longer than `beyond`."""
+        ...
+
+
+class Parts(Protocol):
+    """Uploads that come in parts."""
+
+    async def find(self, account: AccountId, digest: Digest) -> Part | None:
+        """See `Partials.find`."""
+        ...
+
+    async def announced(self, account: AccountId) -> int:
+        """See `Partials.announced`."""
+        ...
+
+    async def append(
+        self, account: AccountId, digest: Digest, *, offset: int, length: int, pieces: AsyncIterator[bytes]
+    ) -> Part | Stored:
+        """See `Partials.append`."""
+        ...
+
+    async def drop(self, account: AccountId, digest: Digest) -> bool:
+        """See `Partials.drop`."""
         ...
 
 
@@ -49,7 +78,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     feed: Feed
     blobs: Blobs
-    tail: Tail
+    parts: Parts
+    logs: Logs
     snapshot: Callable[[], Snapshot] = Snapshot
     """What the runner sees of the environments now."""
     past: Callable[[Kind], Past] = lambda _: Past()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-from jobgate.model.account import Principal, may
+from jobgate.model.account import may
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId, JobName
 from jobgate.model.operations import (
@@ -34,13 +34,14 @@ from jobgate.model.operations import (
 from jobgate.model.outcomes import Outcome, Submitted
 from jobgate.model.selectors import Ids, Of
 from jobgate.model.state import JobState
-from jobgate.operations import change, files, find
+from jobgate.operations import change, files, find, logs, uploads
 from jobgate.operations.context import Context
 from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
 from jobgate.operations.follow import follow
 from jobgate.operations.retry import retry
 from jobgate.operations.select import named
+from jobgate.operations.stored import STORED
 from jobgate.operations.submit import submit
 from jobgate.operations.webhooks import on_webhooks
 from jobgate.store.transaction import Transaction
@@ -67,7 +68,7 @@ async def handle(context: Context, request: Request) -> Outcome:
     return await _do(context, request)
 
 
-VERBS: Final[Mapping[type[Operation], Callable[[Context, Principal, Any], Awaitable[Outcome]]]] = {
+VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     Submit: submit,
     Find: find.find,
     FindBatches: find.find_batches,
@@ -79,18 +80,20 @@ VERBS: Final[Mapping[type[Operation], Callable[[Context, Principal, Any], Awaita
     Delete: change.delete,
     Read: files.read,
     Archive: files.archive,
-    ReadLog: files.read_log,
-    Write: files.write,
+    ReadLog: logs.read_log,
+    Write: uploads.write,
     Environments: environments,
     Estimate: estimate,
     Follow: follow,
     **dict.fromkeys(get_args(OnWebhooks), on_webhooks),
+    **STORED,
 }
 """Who carries out which; a test holds it to the operations there are."""
 
 
 async def _do(context: Context, request: Request) -> Outcome:
-    return await VERBS[type(request.operation)](context, request.principal, request.operation)
+    content = () if request.content is None else (request.content,)  # for a verb that takes its body as it comes
+    return await VERBS[type(request.operation)](context, request.principal, request.operation, *content)
 
 
 async def _submit_and_wait(context: Context, request: Request) -> Outcome:

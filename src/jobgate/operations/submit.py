@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.environment import refusal, runnable
-from jobgate.model.errors import Invalid, TooLarge, TooMany, Unavailable
+from jobgate.model.errors import Invalid, NotFound, TooLarge, TooMany, Unavailable
 from jobgate.model.files import Input, Stored, UserFile
-from jobgate.model.folder import Entry
+from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Submit
@@ -164,13 +164,23 @@ class _Resolve:
         return stored
 
     def _entry(self, source: UserFile) -> Stored:
-        folder = source.folder or self._tx.folders.uploads(self._principal.account, self._now)
-        entry = self._tx.folders.get(FolderId(folder), source.name)
+        folder = _folder(self._tx, self._principal, source, self._now)
+        entry = self._tx.folders.get(folder, source.name)
         _use(self._tx, entry, self._now)
         return Stored(entry.digest, entry.size)
 
 
+def _folder(tx: Transaction, principal: Principal, source: UserFile, now: float) -> FolderId:
+    """Raises NotFound (`file-not-found`) when there is no folder of that name."""
+    if not source.named:
+        return source.folder or tx.folders.uploads(principal.account, now)
+    folder = tx.folders.find(principal.account, FolderKind.FILES, source.named)
+    if folder is None:
+        raise NotFound(f"there is no folder {source.named}", code="file-not-found")
+    return folder.id
+
+
 def _use(tx: Transaction, entry: Entry, now: float) -> None:
-    """A use lengthens an entry's life by as long as it had when it was stored."""
-    lives = None if entry.expires is None else now + (entry.expires - entry.used)
-    tx.folders.put(replace(entry, used=now, expires=lives))
+    """A use lengthens an entry's life, if it has an end, by as long as it had when it was stored."""
+    if entry.expires is not None:
+        tx.folders.put(replace(entry, used=now, expires=now + (entry.expires - entry.used)))

@@ -16,7 +16,7 @@ from jobgate.files.workspace import Collection
 from jobgate.model.attempt import LOG, Exit
 from jobgate.model.errors import EngineError, Unavailable
 from jobgate.model.events import Collected, Event, Exited, Started
-from jobgate.model.files import ARTIFACT_INLINE_LIMIT, ATTEMPT_INLINE_LIMIT, Artifact, Keep, Output
+from jobgate.model.files import ARTIFACT_INLINE_LIMIT, ATTEMPT_INLINE_LIMIT, Artifact, Cut, Keep, Output
 from jobgate.model.ids import Digest
 from jobgate.model.queue import dominant
 from jobgate.model.state import Failure, Limit
@@ -115,7 +115,8 @@ class Collect:
             (place, output) for place, output in enumerate(live.spec.outputs) if well or output.keep is Keep.ALWAYS
         ]
         limits, path = self._world.limits, live.workspace.log
-        log = _small_log(path) if _size(path) <= ARTIFACT_INLINE_LIMIT else None
+        size = _size(path)
+        log = _small_log(path) if size <= ARTIFACT_INLINE_LIMIT else None
         room = ATTEMPT_INLINE_LIMIT - sum(artifact.size for artifact in (log or {}).values())
         collection = await live.workspace.collect(
             [output for _, output in kept],
@@ -123,11 +124,13 @@ class Collect:
             max_files=limits.output_files,
             max_bytes=limits.output_bytes,
             inline=room,
-            beside=() if log is not None else (cut(path, limits.log),),
+            beside=() if log is not None else (cut(path, limits.log, size),),
         )
         if log is None:
             (stored,) = collection.beside
-            log = {LOG: Artifact(LOG, stored.digest, stored.size)}
+            half = limits.log // 2
+            lost = Cut(half, size - 2 * half) if size > limits.log else None
+            log = {LOG: Artifact(LOG, stored.digest, stored.size, cut=lost)}
         placed = tuple(replace(artifact, output=kept[artifact.output][0]) for artifact in collection.artifacts)
         return replace(collection, artifacts=placed, missing=collection.missing if well else ()), log
 
@@ -168,18 +171,15 @@ def _small_log(path: Path) -> dict[str, Artifact]:
     return {LOG: Artifact(LOG, digest, len(content), inline=content)}
 
 
-async def cut(path: Path, most: int) -> AsyncIterator[bytes]:
-    """The file in pieces; of one longer than `most` bytes, its beginning and end, and a line between them."""
+async def cut(path: Path, most: int, size: int) -> AsyncIterator[bytes]:
+    """The file as it was with that size; of one longer than `most`, its beginning and end, and a line between them."""
+    half = most // 2
     with await asyncio.to_thread(path.open, "rb") as file:
-        size = _size(path)
-        if size <= most:
-            parts = [(0, size)]
-        else:
-            half = most // 2
-            parts = [(0, half), (size - half, size)]
+        parts = [(0, size)] if size <= most else [(0, half), (size - half, size)]
         for place, (start, end) in enumerate(parts):
             if place:
-                yield f"\n--- {size - most} bytes were cut here; the log is limited to {most} ---\n".encode()
+                lost = size - 2 * half
+                yield f"\n--- {lost} bytes were cut here; the log is limited to {most} ---\n".encode()
             await asyncio.to_thread(file.seek, start)
             left = end - start
             while left > 0 and (piece := await asyncio.to_thread(file.read, min(left, _PIECE))):

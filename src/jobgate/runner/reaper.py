@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,10 @@ _MOURNING: Final = 3_600.0
 """Seconds that a blob is kept after nobody needs it: a request may be storing it again just now."""
 
 
+Chore = Callable[[float], Awaitable[None]]
+"""Sweeps something of its own; is told what time it is."""
+
+
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long what is over is kept, in seconds. ``[retention]`` of the configuration."""
 
@@ -34,11 +38,12 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Reaper:
-    """Wakes once in `pace` seconds, and when a job's wait is over."""
+    """Wakes once in `pace` seconds, and when a job's wait is over. `chores` are what else is to be swept."""
 
-    def __init__(self, world: World, retention: Retention, pace: float = 30.0) -> None:
+    def __init__(self, world: World, retention: Retention, chores: Sequence[Chore] = (), *, pace: float = 30.0) -> None:
         self._world = world
         self._retention = retention
+        self._chores = chores
         self._pace = pace
         self._searched = -DAY
 
@@ -56,6 +61,8 @@ class Reaper:
         for duty in (self._overdue, self._deliveries, *files):
             while await duty():  # noqa: ASYNC110  # it works in pieces; nothing is waited for
                 await asyncio.sleep(0)  # requests pass between two pieces
+        for chore in self._chores:
+            await chore(self._world.clock())
         standings, now = self._world.standings(self._world.clock()), self._world.clock()
         await self._world.write(lambda tx: tx.accounts.use(standings, now))
         await self.remember()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import EngineError
 from jobgate.model.events import Adopt, Vanished
+from jobgate.model.files import Piece
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import EnvironmentName, NodeName
 from jobgate.model.job import Job, JobSpec
@@ -24,10 +26,11 @@ from jobgate.model.state import AttemptState, JobState
 from jobgate.net.egress import Egress
 from jobgate.runner.collect import Collect
 from jobgate.runner.dispatch import Dispatch
+from jobgate.runner.growth import Growth
 from jobgate.runner.hall import Hall, Live
 from jobgate.runner.history import History
 from jobgate.runner.outbox import Outbox, Wording
-from jobgate.runner.reaper import Reaper, Retention
+from jobgate.runner.reaper import Chore, Reaper, Retention
 from jobgate.runner.saver import Saver
 from jobgate.runner.watch import Watch
 from jobgate.runner.world import Opener, World
@@ -67,6 +70,7 @@ class Runner:
         retention: Retention,
         wording: Wording,
         fenced: Callable[[], None] = lambda: None,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._node = node
         self._store = store
@@ -81,9 +85,11 @@ class Runner:
         self._retention = retention
         self._wording = wording
         self._fenced = fenced
+        self._chores = chores
         self._desks: dict[EnvironmentName, _Desk] = {}
         self._saving: asyncio.Task[None] | None = None
         self._world: World | None = None
+        self._growth = Growth(self._length)
 
     @property
     def calm(self) -> bool:
@@ -125,7 +131,7 @@ class Runner:
         outbox = Outbox(world, self._wording)
         self._store.listen_outbox(outbox.wake)
         world.keep(outbox.run)
-        world.keep(Reaper(world, self._retention).run)
+        world.keep(Reaper(world, self._retention, self._chores).run)
         world.keep(world.sweeping)
 
     async def stop(self) -> None:
@@ -139,13 +145,16 @@ class Runner:
                 await world.saver.drain()
         except TimeoutError:
             world.log.warning("not everything could be saved; the engines keep it for the next start")
+        await self._growth.stop()
         await world.stop()
         if self._saving is not None:
             self._saving.cancel()
         for desk in self._desks.values():
             await desk.hall.engine.close()
 
-    async def tail(self, attempt: Attempt, offset: int, limit: int) -> bytes | None:
+    # --- live logs
+
+    async def read(self, attempt: Attempt, offset: int, limit: int) -> Piece | None:
         """Bytes of a live attempt's log; None when it is not ours."""
         desk = self._desks.get(attempt.environment)
         if desk is None or attempt.id not in desk.hall.live:
@@ -154,6 +163,14 @@ class Runner:
             return await desk.hall.engine.read(attempt, offset, limit)
         except EngineError:
             return None
+
+    def telling(self, attempt: Attempt, beyond: int, news: asyncio.Event) -> AbstractContextManager[None]:
+        """Sets `news` when a live attempt's log is longer than `beyond`; see `Growth.telling`."""
+        return self._growth.telling(attempt, beyond, news)
+
+    async def _length(self, attempt: Attempt) -> int:
+        piece = await self.read(attempt, 0, 0)
+        return 0 if piece is None else piece.size
 
     # --- being looked at
 

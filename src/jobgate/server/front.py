@@ -11,11 +11,13 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from starlette import types
 from starlette.routing import compile_path
 
 from jobgate.dialects.dialect import Ask, Body, Call, Dialect, Lines, Reply, Route, Stream
 from jobgate.files.archive import Archive
+from jobgate.files.gathering import gathered
 from jobgate.files.storage import Storage
 from jobgate.model.account import Principal, Proof, Scope, may
 from jobgate.model.errors import (
@@ -32,6 +34,7 @@ from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId
 from jobgate.model.operations import Read, Request
 from jobgate.model.outcomes import Archived, Outcome
+from jobgate.model.storing import Gathered
 from jobgate.server import body, files
 from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire
@@ -81,9 +84,13 @@ class Table:
             methods = self.fixed.setdefault(path, {})
         for method in (*route.methods, *(("HEAD",) if "GET" in route.methods else ())):
             other = methods.setdefault(method, route)
-            if other is not route:
-                first, second = f"{self.dialect.name} {other.verb}", f"{self.dialect.name} {route.verb}"
-                raise Invalid(f"{first} and {second} both claim {method} {self.prefix}{path}", field="dialects")
+            if other is route:
+                continue
+            if method == "HEAD" and ("GET" in route.methods) != ("GET" in other.methods):
+                methods[method] = other if "GET" in route.methods else route  # one that answers HEAD alone goes before
+                continue
+            first, second = f"{self.dialect.name} {other.verb}", f"{self.dialect.name} {route.verb}"
+            raise Invalid(f"{first} and {second} both claim {method} {self.prefix}{path}", field="dialects")
 
     def owns(self, path: str) -> bool:
         """Whether `path` is at or below the prefix."""
@@ -208,6 +215,8 @@ class Front:
                 await self._archive(turn, reply, reply.body)
             elif isinstance(reply.body, Stream):
                 await _follow(exchange, reply, reply.body)
+            elif isinstance(reply.body, Gathered):
+                await self._gather(turn, reply, reply.body)
             else:
                 await exchange.say(reply)
         except Disconnected:
@@ -239,10 +248,16 @@ class Front:
         request = Request(
             operation=ask.operation, principal=principal, until=ask.until, within=ask.within, seen=ask.seen
         )
-        return dialect.encode(turn.call, await self._handle(request))
+        if route.body is not Body.STREAM:
+            return dialect.encode(turn.call, await self._handle(request))
+        async with aclosing(self._incoming(turn, route).pieces()) as pieces:
+            return dialect.encode(turn.call, await self._handle(replace(request, content=pieces)))
 
     async def _read(self, turn: _Turn, route: Route) -> Principal:
         """The body, and who asks."""
+        if route.body is Body.STREAM:
+            self._incoming(turn, route).check()
+            return await self._identify(turn, route)
         if route.body is Body.UPLOAD and not _is(turn.exchange, JSON):
             return await self._upload(turn, route)
         if route.early:
@@ -255,14 +270,16 @@ class Front:
 
     async def _lines(self, turn: _Turn, route: Route, reader: Lines) -> Ask:
         """What the body asks for, read as it comes in. The sender waits while its last piece is read."""
-        exchange = turn.exchange
-        incoming = body.Body(exchange.receive, exchange.headers, route.limit, self.patience)
+        incoming = self._incoming(turn, route)
         incoming.check()
-        if not exchange.done:
+        if not turn.exchange.done:
             async with aclosing(incoming.pieces()) as pieces:
                 async for piece in pieces:
                     reader.feed(piece)
         return reader.end()
+
+    def _incoming(self, turn: _Turn, route: Route) -> body.Body:
+        return body.Body(turn.exchange.receive, turn.exchange.headers, route.limit, self.patience)
 
     def _call(self, turn: _Turn, route: Route, parameters: Mapping[str, str]) -> Call:
         exchange = turn.exchange
@@ -284,7 +301,7 @@ class Front:
         incoming.check()
         principal = await self._identify(turn, route)
         stored = await incoming.store(self._storage)
-        turn.call = msgspec.structs.replace(turn.call, upload=stored)
+        turn.call = replace(turn.call, upload=stored)
         return principal
 
     async def _whole(self, turn: _Turn, route: Route) -> None:
@@ -292,7 +309,7 @@ class Front:
         if not exchange.done:
             limit = min(route.limit, JSON_UPLOAD_LIMIT) if route.body is Body.UPLOAD else route.limit
             content = await body.Body(exchange.receive, exchange.headers, limit, self.patience).whole()
-            turn.call = msgspec.structs.replace(turn.call, body=content)
+            turn.call = replace(turn.call, body=content)
 
     async def _identify(self, turn: _Turn, route: Route) -> Principal:
         seen = turn.exchange.seen
@@ -342,6 +359,12 @@ class Front:
             await exchange.end()
             return
         await exchange.stream(reply.status, headers, archive.stream(self._storage))
+
+    async def _gather(self, turn: _Turn, reply: Reply, body: Gathered) -> None:
+        """Stored files as one zip of unknown size. What is missing of the first ones is told before it begins."""
+        pieces = gathered(body.bundles, self._storage, fold_case=body.fold_case)
+        headers = {"accept-ranges": "none", **files.saved(body.name), **reply.headers}
+        await _follow(turn.exchange, replace(reply, headers=headers), Stream(pieces, bytes))
 
 
 _JSON: Final = Reply().media

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from jobgate.model.advance import Step
 from jobgate.model.ids import BatchId, JobId
@@ -52,6 +53,7 @@ class Feed:
     def __init__(self) -> None:
         self._waiters: dict[BatchId, list[_Waiter | _Watch]] = {}
         self._ring: Ring | None = None
+        self._news: dict[JobId, set[asyncio.Event]] = {}
         self.closed = False
         """The server is stopping: nobody waits any more."""
 
@@ -60,11 +62,27 @@ class Feed:
         del queued
         if self._ring is not None:
             self._ring.heard()
+        if self._news:
+            for step in steps:
+                for news in self._news.get(step.job.id, ()):
+                    news.set()
         if not self._waiters:
             return
         for step in steps:
             for waiter in self._waiters.get(step.job.batch, ()):
                 waiter.heard(step)
+
+    @contextmanager
+    def telling(self, job: JobId, news: asyncio.Event) -> Iterator[None]:
+        """While it is entered, each commit about `job` sets `news`, and so does the end of the server."""
+        heard = self._news.setdefault(job, set())
+        heard.add(news)
+        try:
+            yield
+        finally:
+            heard.discard(news)
+            if not heard:
+                self._news.pop(job, None)
 
     async def until(
         self, batch: BatchId, left: Callable[[], Awaitable[int]], within: float, *, handed_over: bool = False
@@ -124,6 +142,9 @@ class Feed:
         self.closed = True
         if self._ring is not None:
             self._ring.close()
+        for heard in self._news.values():
+            for news in heard:
+                news.set()
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.future.done():

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal_column, select, 
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 
+from jobgate.store.folder_statements import FOLDERS
 from jobgate.store.log_statements import LOG
 from jobgate.store.outbox_statements import OUTBOX
 from jobgate.store.run_statements import RUNS
@@ -21,8 +22,6 @@ from jobgate.store.tables import (
     batch,
     blob_ref,
     credential,
-    entry,
-    folder,
     guard,
     job,
     label,
@@ -291,61 +290,7 @@ _say("audit_last", select(func.max(audit.c.id)))
 _say("audit_since", select(audit.c.id, audit.c.doc).where(audit.c.id > p("i")).order_by(audit.c.id), "i")
 _say("audit_of", select(audit.c.doc).where(audit.c.account == p("a")).order_by(audit.c.id), "a")
 
-_say("folder_add", _insert(folder, "id", "owner", "kind", "name"), "id", "owner", "kind", "name")
-_say(
-    "folder_get",
-    select(folder.c.id).where(folder.c.owner == p("o"), folder.c.kind == p("k"), folder.c.name == p("n")),
-    "o",
-    "k",
-    "n",
-)
-_say("folder_all", select(folder.c.id, folder.c.kind, folder.c.name).where(folder.c.owner == p("o")), "o")
-_say("folder_put", update(folder).where(folder.c.id == p("i")).values(owner=p("o"), name=p("n")), "o", "n", "i")
-_say("folder_delete", delete(folder).where(folder.c.id == p("i")), "i")
-_ENTRY = ("folder", "name", "digest", "size", "used", "expires")
-_say("entry_add", _insert(entry, *_ENTRY), *_ENTRY)
-_say(
-    "entry_get",
-    select(entry.c.digest, entry.c.size, entry.c.used, entry.c.expires).where(
-        entry.c.folder == p("f"), entry.c.name == p("n")
-    ),
-    "f",
-    "n",
-)
-_say(
-    "entry_of",
-    select(entry.c.name, entry.c.digest, entry.c.used, entry.c.expires).where(entry.c.folder == p("f")),
-    "f",
-)
-_say(
-    "entry_move",
-    update(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")).values(folder=p("t")),
-    "t",
-    "f",
-    "n",
-)
-_say(
-    "entry_use",
-    update(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")).values(used=p("u"), expires=p("e")),
-    "u",
-    "e",
-    "f",
-    "n",
-)
-_say(
-    "owner_bytes",
-    select(func.coalesce(func.sum(entry.c.size), 0)).where(
-        entry.c.folder.in_(select(folder.c.id).where(folder.c.owner == p("o")))
-    ),
-    "o",
-)
-_say("entry_delete", delete(entry).where(entry.c.folder == p("f"), entry.c.name == p("n")), "f", "n")
-_say(
-    "entry_expired",
-    select(entry.c.folder, entry.c.name, entry.c.digest).where(entry.c.expires < p("n")).limit(p("l")),
-    "n",
-    "l",
-)
+_STATEMENTS.update(FOLDERS)
 
 _say("ref_get", select(blob_ref.c.digest).where(blob_ref.c.digest == p("d"), blob_ref.c.holder == p("h")), "d", "h")
 _say("ref_add", _insert(blob_ref, "digest", "holder"), "digest", "holder")

@@ -232,6 +232,7 @@ entry = Table(
     sqlite_with_rowid=False,
 )
 Index("entry_expires", entry.c.expires)
+Index("entry_digest", entry.c.folder, entry.c.digest)
 blob_ref = Table(
     "blob_ref",
     METADATA,

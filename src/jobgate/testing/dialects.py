@@ -35,6 +35,7 @@ from jobgate.model.operations import (
 )
 from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
+from jobgate.model.storing import Gathered
 from jobgate.testing.outcomes import jobs, outcomes, view
 
 FIRST_MADE: Final = 20
@@ -140,7 +141,7 @@ def well_formed(reply: Reply) -> None:
     elif isinstance(reply.body, Stream):
         asyncio.run(_worded(reply.body, MEDIA[kind]))
     else:
-        assert isinstance(reply.body, Artifact | Archived)
+        assert isinstance(reply.body, Artifact | Archived | Gathered | Stream)
     for name, value in reply.headers.items():
         assert f"{name}{value}".isascii(), f"the header {name} is not ASCII"
         assert f"{name}{value}".isprintable(), f"the header {name} holds a control character"

@@ -135,8 +135,8 @@ class Site:
         async with asyncio.timeout(PATIENCE):
             while not said.endswith(until):
                 piece = await self.engine.read(attempt(start), offset + len(said), 1 << 16)
-                said += piece
-                if not piece:
+                said += piece.content
+                if not piece.content:
                     await asyncio.sleep(_LOOK)
         return said
 

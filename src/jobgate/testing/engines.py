@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from jobgate.engines.engine import Phase, Start
 from jobgate.model.attempt import Exit, Handle
 from jobgate.model.errors import EngineError
+from jobgate.model.files import Piece
 from jobgate.model.job import Argv, ImageRef, Script, Step
 from jobgate.model.resources import MIB
 from jobgate.model.state import Failure, Limit
@@ -224,10 +225,11 @@ async def a_live_log_is_read_from_any_place(subject: Subject) -> None:
         await site.begin(start)
         assert await site.tail(start, b"second\n") == b"first\nsecond\n"
         assert await site.tail(start, b"second\n", 6) == b"second\n"
-        assert await site.engine.read(attempt(start), 2, 3) == b"rst"
-        assert await site.engine.read(attempt(start), 13, 100) == b""
-        assert await site.engine.read(attempt(start), 1000, 100) == b""
-        assert await site.engine.read(attempt(site.start("true")), 0, 100) == b"", "it has not started"
+        assert await site.engine.read(attempt(start), 2, 3) == Piece(2, b"rst", 13)
+        assert await site.engine.read(attempt(start), 13, 100) == Piece(13, b"", 13)
+        assert (await site.engine.read(attempt(start), 1000, 100)).content == b""
+        assert (await site.engine.read(attempt(start), 0, 0)).size == 13, "the size alone may be asked"
+        assert await site.engine.read(attempt(site.start("true")), 0, 100) == Piece(0, b"", 0), "it has not started"
 
 
 async def a_step_gets_its_streams_its_folder_and_its_variables(subject: Subject) -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from itertools import product
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from jobgate.model import facts
 from jobgate.model.account import Account
-from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Lease, Usage
+from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
-from jobgate.model.facts import Fact, FactData
 from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
+from jobgate.model.folder import Entry, Folder, FolderKind
 from jobgate.model.history import Kind
-from jobgate.model.ids import STRIDE, AccountId, BatchId, Digest, EnvironmentName, JobId, JobName, NodeName, SpecId
+from jobgate.model.ids import (
+    STRIDE,
+    AccountId,
+    BatchId,
+    Digest,
+    EnvironmentName,
+    FolderId,
+    JobId,
+    JobName,
+    SpecId,
+)
 from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
 from jobgate.model.operations import (
     Archive,
@@ -28,7 +38,6 @@ from jobgate.model.operations import (
     Estimate,
     Find,
     FindBatches,
-    Follow,
     Operation,
     Read,
     ReadLog,
@@ -44,16 +53,12 @@ from jobgate.model.outcomes import (
     Counted,
     Deleted,
     Described,
-    End,
     Estimated,
-    Following,
     Found,
     FoundBatches,
     JobView,
     Log,
-    News,
     Outcome,
-    Page,
     Places,
     PlaceView,
     Submitted,
@@ -63,10 +68,31 @@ from jobgate.model.queue import Reason, Room
 from jobgate.model.resources import GIB, Gpu, Resources
 from jobgate.model.sight import Down, Running, Sight
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
-from jobgate.model.tally import BatchEnd, Tally
-from jobgate.model.told import Entry, Told, summed_up, tell
+from jobgate.model.storing import (
+    Append,
+    ArchiveBatch,
+    DropEntry,
+    DropFolder,
+    Dropped,
+    Entries,
+    Files,
+    FindFolder,
+    FindUpload,
+    Folders,
+    Gathered,
+    Holding,
+    ListEntries,
+    ListFiles,
+    ListFolders,
+    MakeFolder,
+    OpenedLog,
+    OpenLog,
+    PutEntry,
+    ReadEntry,
+    Uploaded,
+)
 from jobgate.model.waits import Offer, Waits
-from jobgate.testing import webhook_outcomes
+from jobgate.testing import event_outcomes, webhook_outcomes
 
 NOW: Final = 1_760_000_000.0
 FIRST: Final = 0x0123_4567_89AB_0040
@@ -252,6 +278,73 @@ def _described(origin: Origin) -> Iterator[Outcome]:
     yield Described(account=Account(id=OWNER, name="n", created=NOW), counts=dict.fromkeys(JobState, 2))
 
 
+def _files(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    of = job(JobState.SUCCEEDED)
+    files = tuple(Packed(f"out/{artifact.path}", artifact) for artifact in attempt(of).outputs)
+    yield Files(job=of, files=files, more=2)
+    yield Files(job=of, files=())
+
+
+async def _nothing() -> AsyncGenerator[Any, None]:
+    return
+    yield
+
+
+def _gathered(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Gathered(name='b"\r\n.zip', bundles=_nothing())
+
+
+def _opened(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    for state, size in product((JobState.QUEUED, JobState.RUNNING, JobState.FAILED), (0, 9)):
+        for offset, truncated in product((0, size), (False, True)):
+            yield OpenedLog(
+                job=job(state),
+                attempt=None if state is JobState.QUEUED else 1,
+                offset=offset,
+                end=size,
+                size=size,
+                complete=state.over,
+                truncated=truncated,
+                length=size - offset if state.over else None,
+                digest=DIGEST if state.over else None,
+                pieces=_nothing(),
+            )
+
+
+def _uploaded(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Uploaded(digest=DIGEST, offset=3, length=9, complete=False)
+    for fresh in (True, False):
+        yield Uploaded(digest=DIGEST, offset=9, length=9, complete=True, fresh=fresh)
+
+
+def _entries(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    names = ("a b/ü?#%&.txt", "x")
+    entries = tuple(
+        Entry(folder=FolderId(1), name=name, digest=DIGEST, size=3, used=NOW, expires=expires)
+        for name, expires in zip(names, (None, NOW + 1.0), strict=True)
+    )
+    yield Entries(entries=entries, more=True)
+    yield Entries(entries=())
+
+
+def _folders(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    folder = Folder(id=FolderId(1), owner=OWNER, kind=FolderKind.FILES, name="ü?#%&")
+    held = Holding(folder=folder, created=NOW, files=2, size=5)
+    for more, fresh in product((True, False), (True, False)):
+        yield Folders(folders=(held,), more=more, fresh=fresh)
+
+
+def _dropped(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Dropped()
+
+
 def _places(origin: Origin) -> Iterator[Outcome]:
     del origin
     room = Resources(cores=2.0, memory=GIB, disk=GIB, gpus=(Gpu(1),))
@@ -282,41 +375,6 @@ def waits() -> Iterator[Waits]:
         yield Waits(reason=reason, text="t", clears="c")
 
 
-def _followed(origin: Origin) -> Iterator[Outcome]:
-    del origin
-    told = tuple(event for fact in _facts() for event in tell(Entry(9, fact, BatchId(FIRST), OWNER)))
-    told += (summed_up(99, NOW, BatchId(FIRST), 9, Tally(counts=dict.fromkeys(JobState, 1), version=9)),)
-    yield Page(events=told, cursor=99)
-    yield Page(events=(), cursor=0, more=True)
-    yield Following(items=_stream(told))
-    yield Following(items=None)
-
-
-def _facts() -> Iterator[Fact]:
-    lease = Lease(NodeName("n"), 1)
-    data: tuple[FactData, ...] = (
-        facts.Submitted(BatchId(FIRST), OWNER, SpecId(1)),
-        facts.Submitted(BatchId(FIRST), OWNER, SpecId(1), held=True),
-        facts.Opened(1, AttemptState.OFFERED, EnvironmentName("local")),
-        facts.Opened(1, AttemptState.CLAIMED, EnvironmentName("local"), lease=lease),
-        *(facts.Reached(1, state, at=NOW, exit=Exit(3), message="a\nb\u2028c") for state in AttemptState),
-        *(facts.Closed(1, state, Failure.LIMIT, Limit.DISK, "it broke") for state in AttemptState if state.over),
-        facts.Progressed(0.5),
-        facts.Ranked(-3),
-        facts.Wanted(1),
-        *(facts.Moved(state, "why", failure) for state in JobState for failure in (None, *Failure)),
-        facts.Moved(JobState.SUCCEEDED, exit_code=0, batch_end=BatchEnd(1, 2, 3)),
-    )
-    yield from (Fact(JobId(FIRST), seq, NOW, one) for seq, one in enumerate(data, 1))
-
-
-async def _stream(told: tuple[Told, ...]) -> AsyncIterator[News | End]:
-    yield News()
-    yield News(told)
-    yield News()
-    yield End(99)
-
-
 SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Submit: _submitted,
     Find: _found,
@@ -333,8 +391,21 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Describe: _described,
     Environments: _places,
     Estimate: _estimated,
+    ListFiles: _files,
+    ArchiveBatch: _gathered,
+    OpenLog: _opened,
+    FindUpload: _uploaded,
+    Append: _uploaded,
+    ListEntries: _entries,
+    ReadEntry: _content,
+    DropEntry: _dropped,
+    ListFolders: _folders,
+    MakeFolder: _folders,
+    FindFolder: _folders,
+    DropFolder: _dropped,
+    PutEntry: _written,
     **webhook_outcomes.SAMPLES,
-    Follow: _followed,
+    **event_outcomes.SAMPLES,
 }
 
 

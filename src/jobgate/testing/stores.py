@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobgate.testing import store_jobs, store_lists, store_outbox, store_pages, store_queue, store_writes
+from jobgate.testing import store_folders, store_jobs, store_lists, store_outbox, store_pages, store_queue, store_writes
 from jobgate.testing.store_lab import Place, Promise
 
 __all__ = ("SUITE", "Place", "Promise")
@@ -20,5 +20,6 @@ SUITE: Final[tuple[Promise, ...]] = (
     *store_pages.SUITE,
     *store_queue.SUITE,
     *store_outbox.SUITE,
+    *store_folders.SUITE,
 )
 """Every promise, as a function of a fresh place."""

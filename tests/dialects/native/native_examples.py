@@ -9,6 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Call, Setup
+from jobgate.model.files import Stored
+from jobgate.model.ids import Digest
 from jobgate.testing.dialects import Planted, Subject
 from jobgate.testing.outcomes import NOW
 
@@ -67,6 +69,7 @@ FULL: dict[str, Any] = {
         {"path": "in.txt", "content": "hello"},
         {"path": "train.py", "url": "https://example.org/t", "size": 3, "sha256": DIGEST, "executable": True},
         {"path": "data/x", "upload": DIGEST},
+        {"path": "data/y", "file": "data/in/y"},
     ],
     "outputs": [{"path": "out", "kind": "directory", "keep": "success"}, {"path": "model.bin", "required": True}],
     "cores": 0.5,
@@ -79,6 +82,40 @@ FULL: dict[str, Any] = {
     "tries": 2,
 }
 BATCH_MEMBERS: dict[str, Any] = {"name": "n", "labels": {"a": "b"}, "priority": 5, "held": True, "webhook": HOOK}
+
+
+def stored(verb: str, method: str = "GET", *, query: dict[str, str] | None = None, **parts: Any) -> Call:
+    """A call about stored bytes; `parts` are of its address, but for `headers`, `body` and `upload`."""
+    headers = {"authorization": f"Bearer {KEY}", **parts.pop("headers", {})}
+    own = {name: parts.pop(name) for name in ("body", "upload") if name in parts}
+    return Call(verb=verb, method=method, path=parts, query=query or {}, headers=headers, now=NOW, **own)
+
+
+FILE: dict[str, Any] = {"name": "data", "path": "in/ü?#.txt"}
+FILES = (
+    stored("files", id=JOB, query={"limit": "2", "after": "4"}),
+    stored("file", id=JOB, path="out/a b.txt"),
+    stored("batch-archive", id=BATCH, query={"logs": "true", "partial": "true"}),
+    stored("log", id=JOB, query={"follow": "true", "attempt": "1"}),
+    stored("log", id=JOB, query={"tail": "10"}),
+    stored("log", id=JOB, headers={"range": "bytes=5-", "if-none-match": '"x"'}),
+    stored("upload", "POST", upload=Stored(Digest(DIGEST), 3)),
+    stored("upload", "POST", body=b'{"a": [1]}', headers={"content-type": "application/json"}),
+    stored("uploads", query={"after": DIGEST}),
+    stored("upload-state", "HEAD", sha256=DIGEST),
+    stored("upload-part", "PATCH", sha256=DIGEST, headers={"upload-offset": "3", "upload-length": "9"}),
+    stored("upload-read", sha256=DIGEST),
+    stored("upload-delete", "DELETE", sha256=DIGEST),
+    stored("folders", query={"limit": "1"}),
+    stored("folder", name="data"),
+    stored("folder-make", "PUT", name="data"),
+    stored("folder-delete", "DELETE", name="data", query={"force": "true"}),
+    stored("folder-files", name="ü?#", query={"prefix": "in/"}),
+    stored("folder-file", **FILE),
+    stored("folder-file-put", "PUT", upload=Stored(Digest(DIGEST), 3), headers={"if-match": f'"{DIGEST}"'}, **FILE),
+    stored("folder-file-put", "PUT", body=msgspec.json.encode({"upload": DIGEST}), **FILE),
+    stored("folder-file-delete", "DELETE", headers={"if-match": "*"}, **FILE),
+)
 
 EXAMPLES = (
     post("job-submit", FULL | BATCH_MEMBERS),
@@ -111,6 +148,7 @@ EXAMPLES = (
     replace(get("environment", ""), path={"name": "local"}),
     post("estimate", FULL),
     post("estimate", {"template": FULL, "count": 5}),
+    *FILES,
     post("webhook-add", {"url": "https://example.org/h", "kinds": ["batch.ended"], "jobs": "named"}),
     post("webhook-add", {"url": "https://example.org/h?q=1", "description": "d"}, idempotency_key="k2"),
     get("webhooks", "", limit="2", after=HOOK),
@@ -165,6 +203,10 @@ SUBJECT = Subject(
                     "job-delete",
                     "attempts",
                     "archive",
+                    "batch-archive",
+                    "files",
+                    "file",
+                    "log",
                     "job-waits",
                     "webhook",
                     "batch",

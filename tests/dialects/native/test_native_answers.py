@@ -142,7 +142,7 @@ def test_a_job_that_ended_badly_says_why() -> None:
     body = said(NATIVE.encode(get("job", JOB), Found(jobs=(view(replace(one, message="8 s of 8 s"), ORIGIN),))))
     assert (body["failure"], body["limit"], body["message"]) == ("limit", "walltime", "8 s of 8 s")
     assert body["attempt_count"] == 1
-    assert [file["path"] for file in body["outputs"]] == ["a b/ü?#%.txt", "x"]
+    assert [file["path"] for file in body["outputs"]] == ["output/a b/ü?#%.txt", "output/x"]
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_every_member_of_a_job_is_understood() -> None:
         Input(path="in.txt", source=Inline(b"hello")),
         Input(path="train.py", source=Remote(url="https://example.org/t", size=3, digest=DIGEST), executable=True),  # type: ignore[arg-type]  # a str is one
         Input(path="data/x", source=UserFile(FolderId(0), DIGEST)),
+        Input(path="data/y", source=UserFile(FolderId(0), "in/y", "data")),
     )
     assert made.outputs == (
         Output(path="out", kind=OutputKind.DIRECTORY, keep=Keep.SUCCESS),

@@ -19,6 +19,7 @@ from jobgate.model.errors import (
     Gone,
     JobgateError,
     MethodNotAllowed,
+    Misplaced,
     RequestError,
     TooMany,
     Unauthenticated,
@@ -49,6 +50,10 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "gone": (410, "gone", "It was here; its time has ended"),
     "timeout": (408, "timeout", "The body came too slowly"),
     "batch-too-large": (413, "batch-too-large", "More jobs than one batch may have here"),
+    "offset": (409, "offset", "The part does not begin where the upload ends"),
+    "upload-busy": (409, "upload-busy", "Another request adds to this upload"),
+    "folder-not-empty": (409, "folder-not-empty", "The folder has files"),
+    "mismatch": (422, "mismatch", "The content is not what its hash says"),
     "too-large": (413, "too-large", "Larger than this server accepts"),
     "key-reused": (422, "key-reused", "This key belongs to another request"),
     "unrunnable": (422, "unrunnable", "No environment here can run it"),
@@ -56,6 +61,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "too-many": (429, "too-many", "Over the rate of this account"),
     "too-many-jobs": (429, "too-many-jobs", "Over the number of jobs of this account"),
     "storage-quota": (429, "storage-quota", "Over the stored files of this account"),
+    "too-many-uploads": (429, "too-many-uploads", "Over the unfinished uploads of this account"),
     "unavailable": (503, "unavailable", "The server cannot do this now"),
     "storage-full": (507, "storage-full", "The server's disk is full to its floor"),
     "internal": (500, "internal", "Something went wrong in the server"),
@@ -79,6 +85,8 @@ NEXT: Final[Mapping[str, str]] = {
     "webhook-not-found": "GET /v1/webhooks lists those there are.",
     "webhook-disabled": 'PATCH it with {"enabled": true}, then ask again.',
     "too-many-webhooks": "DELETE one that is not needed any more.",
+    "offset": "Go on from the Upload-Offset of this answer.",
+    "mismatch": "What came was discarded: hash the file again, and begin anew.",
     "too-many": "Come again after the seconds in Retry-After.",
     "unavailable": "Send it again; nothing was changed.",
 }
@@ -142,6 +150,8 @@ def _headers(call: Call, error: JobgateError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, TooMany | Unavailable) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, Misplaced):
+        headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed) and call.verb:

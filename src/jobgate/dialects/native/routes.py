@@ -13,7 +13,10 @@ from jobgate.dialects.native import (
     environments,
     estimates,
     events,
+    files,
+    folders,
     jobs,
+    logs,
     outputs,
     problems,
     submit,
@@ -24,6 +27,7 @@ from jobgate.dialects.native.verb import Verb, route
 from jobgate.dialects.native.wire import NAME
 from jobgate.model.account import Proof
 from jobgate.model.errors import Invalid, JobgateError, NotFound
+from jobgate.model.limits import Limits
 from jobgate.model.outcomes import Outcome
 
 BODY: Final = 256 << 20
@@ -48,7 +52,7 @@ class Native:
         except msgspec.ValidationError as error:
             raise Invalid(str(error), field="dialects.native") from error
         self._prefix = setup.prefix
-        self._verbs = {verb.name: verb for verb in verbs(own, setup.limits.batch)}
+        self._verbs = {verb.name: verb for verb in verbs(own, setup.limits)}
         self.routes = tuple(map(route, self._verbs.values()))
 
     def credential(self, call: Call) -> Proof:
@@ -77,16 +81,19 @@ class Native:
         return problems.refuse(call, error)
 
 
-def verbs(own: Settings, most: int) -> tuple[Verb, ...]:
-    """All there are, in the order they are shown; `most` jobs have room in a batch."""
+def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
+    """All there are, in the order they are shown."""
     return (
-        *submit.verbs(own.body, most),
+        *submit.verbs(own.body, limits.batch),
         *jobs.VERBS,
         *batches.VERBS,
-        *outputs.VERBS,
         *waits.VERBS,
+        *logs.VERBS,
+        *outputs.VERBS,
+        *files.verbs(limits.upload),
+        *folders.verbs(limits.upload),
         *environments.VERBS,
-        *estimates.verbs(own.body, most),
+        *estimates.verbs(own.body, limits.batch),
         *webhooks.VERBS,
         *events.VERBS,
     )

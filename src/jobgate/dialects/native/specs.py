@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from jobgate.dialects.native.wire import InputDraft, JobDraft, OutputDraft, size
 from jobgate.dialects.reading import address
 from jobgate.model.errors import Invalid
-from jobgate.model.files import FileRef, Inline, Input, Output, Remote, UserFile
+from jobgate.model.files import FileRef, Inline, Input, Output, Remote, UserFile, check_path, check_segment
 from jobgate.model.ids import Digest, EnvironmentName, FolderId
 from jobgate.model.job import (
     AppRef,
@@ -150,12 +150,14 @@ class Specs:
             raise Invalid(error.message, code=error.code, field=field) from None
 
     def _source(self, item: InputDraft, number: int, place: int) -> FileRef:
-        if (item.content is UNSET) + (item.url is UNSET) + (item.upload is UNSET) != 2:  # noqa: PLR2004  # all but one
-            raise Invalid("one of content, url and upload is needed", code="one-of")
+        if sum(given is not UNSET for given in (item.content, item.url, item.upload, item.file)) != 1:
+            raise Invalid("one of content, url, upload and file is needed", code="one-of")
         if item.content is not UNSET:
             return Inline(item.content.encode())
+        if item.upload is not UNSET:
+            return UserFile(UPLOADS, item.upload)
         if item.url is UNSET:
-            return UserFile(UPLOADS, str(item.upload))
+            return _of_folder(str(item.file))
         clean, secret = address(item.url, "url")
         name = None if secret is None else f"input-{place}-{number}"
         if secret is not None and name is not None:
@@ -166,6 +168,14 @@ class Specs:
             digest=None if item.sha256 is UNSET else Digest(item.sha256),
             secret=name,
         )
+
+
+def _of_folder(text: str) -> UserFile:
+    """FOLDER/PATH. Raises Invalid."""
+    folder, _, path = text.partition("/")
+    check_segment(folder, "file")
+    check_path(path, "file")
+    return UserFile(UPLOADS, path, folder)
 
 
 def app_name(draft: JobDraft) -> str:

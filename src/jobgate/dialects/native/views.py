@@ -24,6 +24,7 @@ from jobgate.dialects.native.wire import (
 )
 from jobgate.dialects.native.wire_waits import waits_view
 from jobgate.model.attempt import Attempt, Exit, Usage
+from jobgate.model.files import Artifact, workspace_path
 from jobgate.model.ids import EnvironmentName, batch_text, job_text, place
 from jobgate.model.job import AppRef, Argv, Batch, ImageRef, Job, JobSpec, Script
 from jobgate.model.outcomes import Alike, Counted
@@ -94,7 +95,7 @@ def whole_view(whole: Whole, expand: Collection[str] = EVERYTHING) -> JobView:
         node=shown.lease.node if shown and shown.lease else UNSET,
         attempt_count=len(attempts),
         attempts=tuple(attempt_view(one, spec) for one in attempts) if "attempts" in expand else UNSET,
-        outputs=_files(shown) if over and "outputs" in expand else UNSET,
+        outputs=_files(spec, shown) if over and "outputs" in expand else UNSET,
         skipped=_said(shown.skipped if shown and over else 0),
         waits=UNSET if whole.waits is None else waits_view(whole.waits),
     )
@@ -104,9 +105,14 @@ def _values(spec: JobSpec) -> dict[str, Value]:
     return dict(spec.parameters)
 
 
-def _files(shown: Attempt | None) -> tuple[FileView, ...]:
+def _files(spec: JobSpec, shown: Attempt | None) -> tuple[FileView, ...]:
     files = shown.outputs if shown else ()
-    return tuple(FileView(path=f.path, size=f.size, sha256=f.digest, output=f.output) for f in files)
+    return tuple(file_view(workspace_path(spec.outputs, file), file) for file in files)
+
+
+def file_view(path: str, artifact: Artifact) -> FileView:
+    """A file under its path in the workspace."""
+    return FileView(path=path, size=artifact.size, sha256=artifact.digest, output=artifact.output, mode=artifact.mode)
 
 
 def attempt_view(attempt: Attempt, spec: JobSpec) -> AttemptView:

@@ -40,12 +40,14 @@ _UNITS: Final = {
 
 
 class InputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One input: `content`, an address, or the digest of an upload."""
+    """One input: `content`, an address, the digest of an upload, or a file of a folder."""
 
     path: str
     content: str | UnsetType = UNSET
     url: str | UnsetType = UNSET
     upload: Hash | UnsetType = UNSET
+    file: str | UnsetType = UNSET
+    """FOLDER/PATH: a file of one of the account's folders, as it is when the job is submitted."""
     size: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = UNSET
     sha256: Hash | UnsetType = UNSET
     executable: bool = False
@@ -211,9 +213,13 @@ class FileView(Struct, frozen=True, kw_only=True):
     """A file that the job left."""
 
     path: str
+    """In the workspace."""
     size: int
     sha256: str
     output: int
+    """Which of the spec's outputs it belongs to, from 0."""
+    mode: int
+    """Its permissions: 493 is `rwxr-xr-x`."""
 
 
 class FailureView(Struct, frozen=True, kw_only=True):

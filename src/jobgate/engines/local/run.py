@@ -20,9 +20,11 @@ import structlog
 from jobgate.engines.engine import Capabilities, Observation, Phase, Start
 from jobgate.engines.local import sandbox
 from jobgate.engines.local.limits import Limits
+from jobgate.engines.local.logs import piece_of, size_of
 from jobgate.engines.local.wire import Launcher
 from jobgate.model.attempt import Attempt, AttemptId, Exit, Handle, Usage
 from jobgate.model.errors import EngineError, NotFound
+from jobgate.model.files import Piece
 from jobgate.model.job import Argv, ImageRef, Script, Step
 from jobgate.model.resources import Network
 from jobgate.model.state import Failure, Limit
@@ -308,17 +310,12 @@ class LocalEngine:
         message = "the machine was restarted; whether it had started is not known" if launcher.rebooted else ""
         return Observation(phase=Phase.GONE, failure=failure, message=message)
 
-    async def read(self, attempt: Attempt, offset: int, limit: int) -> bytes:
-        """Bytes of the log as it is now."""
+    async def read(self, attempt: Attempt, offset: int, limit: int) -> Piece:
+        """Bytes of the log as it is now; see `Engine.read`."""
         path = self._settings.work / f"{attempt.id}.log"
-
-        def piece() -> bytes:
-            with suppress(FileNotFoundError), path.open("rb") as file:
-                file.seek(offset)
-                return file.read(limit)
-            return b""
-
-        return await asyncio.to_thread(piece)
+        if not limit:
+            return size_of(path)
+        return await asyncio.to_thread(piece_of, path, offset, limit)
 
     async def cancel(self, attempts: Sequence[AttemptId]) -> None:
         """Asks the launcher."""

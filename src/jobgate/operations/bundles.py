@@ -1,0 +1,73 @@
+"""ArchiveBatch: what all jobs of a batch left, looked up job by job while it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Final
+
+from jobgate.model.account import Principal
+from jobgate.model.attempt import LOG
+from jobgate.model.errors import Conflict, Gone
+from jobgate.model.facts import Attempts
+from jobgate.model.files import Packed
+from jobgate.model.ids import batch_text, place
+from jobgate.model.job import Batch, Job
+from jobgate.model.storing import ArchiveBatch, Bundle, Gathered
+from jobgate.operations.context import Context
+from jobgate.operations.files import left, missing, shown
+from jobgate.operations.select import batch_of
+from jobgate.store.transaction import Transaction
+
+_SLICE: Final = 50
+"""Jobs that are looked up at once: their files are in memory together."""
+LOG_NAME: Final = "log.txt"
+
+
+async def archive_batch(context: Context, principal: Principal, operation: ArchiveBatch) -> Gathered:
+    """All files of its jobs that are over.
+
+    Raises NotFound, Conflict (`job-active`) when one is not and `partial` was not asked for, Gone when files of the
+    first jobs are deleted. What is found deleted later breaks it off.
+    """
+
+    def begin(tx: Transaction) -> tuple[Batch, int, list[Bundle]]:
+        batch = batch_of(tx, principal, operation.batch)
+        counts = tx.jobs.counts(batch)
+        if not operation.partial and any(number for state, number in counts.items() if not state.over):
+            told = "some of its jobs are not over; wait for their end, or ask with partial=true for what there is"
+            raise Conflict(told, code="job-active")
+        return batch, sum(counts.values()), _slice(tx, batch, 0)[1]
+
+    def _slice(tx: Transaction, batch: Batch, start: int) -> tuple[int, list[Bundle]]:
+        tx.jobs.batch(batch.id)
+        jobs = list(tx.jobs.members(batch, start, _SLICE))
+        over = [(job, attempts) for job, attempts in jobs if job.state.over]
+        return len(jobs), [_bundle(tx, operation, batch, job, attempts) for job, attempts in over]
+
+    async def bundles() -> AsyncGenerator[Bundle, None]:
+        seen = 0
+        for start in range(0, batch.count, _SLICE):
+            found, piece = await context.store.read(partial(_slice, batch=batch, start=start))
+            seen += found
+            for bundle in piece:
+                yield bundle
+        if seen < there:
+            raise Gone("some of its jobs were deleted while they were sent")
+
+    batch, there, _ = await context.store.read(begin)
+    return Gathered(name=f"{batch_text(batch.id)}.zip", bundles=bundles(), fold_case=operation.fold_case)
+
+
+def _bundle(tx: Transaction, operation: ArchiveBatch, batch: Batch, job: Job, attempts: Attempts) -> Bundle:
+    """What one job adds. Raises Gone when some of it is deleted, unless `partial` takes what there is."""
+    files = left(tx, job, attempts)
+    attempt = shown(job, attempts)
+    if operation.logs and attempt is not None and LOG in attempt.logs:
+        files.insert(0, Packed(LOG_NAME, attempt.logs[LOG]))
+    gone = missing(tx, job, files)
+    if gone and not operation.partial:
+        told = "some of its files were kept for their time, and are deleted; with partial=true the others come"
+        raise Gone(told, code="result-expired")
+    kept = tuple(packed for packed in files if packed not in gone) if gone else tuple(files)
+    return Bundle(folder=str(place(batch.id, job.id) + 1), modified=job.ended or job.created, files=kept)
