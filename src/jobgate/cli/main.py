@@ -1,113 +1,92 @@
-"""`jobgate`: every error is three lines (what did not happen, why, what next), never a traceback."""
+"""`jobgate`: a table of its commands, each loaded when it is called, so that none waits for what another needs.
+
+Every error is three lines (what did not happen, why, what next), never a traceback.
+"""
 
 from __future__ import annotations
 
-import logging
-import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import Any, Final, NamedTuple
 
-import structlog
 import typer
+import typer.core
+import typer.main
 
-from jobgate import app as gateway
-from jobgate import config
-from jobgate.cli import people
-from jobgate.cli.say import AsJson, plain, say, told
-from jobgate.model.errors import JobgateError
+
+class Entry(NamedTuple):
+    """One word of the command line, and where it lives."""
+
+    home: str
+    """`module:name` of the typer application that has it."""
+    line: str
+    """What it does, as `--help` shows it: the first line of its own help, which a test compares."""
+    whole: bool = False
+    """The application is the command, with commands of its own below it."""
+
+
+TABLE: Final[Mapping[str, Entry]] = {
+    "serve": Entry("serve:server", "Serve; prints one line `jobgate ready URL` when requests are accepted."),
+    "account": Entry("people:accounts", "Accounts: the owners of jobs.", whole=True),
+    "credential": Entry("people:credentials", "Credentials: what proves an account.", whole=True),
+    "key": Entry("people:keys", "The server's own key.", whole=True),
+    "config": Entry("serve:configuration", "The configuration file.", whole=True),
+}
+
+
+class _Loaded(MutableMapping[str, Any]):
+    """The commands by name, each made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            entry = TABLE[name]
+            module, _, attribute = entry.home.partition(":")
+            group = typer.main.get_group(getattr(import_module(f"jobgate.cli.{module}"), attribute))
+            self._known[name] = group if entry.whole else group.commands[name]
+        return self._known[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLE)
+
+    def __len__(self) -> int:
+        return len(TABLE)
+
+
+class Commands(typer.core.TyperGroup):
+    """The root: knows its commands' names and lines without loading one."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Loaded()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.line) for name, entry in TABLE.items()])
+
 
 commands = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
-configuration = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration file.")
-commands.add_typer(people.accounts, name="account")
-commands.add_typer(people.credentials, name="credential")
-commands.add_typer(people.keys, name="key")
-commands.add_typer(configuration, name="config")
 
 
-class Role(StrEnum):
-    """Which half of a gateway runs in this process."""
-
-    ALL = "all"
-    SERVER = "server"
-    RUNNER = "runner"
-
-
-@commands.command()
-def serve(  # noqa: PLR0913  # each is an option of the command
-    *,
-    data: Annotated[Path | None, typer.Option(help="Where database, files and workspaces are kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.", min=0, max=65_535)] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="The configuration, a TOML file.")] = None,
-    database: Annotated[str | None, typer.Option(help="sqlite:///PATH.")] = None,
-    role: Annotated[Role | None, typer.Option(help="Which half runs here; on SQLite, all.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
-    stop_jobs: Annotated[bool, typer.Option(help="End running jobs too when the server is stopped.")] = False,
-) -> None:
-    """Serve; prints one line `jobgate ready URL` when requests are accepted."""
-    with told("The server did not start.", "jobgate config check FILE; see jobgate serve --help"):
-        given = {
-            "data": str(data) if data is not None else None,
-            "host": host,
-            "port": port,
-            "database": database,
-            "role": role.value if role is not None else None,
-            "tls_cert": str(tls_cert) if tls_cert is not None else None,
-            "tls_key": str(tls_key) if tls_key is not None else None,
-            "stop_jobs": stop_jobs or None,
-        }
-        settings = config.load(config_file, {key: value for key, value in given.items() if value is not None})
-        _logging(settings.server.log)
-        try:
-            gateway.serve(settings, ready=_ready)
-        except OSError as error:
-            place = error.filename if error.filename is not None else f"{settings.server.host}:{settings.server.port}"
-            raise JobgateError(f"{place}: {error.strerror or error}") from error
-
-
-def _ready(url: str) -> None:
-    sys.stdout.write(f"jobgate ready {url}\n")
-    sys.stdout.flush()
-
-
-def _logging(form: str) -> None:
-    text = sys.stderr.isatty() if form == "auto" else form == "text"
-    plainly = structlog.dev.plain_traceback  # the pretty one shows the values of variables, and so secrets
-    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plainly)
-    shown = console if text else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            shown,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
-@configuration.command("check")
-def config_check(file: Path, as_json: AsJson = False) -> None:
-    """Name everything that is wrong in a configuration file, with its line. Status 1 when there is something."""
-    with told(f"{file} was not checked.", "is the name right?"):
-        faults = config.check(config.text(file))
-    lines = [f"{file}:{fault.line}: {f'{fault.key}: ' if fault.key else ''}{fault.message}" for fault in faults]
-    found = [{"line": fault.line, "key": fault.key, "message": fault.message} for fault in faults]
-    say(found, "\n".join(map(plain, lines)) or f"{file} is good", as_json=as_json)
-    if faults:
-        raise typer.Exit(1)
-
-
-@configuration.command("reference")
-def config_reference() -> None:
-    """Print the page of all keys, their types and defaults."""
-    sys.stdout.write(config.reference())
+@commands.callback()
+def root() -> None:
+    """One gateway for remote jobs: serve it, and submit to it."""
 
 
 def main() -> None:
