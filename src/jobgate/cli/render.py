@@ -16,6 +16,8 @@ NARROW: Final = 60
 """Columns of a terminal below which a record takes two lines."""
 _NOTE: Final = 24
 """Cells that a note needs to be worth showing."""
+_SHORT: Final = 12
+"""Cells to which others are cut before a column is given up."""
 _NAME: Final = 28
 """Cells of a name at most, on a terminal."""
 _TONES: Final = {"dim": "2", "red": "31", "green": "32", "amber": "33", "blue": "34", "teal": "36", "bold": "1"}
@@ -139,8 +141,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
     shown = [[Cell(plain(cell.text), cell.tone) for cell in row] for row in rows]
     if width < NARROW:
         return _two_lines(columns, shown, width, colour=colour)
-    kept = _kept(columns, shown, width)
-    widths = [_wide(columns, shown, place) for place in kept]
+    kept, widths = _fitted(columns, shown, width)
     if columns[kept[-1]].note:
         widths[-1] = max(min(widths[-1], width - sum(widths[:-1]) - GAP * (len(widths) - 1)), 1)
     head = [Cell(columns[place].title, "dim") for place in kept]
@@ -150,25 +151,30 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
     return lines
 
 
-def _kept(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> list[int]:
-    """The columns that have something to say, as far as there is room."""
+def _fitted(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int
+) -> tuple[list[int], list[int]]:
+    """The columns that have something to say, and their widths: long ones are cut first, then the last are given up."""
     kept = [
         place
         for place, column in enumerate(columns)
         if column.whole or not rows or any(row[place].text for row in rows)
     ]
+    sizes = {place: _wide(columns, rows, place) for place in kept}
 
-    def need() -> int:
-        sizes = [_wide(columns, rows, place) for place in kept]
-        sizes = [min(size, _NOTE) if columns[place].note else size for place, size in zip(kept, sizes, strict=True)]
-        return sum(sizes) + GAP * (len(kept) - 1)
+    def over() -> int:
+        wanted = [min(sizes[place], _NOTE) if columns[place].note else sizes[place] for place in kept]
+        return sum(wanted) + GAP * (len(kept) - 1) - width
 
-    while need() > width:
+    for place in kept:
+        if over() > 0 and not columns[place].whole and not columns[place].note and sizes[place] > _SHORT:
+            sizes[place] = max(_SHORT, cell_len(columns[place].title), sizes[place] - over())
+    while over() > 0:
         loose = [place for place in kept if not columns[place].whole and not columns[place].note]
         if not loose:
             break
         kept.remove(loose[-1])
-    return kept
+    return kept, [sizes[place] for place in kept]
 
 
 def _wide(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], place: int) -> int:
