@@ -27,7 +27,7 @@ def show(shell: Shell, as_json: AsJson = False) -> None:
 @app.command("install")
 def install(shell: Shell, as_json: AsJson = False) -> None:
     """Put the script where the shell looks for it."""
-    from typer._completion_shared import install as put  # noqa: PLC0415, PLC2701  # typer has no public name for it
+    from typer._completion_shared import install as put  # noqa: PLC0415  # typer has no public name for it
 
     _known(shell)
     name, path = put(shell=shell, prog_name="jobgate", complete_var=_VARIABLE)
@@ -35,7 +35,7 @@ def install(shell: Shell, as_json: AsJson = False) -> None:
 
 
 def _script(shell: str) -> str:
-    from typer._completion_shared import get_completion_script  # noqa: PLC0415, PLC2701  # as above
+    from typer._completion_shared import get_completion_script  # noqa: PLC0415  # as above
 
     _known(shell)
     return get_completion_script(prog_name="jobgate", complete_var=_VARIABLE, shell=shell)

@@ -108,9 +108,7 @@ class Session:
     ) -> bytes:
         """The body of the answer. Raises the errors of the client's tree."""
         content, headers = (b"", {}) if body is None else (msgspec.json.encode(body), _JSON)
-        asking = Asking(
-            method=method, path=path, what=what, query=query or {}, body=content, headers=headers, key=key
-        )
+        asking = Asking(method=method, path=path, what=what, query=query or {}, body=content, headers=headers, key=key)
         with self.patience():
             return (await self.line.call(asking)).content
 

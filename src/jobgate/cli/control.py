@@ -26,7 +26,9 @@ from jobgate.client.words import plain
 app = typer.Typer(rich_markup_mode=None)
 All = Annotated[bool, typer.Option("--all", help="All batches of this account that it can mean; asks first.")]
 States = Annotated[list[str] | None, typer.Option("--state", help="All batches of this state; asks first.")]
-Labels = Annotated[list[str] | None, typer.Option("--label", help="All batches with this label; asks first.", metavar="NAME=VALUE")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="All batches with this label; asks first.", metavar="NAME=VALUE")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _LIVE = "held,queued,running,cancelling"
 _OVER = "succeeded,failed,cancelled"
@@ -105,7 +107,9 @@ async def asked(
     if refused:
         first = refused[0]
         more = f", and {len(refused) - 1:,} more" if len(refused) > 1 else ""
-        session.screen.refuse(f"{first.what.rstrip('.')}{more}.", first.detail or first.code, first.next or "jobgate status ID")
+        session.screen.refuse(
+            f"{first.what.rstrip('.')}{more}.", first.detail or first.code, first.next or "jobgate status ID"
+        )
         return NOT_ITS_DOING
     return 0
 
@@ -131,9 +135,7 @@ async def cancel(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     Queued ones end at once; of running ones the end is asked, and comes when they have stopped.
     """
-    found = await chosen(
-        session, ids, "cancel", _LIVE, every=every, state=state or (), label=label or (), yes=yes
-    )
+    found = await chosen(session, ids, "cancel", _LIVE, every=every, state=state or (), label=label or (), yes=yes)
 
     async def ask(id_: str) -> bytes:
         body = {"message": message} if message else {}
@@ -214,7 +216,9 @@ async def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
     ids: IdWords,
     priority: Annotated[int | None, typer.Option(help="Orders this account's own jobs; higher goes first.")] = None,
     name: Annotated[str | None, typer.Option(help="Of a batch: another name.")] = None,
-    label: Annotated[list[str] | None, typer.Option(help="Of a batch: NAME=VALUE; may be repeated.", metavar="NAME=VALUE")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Of a batch: NAME=VALUE; may be repeated.", metavar="NAME=VALUE")
+    ] = None,
     remove_label: Annotated[list[str] | None, typer.Option(help="Of a batch: this label goes.", metavar="NAME")] = None,
 ) -> int:
     """Change the priority, name or labels of jobs and batches."""
@@ -224,7 +228,9 @@ async def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
     labels = {**pairs(label or (), "--label"), **dict.fromkeys(remove_label or ())}
     changes |= {"labels": labels} if labels else {}
     if not changes:
-        raise Wrong("Nothing was changed.", "nothing to change is named", "jobgate change ID --priority 5    or --name, --label")
+        raise Wrong(
+            "Nothing was changed.", "nothing to change is named", "jobgate change ID --priority 5    or --name, --label"
+        )
     return await _patch(session, await resolved(session, ids), changes, "is changed", "look: jobgate status")
 
 
@@ -239,16 +245,16 @@ async def _patch(session: Session, ids: Sequence[str], changes: dict[str, Any], 
 async def delete(  # noqa: PLR0913, PLR0917  # each is an option of the command
     session: Session,
     ids: SomeIds = None,
-    force: Annotated[bool, typer.Option("--force", help="Stop those that are not over first, and wait for that.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Stop those that are not over first, and wait for that.")
+    ] = False,
     every: All = False,
     state: States = None,
     label: Labels = None,
     yes: Yes = False,
 ) -> int:
     """Delete jobs and batches that are over, with their files."""
-    found = await chosen(
-        session, ids, "delete", _OVER, every=every, state=state or (), label=label or (), yes=yes
-    )
+    found = await chosen(session, ids, "delete", _OVER, every=every, state=state or (), label=label or (), yes=yes)
 
     async def ask(id_: str) -> bytes:
         with session.patience():
@@ -256,4 +262,3 @@ async def delete(  # noqa: PLR0913, PLR0917  # each is an option of the command
         return msgspec.json.encode({"id": id_, "deleted": True})
 
     return await asked(session, found, ask, lambda id_, _: _said(session, f"{id_} is deleted, with its files."))
-

@@ -23,7 +23,7 @@ from jobgate.cli.phrases import (
 from jobgate.cli.render import Cell, Column, ends, facts, sized, state, table, toned
 from jobgate.client.progress import bar, numbers, span
 from jobgate.client.records import BatchRecord, Failures, JobRecord, Place, Waits
-from jobgate.client.words import TIMES, plain, size, waiting
+from jobgate.client.words import DASH, TIMES, plain, size, waiting
 
 _WIDE = 100
 _PLACES = (
@@ -60,7 +60,9 @@ def batch_lines(batch: BatchRecord, now: datetime, width: int, *, colour: bool =
     """All that is known of a batch."""
     stands = Cell(f"{state(batch.state).text} {ago(since(batch), now)}".rstrip(), state(batch.state).tone)
     lines = _head(f"{plain(batch.id)}  {plain(batch.name)}".rstrip(), batch, stands, width, colour=colour)
-    lines.append(f"  {bar(batch.counts, batch.count, 40 if width >= _WIDE else 16)}  {numbers(batch.counts, batch.count)}")
+    lines.append(
+        f"  {bar(batch.counts, batch.count, 40 if width >= _WIDE else 16)}  {numbers(batch.counts, batch.count)}"
+    )
     found = []
     if batch.waits is not None and not batch.over and not batch.tally.under_way:
         found += _waits(batch.waits)
@@ -100,9 +102,7 @@ def told(record: JobRecord | BatchRecord) -> str:
     return summary(record) if isinstance(record, BatchRecord) else f"{plain(record.id)} {plain(record.state)}"
 
 
-def _head(
-    left: str, record: JobRecord | BatchRecord, stands: Cell, width: int, *, colour: bool
-) -> list[str]:
+def _head(left: str, record: JobRecord | BatchRecord, stands: Cell, width: int, *, colour: bool) -> list[str]:
     del record
     first, *rest = ends(left, stands.text, width)
     return [
@@ -126,7 +126,9 @@ def _waits(waits: Waits) -> list[tuple[str, str]]:
     found = [("waits because", plain(waits.text or waits.reason))]
     if waits.place is not None:
         fitting = next((place.name for place in waits.environments if place.fits), "")
-        found.append(("place", plain(waiting(waits.place).replace(" in line", "") + (f" for {fitting}" if fitting else ""))))
+        found.append(
+            ("place", plain(waiting(waits.place).replace(" in line", "") + (f" for {fitting}" if fitting else "")))
+        )
     found += [("clears", plain(waits.clears))] if waits.clears else []
     found += [("starts", starts(waits.starts))] if waits.starts is not None else []
     return found
@@ -135,7 +137,7 @@ def _waits(waits: Waits) -> list[tuple[str, str]]:
 def _environments(places: Sequence[Place], width: int, *, colour: bool) -> list[str]:
     rows = []
     for place in places:
-        free = f"{place.free.get('slots', '–')} of {place.free['of']}" if "of" in place.free else "–"
+        free = f"{place.free.get('slots', DASH)} of {place.free['of']}" if "of" in place.free else DASH
         rows.append(
             [
                 Cell(place.name),

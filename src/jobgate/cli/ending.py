@@ -32,7 +32,6 @@ _NOT_MODIFIED: Final = 304
 class Manner:
     """How one stays with it."""
 
-    wait: bool = False
     follow: bool = False
     timeout: float | None = None
     cancel_on_interrupt: bool = False
@@ -82,7 +81,9 @@ class Leave:
             self._session.screen.talk(f"Left. Asking that {name} stops; Ctrl-C once more leaves that too.")
             return
         text = f"Left. {name}{more} on{counted}."
-        for line in beside(text, f"watch: jobgate wait {ids}    stop: jobgate cancel {ids}", self._session.screen.width):
+        for line in beside(
+            text, f"watch: jobgate wait {ids}    stop: jobgate cancel {ids}", self._session.screen.width
+        ):
             self._session.screen.talk(line)
 
     async def cancel(self) -> None:
@@ -253,9 +254,7 @@ async def _tell(session: Session, record: Record, *, answer: bool) -> None:
 
 
 async def _with_failures(session: Session, batch: BatchRecord) -> BatchRecord:
-    body = await session.ask(
-        "GET", f"/v1/batches/{batch.id}", f"{batch.id}: not found.", query={"expand": "failures"}
-    )
+    body = await session.ask("GET", f"/v1/batches/{batch.id}", f"{batch.id}: not found.", query={"expand": "failures"})
     return session.core.a_batch(body)
 
 
@@ -263,4 +262,3 @@ async def _downloaded(session: Session, over: Sequence[Record], to: Path) -> Non
     for record in over:
         found = await downloads.download(session.core, record, to if len(over) == 1 else to / record.id)
         session.screen.talk(f"{plural(len(found), 'file')} below {to}", GOOD)
-

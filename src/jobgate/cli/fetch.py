@@ -148,9 +148,7 @@ async def folders_list(
     if name:
         entries = [msgspec.json.decode(item, type=Entry) for item in items]
         columns = [Column("FILE", whole=True), Column("SIZE", right=True), Column("CHANGED")]
-        rows = [
-            [Cell(e.path), Cell(size(e.size), "", str(e.size)), Cell(exact(e.modified), "dim")] for e in entries
-        ]
+        rows = [[Cell(e.path), Cell(size(e.size), "", str(e.size)), Cell(exact(e.modified), "dim")] for e in entries]
     else:
         known = [msgspec.json.decode(item, type=Folder) for item in items]
         columns = [Column("FOLDER", whole=True), Column("FILES", right=True), Column("SIZE", right=True)]

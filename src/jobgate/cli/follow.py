@@ -37,7 +37,7 @@ async def wait(
 
     The exit status of one job is its program's own; of a batch 0 if all of its jobs succeeded, else 1.
     """
-    manner = Manner(wait=True, timeout=seconds(timeout, "--timeout"), cancel_on_interrupt=cancel_on_interrupt)
+    manner = Manner(timeout=seconds(timeout, "--timeout"), cancel_on_interrupt=cancel_on_interrupt)
     found = await _records(session, await resolved(session, ids))
     return await ended_or_left(session, found, manner, answer=True)
 
@@ -63,7 +63,7 @@ async def _records(session: Session, ids: list[str]) -> list[JobRecord | BatchRe
 
 
 @verb(app, "logs")
-async def show_logs(
+async def show_logs(  # noqa: PLR0913, PLR0917  # each is an option of the command
     session: Session,
     id_: IdWord,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it is over; ends as it did.")] = False,
@@ -108,7 +108,9 @@ async def events(  # noqa: PLR0913, PLR0917  # each is an option of the command
             batch="" if "-" in found else found, job=found if "-" in found else "", kinds=scope.kinds
         )
     deadline = Deadline(seconds(timeout, "--timeout"))
-    session.leaving = lambda: session.screen.talk(f"Left. go on: jobgate events {id_} --follow --after {last}".replace("  ", " "))
+    session.leaving = lambda: session.screen.talk(
+        f"Left. go on: jobgate events {id_} --follow --after {last}".replace("  ", " ")
+    )
     last = after
     if follow:
         async for item in event_stream.stream(session.line, scope, after, deadline):
@@ -126,7 +128,13 @@ async def events(  # noqa: PLR0913, PLR0917  # each is an option of the command
     return 0
 
 
-COLUMNS = (Column("CURSOR", right=True, whole=True), Column("AT"), Column("EVENT"), Column("JOB", whole=True), Column("NOTE"))
+COLUMNS = (
+    Column("CURSOR", right=True, whole=True),
+    Column("AT"),
+    Column("EVENT"),
+    Column("JOB", whole=True),
+    Column("NOTE"),
+)
 
 
 def _tell(session: Session, event: Event) -> None:
@@ -138,7 +146,7 @@ def _tell(session: Session, event: Event) -> None:
         screen.say(plain(event.job or event.batch))
     elif screen.terminal:
         sign = state(event.state).text[:2] if event.state and event.kind == "job" else "  "
-        screen.say(f"{event.cursor:>8}  {exact(event.at)}  {sign}{plain(event.event):<18}  {plain(event.job or event.batch)}  {note(event)}".rstrip())
+XX
     else:
         row = [str(event.cursor), exact(event.at), event.event, event.job or event.batch, note(event)]
         screen.say(piped([[Cell(text) for text in row]])[0])
@@ -158,4 +166,8 @@ def _members(event: Event) -> dict[str, object]:
     """The members that have a value, as on the wire."""
     found: dict[str, object] = msgspec.to_builtins(event)
     found["at"] = exact(event.at)
-    return {name: value for name, value in found.items() if value not in (None, "", {}) and (name != "count" or event.counts)}
+    return {
+        name: value
+        for name, value in found.items()
+        if value not in (None, "", {}) and (name != "count" or event.counts)
+    }

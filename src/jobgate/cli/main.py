@@ -54,7 +54,7 @@ TABLE: Final[Mapping[str, Entry]] = {
     "folders": Entry("fetch:folders", "Folders: files of yours that stay on the server.", whole=True),
     "environments": Entry("places:app", "Show the places that run jobs."),
     "apps": Entry("places:app", "Show the programs of the operator's catalogue."),
-    "estimate": Entry("submit:app", "Say when a job would start and end, and what it would cost; submits nothing."),
+    "estimate": Entry("estimate:app", "Say when a job would start and end, and what it would cost; submits nothing."),
     "whoami": Entry("places:app", "Show whose key this is, and what is used of its quotas."),
     "webhooks": Entry("hooks:app", "Webhooks: addresses that are told of ends.", whole=True),
     "top": Entry("top:app", "Show the queue, live."),
@@ -83,6 +83,7 @@ def main() -> None:
     """The command."""
     if sys.argv[1:2] != [_OPERATES]:
         signal.signal(signal.SIGINT, _early)
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, slow to load
     from jobgate.cli.root import run  # noqa: PLC0415  # as above
 
     code = run(sys.argv[1:])

@@ -70,7 +70,7 @@ def line_of(waits: Waits) -> str:
 
 
 def starts(estimate: Range) -> str:
-    """`in about 15 min (8–25, from 32 jobs like it)`."""
+    """`in about 15 min (the interval, and what it rests on)`."""
     if estimate.seconds is None:
         return "not known yet"
     between = []
@@ -81,7 +81,7 @@ def starts(estimate: Range) -> str:
 
 
 def between_of(low: float, high: float) -> str:
-    """`8–25 min`; with the unit once where both have the same."""
+    """`8-25 min`, with the unit once where both have the same."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if low >= length:
             return f"{low / length:.0f}{DASH}{high / length:.0f} {unit}"
@@ -116,7 +116,10 @@ def note_of_batch(batch: BatchRecord) -> str:
         return f"{many}{what}" + (f": {why}" if why else "")
     running = batch.tally.under_way
     if running:
-        parts = [f"{running:,} running" if batch.count > 1 else "", f"{counts['queued']:,} queued" if counts.get("queued") else ""]
+        parts = [
+            f"{running:,} running" if batch.count > 1 else "",
+            f"{counts['queued']:,} queued" if counts.get("queued") else "",
+        ]
         return ", ".join(part for part in parts if part)
     if batch.waits is not None:
         place = f", {waiting(batch.waits.place)}" if batch.waits.place else ""
@@ -170,7 +173,7 @@ def status_of(record: JobRecord | BatchRecord, attempts: tuple[Attempt, ...] = (
 
 
 def attempt_line(attempt: Attempt) -> str:
-    """`local, node w1, 12:04:11.2–12:04:13.1 UTC`."""
+    """`local, node w1, 12:04:11.2-12:04:13.1 UTC`."""
     parts = [attempt.environment, f"node {attempt.node}" if attempt.node else ""]
     if attempt.started is not None:
         end = clock(attempt.ended) if attempt.ended is not None else "now"

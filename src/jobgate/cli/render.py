@@ -151,9 +151,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
     return lines
 
 
-def _fitted(
-    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int
-) -> tuple[list[int], list[int]]:
+def _fitted(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> tuple[list[int], list[int]]:
     """The columns that have something to say, and their widths: long ones are cut first, then the last are given up."""
     kept = [
         place

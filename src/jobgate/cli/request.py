@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -17,12 +18,13 @@ from jobgate.client.drafts import JobDraft, Writer, batch_draft
 from jobgate.client.options import FolderFile, JobOptions, Source, SubmitOptions
 from jobgate.client.records import Upload
 from jobgate.client.words import plain
-from jobgate.config.units import duration
 
 WHAT: Final = "Not submitted."
 LINES: Final = frozenset({".ndjson", ".jsonl"})
 """Endings of files with a job on each line."""
 _BATCH: Final = frozenset({"template", "jobs", "count", "sweep", "placeholders"})
+_SECONDS: Final = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+_WRITTEN: Final = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?) ?(?P<unit>[a-z]*)", re.ASCII)
 _ABOUT: Final = ("name", "labels", "priority", "held", "webhook")
 _MEMBERS: Final = frozenset(JobDraft.__struct_fields__)
 
@@ -70,7 +72,9 @@ async def request(session: Session, asked: Asked) -> Request:
         return Request(batch=False, body=job | about)
     if "jobs" in base:
         if told:
-            raise Wrong(WHAT, f"{asked.file} has jobs of its own; {min(told)} would change none of them", "use template")
+            raise Wrong(
+                WHAT, f"{asked.file} has jobs of its own; {min(told)} would change none of them", "use template"
+            )
         return Request(batch=True, body=base | about)
     template |= _over(template, told)
     _complete(template)
@@ -87,7 +91,9 @@ async def request(session: Session, asked: Asked) -> Request:
 def _lines(asked: Asked) -> Request:
     beside = set(asked.options) - {*_ABOUT, "idempotency_key"}
     if asked.command or beside or asked.sweep is not None or asked.count is not None or asked.like:
-        raise Wrong(WHAT, f"{asked.file} has a whole job on each line", "give --name, --label, --priority, --held alone")
+        raise Wrong(
+            WHAT, f"{asked.file} has a whole job on each line", "give --name, --label, --priority, --held alone"
+        )
     assert asked.file is not None  # noqa: S101  # mypy wants it said
     return Request(batch=True, body=msgspec.to_builtins(batch_draft(asked.options)), lines=asked.file)
 
@@ -144,7 +150,9 @@ def table(path: Path) -> list[dict[str, str]]:
             rows = []
             for row in reader:
                 if None in row or None in row.values():
-                    raise Wrong(WHAT, f"{path}:{reader.line_num}: as many values as names are needed", "correct the row")
+                    raise Wrong(
+                        WHAT, f"{path}:{reader.line_num}: as many values as names are needed", "correct the row"
+                    )
                 rows.append({str(name): str(value) for name, value in row.items()})
     except OSError as error:
         raise Wrong(WHAT, f"{path}: {error.strerror}", "paths are read from where you are") from error
@@ -160,7 +168,9 @@ async def _like(session: Session, id_: str) -> dict[str, Any]:
     body = await session.ask("GET", f"/v1/jobs/{id_}", f"{id_}: not found.", query={"expand": "spec"})
     view = msgspec.json.decode(body)
     spec = view.get("spec", view)
-    return {name: value for name, value in spec.items() if name in (_MEMBERS - {"outputs"}) or name in {"name", "labels"}}
+    return {
+        name: value for name, value in spec.items() if name in (_MEMBERS - {"outputs"}) or name in {"name", "labels"}
+    }
 
 
 # --- values
@@ -209,10 +219,7 @@ def seconds(text: str, option: str) -> float | None:
     """A duration; None where there is none. Raises Wrong."""
     if not text:
         return None
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise Wrong("Nothing was done.", f"{option} {plain(text)} is not {error}", f"{option} 90s, 5min, 2h") from error
-
-
-Network = Literal["none", "outbound"]
+    found = _WRITTEN.fullmatch(text)
+    if found is None or found["unit"] not in _SECONDS:
+        raise Wrong("Nothing was done.", f"{option} {plain(text)} is no duration", f"{option} 90s, 5min, 2h, 3d")
+    return float(found["number"]) * _SECONDS[found["unit"]]

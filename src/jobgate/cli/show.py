@@ -114,7 +114,9 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     if path != "/v1/batches":
         query["environment"] = environment
     elif environment:
-        raise Wrong("Not listed.", "batches may run in several environments", f"jobgate list --jobs --environment {environment}")
+        raise Wrong(
+            "Not listed.", "batches may run in several environments", f"jobgate list --jobs --environment {environment}"
+        )
     items, next_ = await _pages(session, path, query, limit)
     if session.screen.as_json:
         session.screen.raw(msgspec.json.encode({"items": items, "next": next_}))
@@ -127,7 +129,10 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     else:
         session.screen.rows(JOBS, [job_row(session.core.a_job(item), now) for item in items])
     if not items:
-        session.screen.talk("There is none." + ("" if any(query.values()) and (state_ or label or name) else "  submit one: jobgate submit -- COMMAND"))
+        session.screen.talk(
+            "There is none."
+            + ("" if any(query.values()) and (state_ or label or name) else "  submit one: jobgate submit -- COMMAND")
+        )
     elif next_ is not None:
         session.screen.talk(f"These are {len(items):,}; there are more: --limit 0 shows all.")
     return 0
