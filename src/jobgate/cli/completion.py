@@ -51,7 +51,6 @@ def ids(incomplete: str) -> list[str]:
     """Ids of this account's newest batches that begin so; none if the server does not answer soon."""
     import asyncio  # noqa: PLC0415  # only a shell that completes needs it
 
-    from jobgate.cli.connect import TRANSPORT  # noqa: PLC0415  # as above
     from jobgate.client import config  # noqa: PLC0415  # as above
     from jobgate.client.core import Page, decoded  # noqa: PLC0415  # as above
     from jobgate.client.line import Asking, Line  # noqa: PLC0415  # as above
@@ -59,7 +58,7 @@ def ids(incomplete: str) -> list[str]:
     from jobgate.model.errors import JobgateError  # noqa: PLC0415  # as above
 
     async def found() -> list[str]:
-        line = Line(config.find(), patience=0.0, say=lambda _: None, transport=TRANSPORT.get())
+        line = Line(config.find(), patience=0.0, say=lambda _: None)
         try:
             async with asyncio.timeout(_PATIENCE):
                 asking = Asking(method="GET", path="/v1/batches", what="", query={"limit": _SHOWN})

@@ -11,12 +11,10 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
-import httpx
 import msgspec
 import typer
 
@@ -25,14 +23,12 @@ from jobgate.cli.screen import Screen
 from jobgate.client import config
 from jobgate.client.core import Core
 from jobgate.client.errors import Conflict, Invalid, NoRoom, NotAllowed, NotFound, TimedOut, TooMany, Unreachable
-from jobgate.client.line import PATIENCE, Asking, Line
+from jobgate.client.line import Asking, Line
 from jobgate.client.records import BatchRecord, FileEntry, JobRecord
 from jobgate.model.errors import JobgateError
 
 SILENCE: Final = 0.1
 """Seconds of a server's silence after which we say what is waited for."""
-TRANSPORT: ContextVar[httpx.AsyncBaseTransport | None] = ContextVar("transport", default=None)
-"""What stands in for the network, in tests."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 Ids = Core[JobRecord, BatchRecord, FileEntry]
@@ -212,8 +208,7 @@ def _session(common: Common, screen: Screen) -> Session:
         key = config.key_in(common.key_file)
     elif common.key:
         screen.talk("--key is seen by others on this machine; JOBGATE_KEY, --key-file or jobgate login is better")
-    patience = PATIENCE
-    line = Line(config.find(common.server, key), patience=patience, say=screen.talk, transport=TRANSPORT.get())
+    line = Line(config.find(common.server, key), say=screen.talk)
     return Session(screen, line, Core(line, JobRecord, BatchRecord, _entry))
 
 

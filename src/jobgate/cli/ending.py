@@ -96,12 +96,12 @@ class Leave:
 
 async def _all_over(session: Session, what: Sequence[Record], deadline: Deadline, leave: Leave) -> list[Record]:
     """All of them when each is over, with a bar on the way."""
-    show = not session.screen.quiet
+    show = not session.screen.quiet and not all(one.over for one in what)
     shower = Shower(session.screen.talk, what, progress=show)
     over: list[Record] = []
     try:
         left = None if deadline.seconds is None else deadline.left(deadline.seconds)
-        async with aclosing(waiting.until_over(session.core, list(what), left, progress=True)) as items:  # type: ignore[type-var]  # a generator
+        async with aclosing(waiting.until_over(session.core, list(what), left, progress=show)) as items:  # type: ignore[type-var]  # a generator
             async for item in items:
                 if isinstance(item, Tally):
                     leave.last = item
@@ -185,9 +185,7 @@ def _as_it_is(session: Session, line: str) -> None:
 async def end(session: Session, over: Sequence[Record], *, answer: bool) -> int:
     """How they ended, told; and the exit status."""
     screen = session.screen
-    codes = []
-    for record in over:
-        codes.append(await _status(session, record))
+    codes = [await _status(session, record) for record in over]
     if screen.as_json:
         await _in_json(session, over)
     elif screen.quiet:

@@ -146,7 +146,8 @@ def _tell(session: Session, event: Event) -> None:
         screen.say(plain(event.job or event.batch))
     elif screen.terminal:
         sign = state(event.state).text[:2] if event.state and event.kind == "job" else "  "
-XX
+        what = f"{sign}{plain(event.event):<18}  {plain(event.job or event.batch)}"
+        screen.say(f"{event.cursor:>8}  {exact(event.at)}  {what}  {note(event)}".rstrip())
     else:
         row = [str(event.cursor), exact(event.at), event.event, event.job or event.batch, note(event)]
         screen.say(piped([[Cell(text) for text in row]])[0])

@@ -40,7 +40,7 @@ async def login(
         raise Wrong("Nothing was kept.", "there is no key on standard input", "jobgate login --server URL < KEYFILE")
     body = msgspec.json.encode({"server": where.server})
     if check:
-        line = Line(Where(where.server, given), say=session.screen.talk, transport=_transport())
+        line = Line(Where(where.server, given), say=session.screen.talk)
         try:
             with session.patience():
                 answer = await line.call(Asking(method="GET", path="/v1/account", what="Nothing was kept."))
@@ -56,12 +56,6 @@ async def login(
         session.screen.say(name)
         session.screen.talk(f"{name} at {plain(where.server)}; kept in {plain(str(path))}.", GOOD)
     return 0
-
-
-def _transport() -> object:
-    from jobgate.cli.connect import TRANSPORT  # noqa: PLC0415  # beside its only use
-
-    return TRANSPORT.get()
 
 
 def _said_here() -> bool:
