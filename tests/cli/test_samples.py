@@ -59,7 +59,14 @@ def canned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Canned]:
         over = fit_over() | {"id": "2n6r3ghj"}
         made.show(fit(), train_batch(), train(), render(), memory(), over)
         made.tell("GET", "/v1/batches", {"items": [fit(), train_batch(), render()], "next": None})
-        made.tell("GET", "/v1/jobs", {"items": [train(), memory()], "next": None})
+        made.tell(
+            "GET",
+            "/v1/jobs",
+            {
+                "items": [train(), train(id="2n6r1abc-2", state="running", environment="gpu-a", progress=0.25)],
+                "next": None,
+            },
+        )
         made.tell("GET", "/v1/jobs/2n6r0kqa-640/log", "… loading shard 7\n… loading shard 8\n".encode())
         made.tell("GET", "/v1/events", b"event: end\ndata: {}\n\n", Content_Type="text/event-stream")
         made.tell("POST", "/v1/jobs", train(), 201)

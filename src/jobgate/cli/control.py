@@ -16,7 +16,7 @@ from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.exits import NOT_ITS_DOING
 from jobgate.cli.ids import IdWords, SomeIds, each, resolved
 from jobgate.cli.phrases import plural
-from jobgate.cli.render import GOOD, NOTHING, Sign, beside
+from jobgate.cli.render import GOOD, NOTHING, Sign, beside, wrapped
 from jobgate.cli.request import pairs
 from jobgate.client import jobs
 from jobgate.client.errors import Conflict
@@ -115,10 +115,11 @@ async def asked(
 
 
 def _said(session: Session, text: str, next_: str = "", sign: Sign = GOOD) -> None:
-    first, *rest = beside(text, next_, session.screen.width - 2)
+    width = session.screen.width - 2
+    first, *rest = [*wrapped(text, width)[:-1], *beside(wrapped(text, width)[-1], next_, width)]
     session.screen.signed(first, sign)
     for line in rest:
-        session.screen.say(line)
+        session.screen.say(line if line.startswith("  ") else f"  {line}")
 
 
 @verb(app, "cancel")

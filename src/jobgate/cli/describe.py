@@ -84,16 +84,17 @@ def failures(found: Sequence[Failures], width: int) -> list[str]:
     many = max(len(f"{one.count:,}") for one in found)
     causes = [cause(one.failure, one.limit, one.exit_code) for one in found]
     wide = max(map(cell_len, causes))
+    reasons = [plain(one.last_line or one.message) for one in found]
+    longest = max(map(cell_len, reasons))
     lines = []
-    for one, why in zip(found, causes, strict=True):
+    for one, why, said in zip(found, causes, reasons, strict=True):
         such = f"such as {plain(one.such_as)}" if one.such_as else ""
         left = f"    {one.count:>{many},} {TIMES}  {sized(why, wide)}"
-        room = width - cell_len(left) - cell_len(such) - 8
-        said = plain(one.last_line or one.message)
+        room = width - cell_len(left) - cell_len(such) - 10
         if room < 16:  # noqa: PLR2004  # cells that a reason needs
             lines += [left.rstrip()] + [f"      {text}" for text in (sized(said, width - 6).rstrip(), such) if text]
         else:
-            lines.append(f"{left}     {sized(said, min(room, 36))}   {such}".rstrip())
+            lines.append(f"{left}     {sized(said, min(room, longest))}     {such}".rstrip())
     return lines
 
 

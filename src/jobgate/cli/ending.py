@@ -82,7 +82,7 @@ class Leave:
             return
         text = f"Left. {name}{more} on{counted}."
         for line in beside(
-            text, f"watch: jobgate wait {ids}    stop: jobgate cancel {ids}", self._session.screen.width
+            text, f"watch: jobgate wait {ids}    stop: jobgate cancel {ids}", self._session.screen.talk_width
         ):
             self._session.screen.talk(line)
 
@@ -235,7 +235,7 @@ async def _tell(session: Session, record: Record, *, answer: bool) -> None:
         if record.state == "failed":
             if not record.failures:
                 record = await _with_failures(session, record)
-            lines += failures(record.failures, screen.width)
+            lines += failures(record.failures, screen.width if answer else screen.talk_width)
             such = next((one.such_as for one in record.failures if one.such_as), f"{record.id}-1")
             hints = [f"look: jobgate logs {such}", f"again: jobgate retry {record.id} --failed"]
     first, *rest = lines
@@ -247,7 +247,7 @@ async def _tell(session: Session, record: Record, *, answer: bool) -> None:
         screen.talk(first, sign)
         for line in rest:
             screen.talk(line)
-    for line in beside(f"  {hints[0]}", hints[1], screen.width) if hints else ():
+    for line in beside(f"  {hints[0]}", hints[1], screen.talk_width) if hints else ():
         screen.talk(line)
 
 

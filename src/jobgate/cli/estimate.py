@@ -23,6 +23,7 @@ from jobgate.cli.options import (
     options,
 )
 from jobgate.cli.phrases import starts
+from jobgate.cli.render import facts
 from jobgate.cli.request import Asked, request
 from jobgate.client.estimates import Amount, Estimate
 from jobgate.client.records import Range
@@ -58,19 +59,17 @@ async def estimate(  # noqa: PLR0913, PLR0917  # each is an option of the comman
         session.screen.raw(body)
         return 0
     found = msgspec.json.decode(body, type=Estimate)
-    for line in estimated(found):
+    for line in estimated(found, session.screen.width):
         session.screen.say(line)
     return 0
 
 
-def estimated(found: Estimate) -> list[str]:
+def estimated(found: Estimate, width: int) -> list[str]:
     """The estimate as lines."""
 
     def said(amount: Amount) -> str:
         return starts(Range(seconds=amount.value, low=amount.low, high=amount.high, runs=amount.runs))
 
-    lines = [f"environment  {plain(found.environment)}", f"starts       {said(found.start)}"]
-    lines.append(f"ends         {said(found.end)}")
-    if found.cost.value is not None:
-        lines.append(f"costs        {found.cost.value:g} credits")
-    return lines
+    lines = [("starts", said(found.start)), ("ends", said(found.end))]
+    lines += [("costs", f"{found.cost.value:g} credits")] if found.cost.value is not None else []
+    return [f"in {plain(found.environment)}", *facts(lines, width)]

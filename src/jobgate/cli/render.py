@@ -12,6 +12,8 @@ from rich.cells import cell_len, set_cell_size
 from jobgate.client.words import plain
 
 GAP: Final = 2
+ENDLESS: Final = 10_000
+"""Columns where no terminal bounds them: nothing is cut or wrapped."""
 NARROW: Final = 60
 """Columns of a terminal below which a record takes two lines."""
 _NOTE: Final = 24
@@ -236,7 +238,9 @@ def beside(left: str, right: str, width: int, least: int = 4) -> list[str]:
 def ends(left: str, right: str, width: int) -> list[str]:
     """Both on one line, the right at its end; else below one another."""
     room = width - cell_len(left) - cell_len(right)
-    return [left + " " * room + right] if room >= GAP else [left, f"  {right}"]
+    if room < GAP:
+        return [left, f"  {right}"]
+    return [left + " " * (room if width < ENDLESS else GAP) + right]
 
 
 def facts(found: Sequence[tuple[str, str]], width: int) -> list[str]:

@@ -10,11 +10,11 @@ import sys
 from dataclasses import dataclass, field
 from typing import Final, TextIO
 
-from jobgate.cli.render import NOTHING, Cell, Column, Sign, ascii_only, piped, table, toned
+from jobgate.cli.render import ENDLESS, NOTHING, Cell, Column, Sign, ascii_only, piped, table, toned
 
 _UTF8: Final = frozenset({"utf8", "utf_8"})
 _WIDE: Final = 80
-"""Columns off a terminal, for what is written for people all the same."""
+"""Columns of a terminal that does not say."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,16 @@ class Screen:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
+        """Columns of the answer; off a terminal it has no end."""
+        return self._columns if self.terminal else ENDLESS
+
+    @property
+    def talk_width(self) -> int:
+        """Columns of the talk."""
+        return self._columns if self.err.isatty() else ENDLESS
+
+    @property
+    def _columns(self) -> int:
         return shutil.get_terminal_size((_WIDE, 24)).columns
 
     def coloured(self, stream: TextIO) -> bool:
@@ -97,7 +106,7 @@ class Screen:
             return
         line = self._fit(f"{NOTHING.sign} {text}", self.err)
         if self.watched:
-            self.err.write(f"\r{line[: self.width - 1]}\x1b[K")
+            self.err.write(f"\r{line[: self._columns - 1]}\x1b[K")
             self._pending = True
         else:
             self.err.write(line + "\n")

@@ -216,7 +216,7 @@ async def _hint(session: Session, made: JobRecord | BatchRecord) -> None:
     next_ = f"follow: jobgate logs -f {made.id}" if isinstance(made, JobRecord) else f"watch: jobgate wait {made.id}"
     if made.state == "held":
         next_ = f"start: jobgate release {made.id}"
-    first, *rest = beside(f"On disk. {many}{plain(made.state)}{stands}.", next_, screen.width - 2, 8)
+    first, *rest = beside(f"On disk. {many}{plain(made.state)}{stands}.", next_, screen.talk_width - 2, 8)
     screen.talk(first, GOOD)
     for line in rest:
         screen.talk(line)
