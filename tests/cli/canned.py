@@ -160,6 +160,13 @@ class Terminal(io.StringIO):
         return True
 
 
+class Pipe(Terminal):
+    """The same, and no terminal."""
+
+    def isatty(self) -> bool:
+        return False
+
+
 # --- what a gateway would show; figures are invented
 
 

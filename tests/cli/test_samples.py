@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from canned import (
     Canned,
-    Terminal,
     fit,
     fit_over,
     memory,
     problem,
     render,
-    serving,
     train,
     train_batch,
 )
 
-from jobgate.cli.root import run
+from conftest import Type
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (60, 80, 120)
@@ -45,38 +41,6 @@ SAMPLES = {
     "unknown": ("status", "2n6r9zzz-1"),
     "estimate": ("estimate", "--gpus", "2", "--", "python", "train.py"),
 }
-
-
-@pytest.fixture
-def canned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Canned]:
-    with serving() as made:
-        monkeypatch.setenv("JOBGATE_SERVER", made.url)
-        monkeypatch.setenv("JOBGATE_KEY", "jg_key")
-        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-        monkeypatch.setenv("NO_COLOR", "1")
-        monkeypatch.setenv("TERM", "xterm")
-        monkeypatch.setattr("jobgate.cli.connect.SILENCE", 60.0)  # a loaded machine is no silent server
-        over = fit_over() | {"id": "2n6r3ghj"}
-        made.show(fit(), train_batch(), train(), render(), memory(), over)
-        made.tell("GET", "/v1/batches", {"items": [fit(), train_batch(), render()], "next": None})
-        made.tell(
-            "GET",
-            "/v1/jobs",
-            {
-                "items": [train(), train(id="2n6r1abc-2", state="running", environment="gpu-a", progress=0.25)],
-                "next": None,
-            },
-        )
-        made.tell("GET", "/v1/jobs/2n6r0kqa-640/log", "… loading shard 7\n… loading shard 8\n".encode())
-        made.tell("GET", "/v1/events", b"event: end\ndata: {}\n\n", Content_Type="text/event-stream")
-        made.tell("POST", "/v1/jobs", train(), 201)
-        asked = {"id": "2n6r0kqa", "asked": 388, "cancelled": 356, "cancelling": 32, "unchanged": 612, "batch": fit()}
-        made.tell("POST", "/v1/batches/2n6r0kqa/cancel", asked, 202)
-        made.tell("POST", "/v1/batches/2n6r0kqa/retry", {"id": "2n6r0kqa", "retried": 7, "batch": fit()}, 202)
-        made.tell("GET", "/v1/environments", {"items": ENVIRONMENTS})
-        made.tell("GET", "/v1/account", ACCOUNT)
-        made.tell("POST", "/v1/estimates", ESTIMATE)
-        yield made
 
 
 ENVIRONMENTS = [
@@ -110,6 +74,30 @@ ESTIMATE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def world(canned: Canned) -> None:
+    over = fit_over() | {"id": "2n6r3ghj"}
+    canned.show(fit(), train_batch(), train(), render(), memory(), over)
+    canned.tell("GET", "/v1/batches", {"items": [fit(), train_batch(), render()], "next": None})
+    canned.tell(
+        "GET",
+        "/v1/jobs",
+        {
+            "items": [train(), train(id="2n6r1abc-2", state="running", environment="gpu-a", progress=0.25)],
+            "next": None,
+        },
+    )
+    canned.tell("GET", "/v1/jobs/2n6r0kqa-640/log", "… loading shard 7\n… loading shard 8\n".encode())
+    canned.tell("GET", "/v1/events", b"event: end\ndata: {}\n\n", Content_Type="text/event-stream")
+    canned.tell("POST", "/v1/jobs", train(), 201)
+    asked = {"id": "2n6r0kqa", "asked": 388, "cancelled": 356, "cancelling": 32, "unchanged": 612, "batch": fit()}
+    canned.tell("POST", "/v1/batches/2n6r0kqa/cancel", asked, 202)
+    canned.tell("POST", "/v1/batches/2n6r0kqa/retry", {"id": "2n6r0kqa", "retried": 7, "batch": fit()}, 202)
+    canned.tell("GET", "/v1/environments", {"items": ENVIRONMENTS})
+    canned.tell("GET", "/v1/account", ACCOUNT)
+    canned.tell("POST", "/v1/estimates", ESTIMATE)
+
+
 def refuse_images(canned: Canned) -> None:
     detail = 'no environment has the image "tensorflow:2.19"; local takes images of its catalogue: busybox, python:3.12'
     canned.on(
@@ -117,40 +105,19 @@ def refuse_images(canned: Canned) -> None:
     )
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, width: int, words: tuple[str, ...], *, terminal: bool) -> str:
-    """What is seen: the exit status, standard output, and standard error after a mark."""
-    out, err = (Terminal(), Terminal()) if terminal else (Pipe(), Pipe())
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "stderr", err)
-    code = run(words)
-    shown = "".join(f"{line}\n" for line in out.getvalue().splitlines())
-    said = "".join(f"2> {line}\n" for line in err.getvalue().replace("\r\x1b[K", "").splitlines())
-    return f"{shown}{said}exit {code}\n"
-
-
-class Pipe(Terminal):
-    """The same, and no terminal."""
-
-    def isatty(self) -> bool:
-        return False
-
-
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_terminal_shows_what_the_sample_shows(
-    canned: Canned, monkeypatch: pytest.MonkeyPatch, name: str, width: int
-) -> None:
+def test_a_terminal_shows_what_the_sample_shows(canned: Canned, type_: Type, name: str, width: int) -> None:
     if name == "refused":
         refuse_images(canned)
-    seen = typed(monkeypatch, width, SAMPLES[name], terminal=True).replace(canned.url, "http://HOST")
+    seen = type_(*SAMPLES[name], width=width).whole.replace(canned.url, "http://HOST")
     assert max(len(line) for line in seen.splitlines()) <= width + 3 or name in ("refused", "whoami")
     _same(f"{name}-{width}.txt", seen)
 
 
 @pytest.mark.parametrize("name", ["submit", "list", "list-jobs", "wait", "environments"])
-def test_a_pipe_gets_tabs_no_header_and_nothing_cut(canned: Canned, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    seen = typed(monkeypatch, 60, SAMPLES[name], terminal=False).replace(canned.url, "http://HOST")
+def test_a_pipe_gets_tabs_no_header_and_nothing_cut(canned: Canned, type_: Type, name: str) -> None:
+    seen = type_(*SAMPLES[name]).whole.replace(canned.url, "http://HOST")
     seen = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME", seen)
     _same(f"{name}-piped.txt", seen)
 
