@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
+import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +21,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 import typer
 
-from jobgate.cli.exits import INTERRUPTED, NOT_ITS_DOING, TIME_IS_OVER, WRONG
+from jobgate.cli.exits import CLOSED, INTERRUPTED, NOT_ITS_DOING, TIME_IS_OVER, WRONG
 from jobgate.cli.screen import Screen
 from jobgate.client import config
 from jobgate.client.core import Core
@@ -157,9 +160,13 @@ def run(common: Common, work: Callable[[Session], Awaitable[int]]) -> int:
     )
     runner = asyncio.Runner()
     try:
+        _interruptible()
         code = runner.run(_whole(common, screen, work))
     except KeyboardInterrupt:
         return INTERRUPTED  # the loop is not closed: it would wait for threads that read files
+    except BrokenPipeError:
+        code = CLOSED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail once more
     except BaseException:
         runner.close()
         raise
@@ -167,8 +174,16 @@ def run(common: Common, work: Callable[[Session], Awaitable[int]]) -> int:
     return code
 
 
+def _interruptible() -> None:
+    """From here on an interrupt reaches the loop, which takes it only from Python's own handler."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 async def _whole(common: Common, screen: Screen, work: Callable[[Session], Awaitable[int]]) -> int:
     session: Session | None = None
+    # what a connection that is let go of leaves behind is no news to who types
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     try:
         session = _session(common, screen)
         return await work(session)

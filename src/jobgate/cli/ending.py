@@ -158,10 +158,9 @@ async def shown_log(session: Session, job: str, reading: logs.Reading, deadline:
     """What the job writes, on standard output. Raises TimedOut."""
     screen = session.screen
     colour = screen.coloured(screen.out)
-    lines = logs.lines(session.line, job, reading)
     left = None if deadline.seconds is None else deadline.left(deadline.seconds)
     try:
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(left), aclosing(logs.lines(session.line, job, reading)) as lines:
             async for line in lines:
                 if screen.as_json:
                     screen.raw(msgspec.json.encode({"job": job, "line": line.rstrip("\n")}))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from jobgate.client.words import plain
 
@@ -18,6 +17,8 @@ NARROW: Final = 60
 """Columns of a terminal below which a record takes two lines."""
 _NOTE: Final = 24
 """Cells that a note needs to be worth showing."""
+_LEAST: Final = 8
+"""Cells of a line at least, however narrow the terminal is."""
 _SHORT: Final = 12
 """Cells to which others are cut before a column is given up."""
 _NAME: Final = 28
@@ -223,8 +224,20 @@ def _two_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The text in lines of so many cells."""
-    return textwrap.wrap(text, max(width, 8), break_long_words=True, break_on_hyphens=False)
+    """The text in lines of so many cells, broken between words where that can be."""
+    wide = max(width, _LEAST)
+    if cell_len(text) <= wide:
+        return [text] if text else []
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        if cell_len(line) + 1 + cell_len(word) <= wide and line:
+            line = f"{line} {word}"
+            continue
+        lines += [line] if line else []
+        *full, line = chop_cells(word, wide)
+        lines += full
+    return [*lines, line] if line else lines
 
 
 def beside(left: str, right: str, width: int, least: int = 4) -> list[str]:

@@ -6,7 +6,6 @@ Every error is three lines (what did not happen, why, what next), never a traceb
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -17,7 +16,7 @@ import typer
 import typer.core
 import typer.main
 
-from jobgate.cli.exits import CLOSED, INTERRUPTED, WRONG
+from jobgate.cli.exits import INTERRUPTED, WRONG
 from jobgate.cli.main import TABLE
 from jobgate.cli.say import refuse
 
@@ -93,9 +92,6 @@ def run(words: Sequence[str]) -> int:
         return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail once more
-        return CLOSED
 
 
 def _status(found: object) -> int:
