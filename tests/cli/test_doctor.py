@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Type
+from typed import Type
 
 from jobgate.cli import doctor
 from jobgate.config import load
@@ -12,14 +12,14 @@ from jobgate.engines.local import sandbox
 from jobgate.engines.local.limits import Limits
 
 
-def found(**config: str) -> dict[str, doctor.Finding]:
+def found() -> dict[str, doctor.Finding]:
     return {one.name: one for one in doctor.findings(load(None, {}), None)}
 
 
 def test_a_machine_without_bubblewrap_still_runs_for_one_user_and_is_told_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sandbox, "find", lambda name: None)
+    monkeypatch.setattr(sandbox, "find", lambda _: None)
     local = found()["local"]
     assert (local.state, local.runs, local.cure) == ("partly", True, "apt install bubblewrap")
     assert "loopback only" in local.text
@@ -29,7 +29,7 @@ def test_without_slirp4netns_outbound_is_off_and_the_package_is_named(monkeypatc
     monkeypatch.setattr(sandbox, "fault", lambda *_: "")
     monkeypatch.setattr(sandbox, "outbound", lambda: None)
     network = found()["network"]
-    assert network.state in ("partly",)
+    assert network.state == "partly"
     assert network.cure in ("apt install slirp4netns", "modprobe tun")
 
 
@@ -43,7 +43,7 @@ def test_a_sandbox_that_is_asked_for_and_cannot_be_had_ends_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, type_: Type
 ) -> None:
     monkeypatch.setattr(sandbox, "fault", lambda *_: "no new namespaces here")
-    monkeypatch.setattr(sandbox, "find", lambda name: "/bin/true")
+    monkeypatch.setattr(sandbox, "find", lambda _: "/bin/true")
     config = tmp_path / "jobgate.toml"
     config.write_text(f'[server]\ndata = "{tmp_path}"\n[environments.box]\nsandbox = "bubblewrap"\n')
     seen = type_("doctor", "--config", str(config))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from canned import Asked, Canned, Told, fit, fit_over, problem, train
-from conftest import Type
+from typed import Type
 
 ENDS: list[tuple[dict[str, Any], int]] = [
     ({"state": "succeeded", "exit_code": 0}, 0),

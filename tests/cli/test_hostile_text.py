@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from canned import Canned, fit, train, train_batch
-from conftest import Type
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from typed import Type
 
 from jobgate.cli.describe import batch_lines, job_lines
 from jobgate.cli.render import Cell, Column, ascii_only, logged, piped, sized, table
 from jobgate.client.records import BatchRecord, JobRecord
+from jobgate.client.words import plain
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/]\u202eevil\u200f\r\n\tname"
 COLUMNS = [Column("ID", whole=True), Column("NAME"), Column("STATE"), Column("NOTE", note=True)]
@@ -41,8 +42,6 @@ def test_a_piped_row_is_one_line_whose_tabs_are_ours_alone(texts: list[str]) -> 
 
 @given(ANY, st.integers(1, 60))
 def test_a_text_is_cut_to_its_cells_whatever_their_width(text: str, cells: int) -> None:
-    from jobgate.client.words import plain  # noqa: PLC0415  # beside its only use
-
     assert cell_len(sized(plain(text), cells)) == cells
 
 

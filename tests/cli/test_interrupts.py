@@ -16,6 +16,8 @@ from typing import IO
 import pytest
 from canned import Asked, Canned, Told, fit, fit_over, train
 
+from jobgate.client.words import DASH
+
 JOBGATE = Path(sys.executable).with_name("jobgate")
 
 
@@ -138,7 +140,7 @@ def test_a_silent_server_is_named_at_once(canned: Canned, gate: threading.Event)
     process = start("list")
     assert process.stderr is not None
     canned.await_request("GET", "/v1/batches")
-    assert process.stderr.readline() == f"– waiting for {canned.url}\n"
+    assert process.stderr.readline() == f"{DASH} waiting for {canned.url}\n"
     left(process)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import Type
+from typed import Type
 
 from jobgate.cli.main import TABLE
 from jobgate.cli.root import commands

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from canned import Canned, fit, train_batch
-from conftest import Type
+from typed import Type
 
 from jobgate.cli.top import Choice, Seen, headline, picture, pressed
 from jobgate.client.places import Account, Environment
@@ -29,7 +29,7 @@ def test_the_head_sums_what_is_up_and_names_what_is_down() -> None:
 
 def test_the_picture_marks_the_chosen_batch_and_obeys_no_strangers_codes() -> None:
     lines = drawn(Choice(row=1))
-    assert [line for line in lines if line.startswith("> ")][0].startswith("> 2n6r1abc")
+    assert next(line for line in lines if line.startswith("> ")).startswith("> 2n6r1abc")
     assert "\x1b" not in "".join(lines)
 
 

@@ -25,7 +25,7 @@ from jobgate.cli.exits import CLOSED, INTERRUPTED, NOT_ITS_DOING, TIME_IS_OVER, 
 from jobgate.cli.screen import Screen
 from jobgate.client import config
 from jobgate.client.core import Core
-from jobgate.client.errors import Conflict, Invalid, NoRoom, NotAllowed, NotFound, TimedOut, TooMany, Unreachable
+from jobgate.client.errors import Conflict, NoRoom, NotAllowed, NotFound, TimedOut, TooMany, Unreachable
 from jobgate.client.line import Asking, Line
 from jobgate.client.records import BatchRecord, FileEntry, JobRecord
 from jobgate.model.errors import JobgateError
@@ -89,6 +89,8 @@ class Session:
     screen: Screen
     line: Line
     core: Ids
+    key_named: bool = False
+    """The key was named on the command's own line."""
     leaving: Callable[[], None] | None = None
     """Says, to who interrupts, what goes on and how it is found again."""
     on_interrupt: Callable[[], Awaitable[None]] | None = None
@@ -141,8 +143,9 @@ def verb(
 
         def command(**given: Any) -> None:
             common = Common(**{parameter.name: given.pop(parameter.name) for parameter in _COMMON})
-            raise typer.Exit(run(common, lambda session: work(session, **given)))
+            raise typer.Exit(run(common, lambda session: work(session, **given), help_=f"{path} --help"))
 
+        path = " ".join(part for part in ("jobgate", app.info.name, name) if isinstance(part, str))
         parameters = [*own, *_COMMON]
         command.__doc__ = work.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
@@ -153,15 +156,15 @@ def verb(
     return dress
 
 
-def run(common: Common, work: Callable[[Session], Awaitable[int]]) -> int:
-    """Does the work with a session of its own; its exit status."""
+def run(common: Common, work: Callable[[Session], Awaitable[int]], *, help_: str) -> int:
+    """Does the work with a session of its own; its exit status. `help_` is what explains the command."""
     screen = Screen(
         as_json=common.as_json, quiet=common.quiet, colours=not (common.no_color or os.environ.get("NO_COLOR"))
     )
     runner = asyncio.Runner()
     try:
         _interruptible()
-        code = runner.run(_whole(common, screen, work))
+        code = runner.run(_whole(common, screen, work, help_))
     except KeyboardInterrupt:
         return INTERRUPTED  # the loop is not closed: it would wait for threads that read files
     except BrokenPipeError:
@@ -180,7 +183,7 @@ def _interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-async def _whole(common: Common, screen: Screen, work: Callable[[Session], Awaitable[int]]) -> int:
+async def _whole(common: Common, screen: Screen, work: Callable[[Session], Awaitable[int]], help_: str) -> int:
     session: Session | None = None
     # what a connection that is let go of leaves behind is no news to who types
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
@@ -192,7 +195,7 @@ async def _whole(common: Common, screen: Screen, work: Callable[[Session], Await
         return WRONG
     except JobgateError as error:
         what, why, next_ = told(error)
-        screen.refuse(what, why, next_)
+        screen.refuse(what, why, next_ or help_)
         return TIME_IS_OVER if isinstance(error, TimedOut) else NOT_ITS_DOING
     except asyncio.CancelledError:
         screen.settle()
@@ -224,7 +227,8 @@ def _session(common: Common, screen: Screen) -> Session:
     elif common.key:
         screen.talk("--key is seen by others on this machine; JOBGATE_KEY, --key-file or jobgate login is better")
     line = Line(config.find(common.server, key), say=screen.talk)
-    return Session(screen, line, Core(line, JobRecord, BatchRecord, _entry))
+    core = Core(line, JobRecord, BatchRecord, _entry)
+    return Session(screen, line, core, key_named=common.key is not None or common.key_file is not None)
 
 
 def _entry(line: Line, job: str, entry: FileEntry) -> FileEntry:
@@ -240,9 +244,14 @@ NEXT: Final[Sequence[tuple[type[JobgateError], str]]] = (
     (TooMany, "jobgate whoami    shows the quotas and what is used of them"),
     (NoRoom, "try again later; jobgate environments shows what there is"),
     (Conflict, "jobgate status ID    shows how it stands"),
-    (Invalid, "jobgate COMMAND --help"),
 )
 """What to do where the server does not say."""
+BY_CODE: Final = {
+    "no-environment": "jobgate environments    shows the places that run jobs, and what they have",
+    "app": "jobgate apps",
+    "image": "jobgate environments --image IMAGE",
+}
+"""The same, of refusals that have an answer of their own."""
 
 
 def told(error: JobgateError) -> tuple[str, str, str]:
@@ -256,4 +265,5 @@ def told(error: JobgateError) -> tuple[str, str, str]:
         next_ = "the same command again, with a longer --timeout or none"
     if isinstance(error, NotAllowed) and error.status == 401:  # noqa: PLR2004  # no key that holds
         next_ = ""
+    next_ = next_ or BY_CODE.get(error.code, "")
     return what, why or error.code, next_ or next((text for kind, text in NEXT if isinstance(error, kind)), "")

@@ -38,7 +38,7 @@ class _Retried(msgspec.Struct):
     retried: int = 0
 
 
-async def chosen(  # noqa: PLR0913, PLR0917  # ids, or one of three filters
+async def chosen(  # noqa: PLR0913  # ids, or one of three filters
     session: Session,
     ids: list[str] | None,
     deed: str,

@@ -50,7 +50,7 @@ class Finding(NamedTuple):
 
 
 @app.command("doctor")
-def doctor(  # noqa: PLR0913, PLR0917  # each is an option of the command
+def doctor(  # each is an option of the command
     data: Annotated[Path | None, typer.Option(help="The data folder that is meant.")] = None,
     config_file: Annotated[Path | None, typer.Option("--config", help="The configuration that is meant.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,

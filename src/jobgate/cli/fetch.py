@@ -21,7 +21,7 @@ from jobgate.client.words import plain, size
 
 app = typer.Typer(rich_markup_mode=None)
 folders = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Folders: files of yours that stay on the server."
+    name="folders", no_args_is_help=True, rich_markup_mode=None, help="Folders: files of yours that stay on the server."
 )
 
 

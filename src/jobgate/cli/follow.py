@@ -108,10 +108,13 @@ async def events(  # noqa: PLR0913, PLR0917  # each is an option of the command
             batch="" if "-" in found else found, job=found if "-" in found else "", kinds=scope.kinds
         )
     deadline = Deadline(seconds(timeout, "--timeout"))
-    session.leaving = lambda: session.screen.talk(
-        f"Left. go on: jobgate events {id_} --follow --after {last}".replace("  ", " ")
-    )
     last = after
+
+    def leave() -> None:
+        words = " ".join(part for part in ("jobgate events", id_, "--follow --after", str(last)) if part)
+        session.screen.talk(f"Left. go on: {words}")
+
+    session.leaving = leave
     if follow:
         async for item in event_stream.stream(session.line, scope, after, deadline):
             if isinstance(item, Event):

@@ -15,7 +15,9 @@ from jobgate.client.jobs import pages
 from jobgate.client.webhooks import Delivery, Webhook
 from jobgate.client.words import plain
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Webhooks: addresses that are told of ends.")
+app = typer.Typer(
+    name="webhooks", no_args_is_help=True, rich_markup_mode=None, help="Webhooks: addresses that are told of ends."
+)
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The id of a webhook.")]
 Kinds = Annotated[
     list[str] | None,

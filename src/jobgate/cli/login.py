@@ -35,7 +35,7 @@ async def login(
     The key is read from standard input, or asked for on a terminal; --key-file takes one that is in a file already.
     """
     where = session.line.where
-    given = where.key if _said_here() else await asyncio.to_thread(_asked)
+    given = where.key if session.key_named else await asyncio.to_thread(_asked)
     if not given:
         raise Wrong("Nothing was kept.", "there is no key on standard input", "jobgate login --server URL < KEYFILE")
     body = msgspec.json.encode({"server": where.server})
@@ -56,11 +56,6 @@ async def login(
         session.screen.say(name)
         session.screen.talk(f"{name} at {plain(where.server)}; kept in {plain(str(path))}.", GOOD)
     return 0
-
-
-def _said_here() -> bool:
-    """Whether the key is named on this line, so that none is asked for."""
-    return any(word.partition("=")[0] in ("--key", "--key-file") for word in sys.argv)
 
 
 def _asked() -> str:

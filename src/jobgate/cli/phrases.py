@@ -11,6 +11,7 @@ from jobgate.client.progress import UNDER_WAY, span
 from jobgate.client.records import Attempt, BatchRecord, JobRecord, Range, Waits
 from jobgate.client.words import DASH, TIMES, plain, size, waiting
 
+_LONG: Final = 120.0
 _ENDS: Final = ("succeeded", "failed", "cancelled")
 
 
@@ -85,7 +86,9 @@ def between_of(low: float, high: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if low >= length:
             return f"{low / length:.0f}{DASH}{high / length:.0f} {unit}"
-    return f"{low:.0f}{DASH}{high:.0f} s" if high < 100 else f"{span(low)} to {span(high)}"  # noqa: PLR2004  # short
+    if high >= _LONG:
+        return f"{span(low)} to {span(high)}"
+    return f"{low:.0f}{DASH}{high:.0f} s" if low >= 1 else f"{low:.1f}{DASH}{high:.1f} s"
 
 
 def note_of_job(job: JobRecord) -> str:

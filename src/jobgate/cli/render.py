@@ -207,7 +207,9 @@ def _two_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width:
     """A record in two lines: its id and as much as fits beside it, then the rest below."""
     lines: list[str] = []
     for row in rows:
-        first, rest, used = [], [], 0
+        first: list[str] = []
+        rest: list[str] = []
+        used = 0
         for column, cell in zip(columns, row, strict=True):
             if not cell.text:
                 continue

@@ -20,8 +20,7 @@ from canned import (
     train,
     train_batch,
 )
-
-from conftest import Type
+from typed import Type
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (60, 80, 120)
