@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
 
+import anyio  # noqa: F401  # the first request would load it, while its server were thought silent
 import msgspec
 import typer
 

@@ -239,7 +239,14 @@ async def _patch(session: Session, ids: Sequence[str], changes: dict[str, Any], 
     async def ask(id_: str) -> bytes:
         return await session.ask("PATCH", jobs.at(id_), f"{id_}: not changed.", body=changes)
 
-    return await asked(session, ids, ask, lambda id_, _: _said(session, f"{id_} {word}.", f"{next_} {id_}"))
+    def tell(id_: str, body: bytes) -> None:
+        found = session.core.a_job(body) if "-" in id_ else session.core.a_batch(body)
+        if found.over and "hold" in changes:
+            _said(session, f"{id_} was over: {plain(found.state)}.", "", NOTHING)
+        else:
+            _said(session, f"{id_} {word}.", f"{next_} {id_}")
+
+    return await asked(session, ids, ask, tell)
 
 
 @verb(app, "delete")

@@ -179,8 +179,8 @@ def attempt_line(attempt: Attempt) -> str:
     """`local, node w1, 12:04:11.2-12:04:13.1 UTC`."""
     parts = [attempt.environment, f"node {attempt.node}" if attempt.node else ""]
     if attempt.started is not None:
-        end = clock(attempt.ended) if attempt.ended is not None else "now"
-        parts.append(f"{clock(attempt.started)}{DASH}{end} UTC")
+        begun = clock(attempt.started)
+        parts.append(f"{begun}{DASH}{clock(attempt.ended)} UTC" if attempt.ended else f"since {begun} UTC")
     return plain(", ".join(part for part in parts if part))
 
 
