@@ -1,115 +1,107 @@
-"""`jobgate`: every error is three lines (what did not happen, why, what next), never a traceback."""
+"""`jobgate`: a table of its commands, each loaded when it is called, so that none waits for what another needs.
+
+This module is light on purpose: from its first line on an interrupt ends the process with status 130, and the rest is
+loaded below that.
+"""
 
 from __future__ import annotations
 
-import logging
+import os
+import signal
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
-import typer
+from jobgate.cli.exits import INTERRUPTED
 
-from jobgate import app as gateway
-from jobgate import config
-from jobgate.cli import people
-from jobgate.cli.say import AsJson, plain, say, told
-from jobgate.model.errors import JobgateError
+if TYPE_CHECKING:
+    import typer
 
-commands = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
-)
-configuration = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The configuration file.")
-commands.add_typer(people.accounts, name="account")
-commands.add_typer(people.credentials, name="credential")
-commands.add_typer(people.keys, name="key")
-commands.add_typer(configuration, name="config")
+    commands: typer.Typer
+
+_OPERATES: Final = "serve"
+"""It has its own way to be interrupted."""
 
 
-class Role(StrEnum):
-    """Which half of a gateway runs in this process."""
+class Entry(NamedTuple):
+    """One word of the command line, and where it lives."""
 
-    ALL = "all"
-    SERVER = "server"
-    RUNNER = "runner"
-
-
-@commands.command()
-def serve(  # noqa: PLR0913  # each is an option of the command
-    *,
-    data: Annotated[Path | None, typer.Option(help="Where database, files and workspaces are kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.", min=0, max=65_535)] = None,
-    config_file: Annotated[Path | None, typer.Option("--config", help="The configuration, a TOML file.")] = None,
-    database: Annotated[str | None, typer.Option(help="sqlite:///PATH.")] = None,
-    role: Annotated[Role | None, typer.Option(help="Which half runs here; on SQLite, all.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
-    stop_jobs: Annotated[bool, typer.Option(help="End running jobs too when the server is stopped.")] = False,
-) -> None:
-    """Serve; prints one line `jobgate ready URL` when requests are accepted."""
-    with told("The server did not start.", "jobgate config check FILE; see jobgate serve --help"):
-        given = {
-            "data": str(data) if data is not None else None,
-            "host": host,
-            "port": port,
-            "database": database,
-            "role": role.value if role is not None else None,
-            "tls_cert": str(tls_cert) if tls_cert is not None else None,
-            "tls_key": str(tls_key) if tls_key is not None else None,
-            "stop_jobs": stop_jobs or None,
-        }
-        settings = config.load(config_file, {key: value for key, value in given.items() if value is not None})
-        _logging(settings.server.log)
-        try:
-            gateway.serve(settings, ready=_ready)
-        except OSError as error:
-            place = error.filename if error.filename is not None else f"{settings.server.host}:{settings.server.port}"
-            raise JobgateError(f"{place}: {error.strerror or error}") from error
+    home: str
+    """`module:name` of the typer application that has it."""
+    line: str
+    """What it does, as `--help` shows it: the first line of its own help, which a test compares."""
+    whole: bool = False
+    """The application is the command, with commands of its own below it."""
 
 
-def _ready(url: str) -> None:
-    sys.stdout.write(f"jobgate ready {url}\n")
-    sys.stdout.flush()
+TABLE: Final[Mapping[str, Entry]] = {
+    "submit": Entry("submit:app", "Submit a job, or a batch; returns when it is on disk."),
+    "list": Entry("show:app", "Show batches, newest first; with --jobs, jobs."),
+    "status": Entry("show:app", "Show how jobs and batches stand: why they wait, how they ended."),
+    "wait": Entry("follow:app", "Wait until all are over; ends as they did."),
+    "logs": Entry("follow:app", "Show what a job writes."),
+    "events": Entry("follow:app", "Show what happened, in order; with --follow, what happens."),
+    "cancel": Entry("control:app", "Ask for the end of jobs and batches."),
+    "retry": Entry("control:app", "Give failed jobs another attempt, under their ids."),
+    "hold": Entry("control:app", "Keep waiting jobs from starting, until they are released."),
+    "release": Entry("control:app", "Let held jobs start."),
+    "change": Entry("control:app", "Change the priority, name or labels of jobs and batches."),
+    "delete": Entry("control:app", "Delete jobs and batches that are over, with their files."),
+    "download": Entry("fetch:app", "Write the files that jobs left below a directory here."),
+    "files": Entry("fetch:app", "Show the files that jobs left."),
+    "upload": Entry("fetch:app", "Send files; each is named by its hash, and sent once."),
+    "folders": Entry("fetch:folders", "Folders: files of yours that stay on the server.", whole=True),
+    "environments": Entry("places:app", "Show the places that run jobs."),
+    "apps": Entry("places:app", "Show the programs of the operator's catalogue."),
+    "estimate": Entry("estimate:app", "Say when a job would start and end, and what it would cost; submits nothing."),
+    "whoami": Entry("places:app", "Show whose key this is, and what is used of its quotas."),
+    "webhooks": Entry("hooks:app", "Webhooks: addresses that are told of ends.", whole=True),
+    "top": Entry("top:app", "Show the queue, live."),
+    "login": Entry("login:app", "Keep a server's address and a key for the commands of this user."),
+    "doctor": Entry("doctor:app", "Say what this machine can run, and how to get what is missing."),
+    "completion": Entry("completion:app", "Completion of commands and ids by the shell.", whole=True),
+    "serve": Entry("serve:server", "Serve; prints one line `jobgate ready URL` when requests are accepted."),
+    "account": Entry("people:accounts", "Accounts: the owners of jobs.", whole=True),
+    "credential": Entry("people:credentials", "Credentials: what proves an account.", whole=True),
+    "key": Entry("people:keys", "The server's own key.", whole=True),
+    "config": Entry("serve:configuration", "The configuration file.", whole=True),
+}
 
 
-def _logging(form: str) -> None:
-    text = sys.stderr.isatty() if form == "auto" else form == "text"
-    plainly = structlog.dev.plain_traceback  # the pretty one shows the values of variables, and so secrets
-    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plainly)
-    shown = console if text else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            shown,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+def __getattr__(name: str) -> object:
+    """`commands`, the typer application, loaded when it is first asked for. Raises AttributeError."""
+    if name != "commands":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from jobgate.cli.root import commands as loaded  # noqa: PLC0415  # it is what takes time
 
-
-@configuration.command("check")
-def config_check(file: Path, as_json: AsJson = False) -> None:
-    """Name everything that is wrong in a configuration file, with its line. Status 1 when there is something."""
-    with told(f"{file} was not checked.", "is the name right?"):
-        faults = config.check(config.text(file))
-    lines = [f"{file}:{fault.line}: {f'{fault.key}: ' if fault.key else ''}{fault.message}" for fault in faults]
-    found = [{"line": fault.line, "key": fault.key, "message": fault.message} for fault in faults]
-    say(found, "\n".join(map(plain, lines)) or f"{file} is good", as_json=as_json)
-    if faults:
-        raise typer.Exit(1)
-
-
-@configuration.command("reference")
-def config_reference() -> None:
-    """Print the page of all keys, their types and defaults."""
-    sys.stdout.write(config.reference())
+    globals()["commands"] = loaded
+    return loaded
 
 
 def main() -> None:
     """The command."""
-    commands()
+    if sys.argv[1:2] != [_OPERATES]:
+        signal.signal(signal.SIGINT, _early)
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # its own command line, slow to load
+    from jobgate.cli.root import run  # noqa: PLC0415  # as above
+
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED:  # answered at once: threads that hash or send a file are not waited for
+        _flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _early(number: int, frame: FrameType | None) -> None:
+    """Before a command has begun, there is nothing to say yet."""
+    del number, frame
+    os._exit(INTERRUPTED)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue

@@ -40,12 +40,15 @@ def told(what: str, next_: str) -> Iterator[None]:
     try:
         yield
     except JobgateError as error:
-        sys.stderr.write(f"x {plain(what)}\n")
         place = f"{error.field}: " if error.field is not None and "." in error.field else ""
-        for line in f"{place}{error.message}".splitlines():
-            sys.stderr.write(f"  why   {plain(line)}\n")
-        sys.stderr.write(f"  next  {plain(NEXT.get(error.code, next_))}\n")
+        refuse(what, f"{place}{error.message}", NEXT.get(error.code, next_))
         raise typer.Exit(1) from error
+
+
+def refuse(what: str, why: str, next_: str, sign: str = "x") -> None:
+    """The three lines, on standard error."""
+    lines = [f"{sign} {plain(what)}", *(f"  why   {plain(line)}" for line in why.splitlines() if line.strip())]
+    sys.stderr.write("\n".join([*lines, f"  next  {plain(next_)}"]) + "\n")
 
 
 def say(document: object, line: str, *, as_json: bool) -> None:

@@ -69,6 +69,10 @@ class Writer:
         """The draft. Raises Invalid for what is wrong here already; the server judges the rest."""
         if (command is None) == (options.get("script") is None):
             raise Invalid(WHAT, code="one-of", detail="a job has a command or a script, one of them")
+        return await self.members(command, options)
+
+    async def members(self, command: Command | None, options: JobOptions) -> JobDraft:
+        """What is said, and no more: the rest may stand in a document that this is laid over."""
         walltime = options.get("walltime")
         return JobDraft(
             command=None if command is None else _words(command),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -36,20 +37,21 @@ class _Standing(msgspec.Struct):
     state: str
 
 
-async def lines(line: Line, job: str, reading: Reading) -> AsyncIterator[str]:
+async def lines(line: Line, job: str, reading: Reading) -> AsyncGenerator[str, None]:
     """The lines, each with its end; bytes that are no UTF-8 become U+FFFD. The last may have no end."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     rest = ""
-    async for piece in pieces(line, job, reading):
-        *whole, rest = (rest + decoder.decode(piece)).split("\n")
-        for one in whole:
-            yield one + "\n"
+    async with aclosing(pieces(line, job, reading)) as found:
+        async for piece in found:
+            *whole, rest = (rest + decoder.decode(piece)).split("\n")
+            for one in whole:
+                yield one + "\n"
     rest += decoder.decode(b"", final=True)
     if rest:
         yield rest
 
 
-async def pieces(line: Line, job: str, reading: Reading) -> AsyncIterator[bytes]:
+async def pieces(line: Line, job: str, reading: Reading) -> AsyncGenerator[bytes, None]:
     """The bytes in order, each once. Raises NotFound, Gone, and Unreachable unless it follows."""
     offset: int | None = None
     breaks = 0

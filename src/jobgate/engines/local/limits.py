@@ -5,6 +5,7 @@ Sources: engines contract E5; the kernel's cgroup-v1 and cgroup-v2 documents.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -37,6 +38,20 @@ class Limits:
         self._root = root
         self._version = _version(root, name)
         self._holds: dict[tuple[int, float, int], Hold] = {}
+
+    @property
+    def version(self) -> int:
+        """Of the control groups that limit jobs: 1, 2, or 0 where none can be made."""
+        return self._version
+
+    def remove(self) -> None:
+        """Takes the group away again, by who only wanted to know; one that is in use stays."""
+        places = [self._root / self._name]
+        for controller in ("memory", "pids", "cpu"):
+            places += [self._root / controller / self._name / "slot-0", self._root / controller / self._name]
+        for place in places:
+            with contextlib.suppress(OSError):
+                place.rmdir()
 
     @property
     def enforced(self) -> frozenset[str]:

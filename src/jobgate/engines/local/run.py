@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 import stat
-import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -113,10 +112,10 @@ class LocalEngine:
             sandbox.make_etc(self._etc)
             self._has_filter = sandbox.make_filter(self._filter)
             for uid in [settings.base_uid, None] if os.geteuid() == 0 else [None]:
-                why = self._fault(bwrap, uid)
+                why = sandbox.fault(bwrap, settings.work, uid)
                 if not why:
                     self._bwrap, self._uid = bwrap, uid
-                    self._slirp = sandbox.find("slirp4netns") if Path("/dev/net/tun").exists() else None
+                    self._slirp = sandbox.outbound()
                     break
                 if uid is not None:
                     self._warn_of_root(uid, why)
@@ -126,19 +125,6 @@ class LocalEngine:
             do = "install bubblewrap, or allow unprivileged user namespaces; until then trust every job"
             _log.warning("jobs run without a sandbox", engine=self.name, why=why, do=do)
         self._forbidden = (*settings.forbidden, *own_addresses())
-
-    def _fault(self, bwrap: str, uid: int | None) -> str:
-        """Why no sandbox can be made under that user, who must get to the workspaces too; empty when one can."""
-        probe = self._settings.work / ".probe"
-        probe.mkdir(exist_ok=True)
-        if uid is not None:
-            os.chown(probe, uid, uid)
-        words = [bwrap, "--unshare-all", "--disable-userns", "--unshare-user", "--ro-bind", "/", "/"]
-        words += ["--bind", str(probe), "/mnt", "/bin/true"]
-        tried = subprocess.run(  # noqa: S603  # a fixed command
-            words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
-        )
-        return "" if tried.returncode == 0 else tried.stderr.decode(errors="replace").strip() or "bwrap failed"
 
     def _warn_of_root(self, uid: int, why: str) -> None:
         """The sandbox is then tried as root: it holds, but with one wall less."""

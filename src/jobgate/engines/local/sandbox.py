@@ -11,6 +11,7 @@ import ipaddress
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -167,6 +168,25 @@ def make_filter(path: Path) -> bool:
 def find(name: str) -> str | None:
     """Where a program is, also in places that only root's PATH has."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin")
+
+
+def fault(bwrap: str, work: Path, uid: int | None) -> str:
+    """Why no sandbox can be made under that user, who must get to the workspaces too; empty when one can."""
+    probe = work / ".probe"
+    probe.mkdir(exist_ok=True)
+    if uid is not None:
+        os.chown(probe, uid, uid)
+    words = [bwrap, "--unshare-all", "--disable-userns", "--unshare-user", "--ro-bind", "/", "/"]
+    words += ["--bind", str(probe), "/mnt", "/bin/true"]
+    tried = subprocess.run(  # noqa: S603  # a fixed command
+        words, capture_output=True, check=False, user=uid, group=uid, extra_groups=[] if uid is not None else None
+    )
+    return "" if tried.returncode == 0 else tried.stderr.decode(errors="replace").strip() or "bwrap failed"
+
+
+def outbound() -> str | None:
+    """The program that gives a job a network of its own; None where a job can have none."""
+    return find("slirp4netns") if Path("/dev/net/tun").exists() else None
 
 
 def closed_above(path: Path) -> Path | None:

@@ -1,0 +1,225 @@
+"""From the words of `jobgate submit` to the request that says so: options, a document, a sweep, another job's spec."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from jobgate.cli.connect import Session, Wrong
+from jobgate.client.drafts import JobDraft, Writer, batch_draft
+from jobgate.client.options import FolderFile, JobOptions, Source, SubmitOptions
+from jobgate.client.records import Upload
+from jobgate.client.words import plain
+
+WHAT: Final = "Not submitted."
+LINES: Final = frozenset({".ndjson", ".jsonl"})
+"""Endings of files with a job on each line."""
+_BATCH: Final = frozenset({"template", "jobs", "count", "sweep", "placeholders"})
+_SECONDS: Final = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+_WRITTEN: Final = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?) ?(?P<unit>[a-z]*)", re.ASCII)
+_ABOUT: Final = ("name", "labels", "priority", "held", "webhook")
+_MEMBERS: Final = frozenset(JobDraft.__struct_fields__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the options say."""
+
+    command: tuple[str, ...] = ()
+    options: SubmitOptions
+    file: Path | None = None
+    sweep: Path | None = None
+    count: int | None = None
+    like: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request: `POST /v1/jobs`, or `/v1/batches`."""
+
+    batch: bool
+    body: Mapping[str, Any]
+    lines: Path | None = None
+    """A file of drafts, one a line, that is sent as it is; the body is then about the batch alone."""
+
+
+async def request(session: Session, asked: Asked) -> Request:
+    """The request. Files of this machine are sent on the way. Raises Wrong, Invalid."""
+    if asked.file is not None and asked.file.suffix in LINES:
+        return _lines(asked)
+    base: dict[str, Any] = {}
+    if asked.file is not None:
+        base = document(asked.file)
+    if asked.like:
+        base = await _like(session, asked.like) | base
+    batch = bool(_BATCH & set(base)) or asked.sweep is not None or asked.count is not None
+    template = dict(base.pop("template", {})) if "template" in base else {}
+    if batch and "jobs" not in base:
+        template = {name: base.pop(name) for name in list(base) if name in _MEMBERS} | template
+    told = await _draft(session, asked)
+    about = msgspec.to_builtins(batch_draft(asked.options))
+    if not batch:
+        job = base | _over(base, told)
+        _complete(job)
+        return Request(batch=False, body=job | about)
+    if "jobs" in base:
+        if told:
+            raise Wrong(
+                WHAT, f"{asked.file} has jobs of its own; {min(told)} would change none of them", "use template"
+            )
+        return Request(batch=True, body=base | about)
+    template |= _over(template, told)
+    _complete(template)
+    body = base | {"template": template} | about
+    if asked.sweep is not None:
+        body["sweep"] = table(asked.sweep)
+    if asked.count is not None:
+        body |= {"count": asked.count, "placeholders": True}
+    if not {"sweep", "count"} & set(body):
+        body["count"] = 1
+    return Request(batch=True, body=body)
+
+
+def _lines(asked: Asked) -> Request:
+    beside = set(asked.options) - {*_ABOUT, "idempotency_key"}
+    if asked.command or beside or asked.sweep is not None or asked.count is not None or asked.like:
+        raise Wrong(
+            WHAT, f"{asked.file} has a whole job on each line", "give --name, --label, --priority, --held alone"
+        )
+    assert asked.file is not None  # noqa: S101  # mypy wants it said
+    return Request(batch=True, body=msgspec.to_builtins(batch_draft(asked.options)), lines=asked.file)
+
+
+async def _draft(session: Session, asked: Asked) -> dict[str, Any]:
+    """What the command and the options say of the job, as the API takes it."""
+    of_job = cast("JobOptions", {name: value for name, value in asked.options.items() if name not in _ABOUT})
+    with session.patience():
+        draft = await Writer(session.line).members(asked.command or None, of_job)
+    found: dict[str, Any] = msgspec.to_builtins(draft)
+    return found
+
+
+def _over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told, laid over what there was: a command takes a script's place, variables are added to."""
+    found = dict(told)
+    if "env" in told:
+        found["env"] = {**base.get("env", {}), **told["env"]}
+    for name in ("inputs", "outputs"):
+        if name in told:
+            new = {item["path"] for item in told[name]}
+            found[name] = [item for item in base.get(name, ()) if item["path"] not in new] + list(told[name])
+    if "command" in told and isinstance(base, dict):
+        base.pop("script", None)
+    return found
+
+
+def _complete(job: Mapping[str, Any]) -> None:
+    if not job.get("command") and not job.get("script"):
+        raise Wrong(WHAT, "there is no command", "jobgate submit -- COMMAND WORDS…")
+
+
+def document(path: Path) -> dict[str, Any]:
+    """A job or batch document, TOML or JSON. Raises Wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise Wrong(WHAT, f"{path}: {error.strerror}", "paths are read from where you are") from error
+    except UnicodeDecodeError as error:
+        raise Wrong(WHAT, f"{path}: it is no text in UTF-8", "write it as TOML (.toml) or JSON") from error
+    except ValueError as error:
+        raise Wrong(WHAT, f"{path}: {error}", "correct the file") from error
+    if not isinstance(found, dict):
+        raise Wrong(WHAT, f"{path}: it holds no job or batch", "a document is one object of names and values")
+    return found
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; its first line has the names. Raises Wrong."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise Wrong(
+                        WHAT, f"{path}:{reader.line_num}: as many values as names are needed", "correct the row"
+                    )
+                rows.append({str(name): str(value) for name, value in row.items()})
+    except OSError as error:
+        raise Wrong(WHAT, f"{path}: {error.strerror}", "paths are read from where you are") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise Wrong(WHAT, f"{path}: {error}", "a table is CSV in UTF-8, with names in its first line") from error
+    if not rows:
+        raise Wrong(WHAT, f"{path}: it has no rows", "one job is made for each row below the names")
+    return rows
+
+
+async def _like(session: Session, id_: str) -> dict[str, Any]:
+    """The spec of another job, as far as the server tells it."""
+    body = await session.ask("GET", f"/v1/jobs/{id_}", f"{id_}: not found.", query={"expand": "spec"})
+    view = msgspec.json.decode(body)
+    spec = view.get("spec", view)
+    return {
+        name: value for name, value in spec.items() if name in (_MEMBERS - {"outputs"}) or name in {"name", "labels"}
+    }
+
+
+# --- values
+
+
+def pairs(said: Sequence[str], option: str) -> dict[str, str]:
+    """`K=V`, each. Raises Wrong."""
+    found = {}
+    for word in said:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise Wrong(WHAT, f"{option} {plain(word)} is no NAME=VALUE", f"{option} {plain(name) or 'NAME'}=VALUE")
+        found[name] = value
+    return found
+
+
+def inputs(said: Sequence[str]) -> dict[str, Source]:
+    """`PATH[:NAME]`: a file or directory here, an address, `folder://FOLDER/PATH` or `upload://SHA256:NAME`."""
+    found: dict[str, Source] = {}
+    for word in said:
+        source, name = _input(word)
+        found[name] = source
+    return found
+
+
+def _input(word: str) -> tuple[Source, str]:
+    scheme = next((s for s in ("http://", "https://", "folder://", "upload://") if word.startswith(s)), "")
+    path, colon, name = word.removeprefix(scheme).rpartition(":")
+    if not colon or not path or "/" in path[-1:] or (scheme.startswith("http") and ("/" in name or name.isdigit())):
+        path, name = word.removeprefix(scheme), ""
+    if scheme == "upload://":
+        return Upload(sha256=path), name or path[:12]
+    called = name or (path.rstrip("/").rpartition("/")[2] if scheme else _called(path))
+    if scheme == "folder://":
+        return FolderFile(path), called
+    return (f"{scheme}{path}" if scheme else Path(path)), called
+
+
+def _called(path: str) -> str:
+    """As the client has it: a relative path keeps its name, others their last part."""
+    there = Path(path)
+    return there.name if there.is_absolute() or ".." in there.parts else there.as_posix()
+
+
+def seconds(text: str, option: str) -> float | None:
+    """A duration; None where there is none. Raises Wrong."""
+    if not text:
+        return None
+    found = _WRITTEN.fullmatch(text)
+    if found is None or found["unit"] not in _SECONDS:
+        raise Wrong("Nothing was done.", f"{option} {plain(text)} is no duration", f"{option} 90s, 5min, 2h, 3d")
+    return float(found["number"]) * _SECONDS[found["unit"]]
