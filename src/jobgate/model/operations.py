@@ -211,6 +211,10 @@ class Follow(msgspec.Struct, frozen=True, kw_only=True, tag="follow", omit_defau
     """As it comes, until the job or batch is over."""
 
 
+class Programs(msgspec.Struct, frozen=True, tag="programs"):
+    """The apps and images that a job may name. Answer: Offered."""
+
+
 class Environments(msgspec.Struct, frozen=True, tag="environments", omit_defaults=True):
     """The environments that the account may know of, as they stand. Answer: Places."""
 
@@ -319,6 +323,7 @@ Operation = (
     | ReadLog
     | Write
     | Describe
+    | Programs
     | Environments
     | Estimate
     | OnWebhooks
@@ -341,6 +346,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     ReadLog: Scope.READ,
     Write: Scope.SUBMIT,
     Describe: Scope.READ,
+    Programs: Scope.READ,
     Environments: Scope.READ,
     Estimate: Scope.READ,
     AddWebhook: Scope.CONTROL,

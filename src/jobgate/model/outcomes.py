@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from jobgate.model.account import Account
+from jobgate.model.account import USER, Account, Scope
 from jobgate.model.attempt import Attempt
+from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Packed
@@ -22,6 +23,7 @@ from jobgate.model.ids import (
     WebhookId,
 )
 from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.limits import Limits
 from jobgate.model.sight import Sight
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.model.storing import StoringOutcome
@@ -177,10 +179,26 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, tag="written"):
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
-    """An account and its jobs by state."""
+    """An account, its jobs by state, and what it uses of what it may."""
 
     account: Account
     counts: Mapping[JobState, int]
+    scopes: frozenset[Scope] = USER
+    """What the credential allows that asked."""
+    live: int = 0
+    """Jobs not yet over."""
+    stored: int = 0
+    """Bytes of stored files."""
+    usage: float = 0.0
+    """Seconds of the dominant share of an environment, decayed: what its place in the queue follows from."""
+    limits: Limits = Limits()
+    """The server's, with the account's own quotas in their place."""
+
+
+class Offered(msgspec.Struct, frozen=True, tag="offered"):
+    """The operator's catalogue."""
+
+    catalogue: Catalogue
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
@@ -297,6 +315,7 @@ Outcome = (
     | Log
     | Written
     | Described
+    | Offered
     | Places
     | Estimated
     | OfWebhooks

@@ -10,8 +10,8 @@ from jobgate.model.account import Principal
 from jobgate.model.errors import TooLarge
 from jobgate.model.ids import BatchId, EnvironmentName
 from jobgate.model.job import Batch
-from jobgate.model.operations import Count, Describe, Find, FindBatches
-from jobgate.model.outcomes import Counted, Described, Found, FoundBatches
+from jobgate.model.operations import Count, Find, FindBatches
+from jobgate.model.outcomes import Counted, Found, FoundBatches
 from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.failures import failures
@@ -113,16 +113,5 @@ async def find_batches(context: Context, principal: Principal, operation: FindBa
             if not looks:
                 return FoundBatches(batches=tuple(found), more=batch.id)
         return FoundBatches(batches=tuple(found))
-
-    return await context.store.read(work)
-
-
-async def describe(context: Context, principal: Principal, operation: Describe) -> Described:
-    """The account that asks."""
-    del operation
-
-    def work(tx: Transaction) -> Described:
-        account = tx.accounts.get(tx.accounts.heir(principal.account))
-        return Described(account=account, counts=tx.jobs.owned(account.id))
 
     return await context.store.read(work)

@@ -23,6 +23,7 @@ from jobgate.model.operations import (
     Follow,
     OnWebhooks,
     Operation,
+    Programs,
     Read,
     ReadLog,
     Request,
@@ -36,6 +37,7 @@ from jobgate.model.selectors import Ids, Of
 from jobgate.model.state import JobState
 from jobgate.operations import change, files, find, logs, uploads
 from jobgate.operations.context import Context
+from jobgate.operations.describe import describe, programs
 from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
 from jobgate.operations.follow import follow
@@ -73,7 +75,8 @@ VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     Find: find.find,
     FindBatches: find.find_batches,
     Count: find.count,
-    Describe: find.describe,
+    Describe: describe,
+    Programs: programs,
     Cancel: change.cancel,
     Retry: retry,
     Change: change.change,

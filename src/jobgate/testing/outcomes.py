@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Account
 from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
+from jobgate.model.catalogue import App, Catalogue, Image
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
@@ -27,6 +28,7 @@ from jobgate.model.ids import (
     SpecId,
 )
 from jobgate.model.job import Argv, Batch, Host, ImageRef, Job, JobSpec, Origin, Script, Step
+from jobgate.model.limits import Limits
 from jobgate.model.operations import (
     Archive,
     Cancel,
@@ -39,6 +41,7 @@ from jobgate.model.operations import (
     Find,
     FindBatches,
     Operation,
+    Programs,
     Read,
     ReadLog,
     Retry,
@@ -58,6 +61,7 @@ from jobgate.model.outcomes import (
     FoundBatches,
     JobView,
     Log,
+    Offered,
     Outcome,
     Places,
     PlaceView,
@@ -275,7 +279,16 @@ def _written(origin: Origin) -> Iterator[Outcome]:
 
 def _described(origin: Origin) -> Iterator[Outcome]:
     del origin
-    yield Described(account=Account(id=OWNER, name="n", created=NOW), counts=dict.fromkeys(JobState, 2))
+    account = Account(id=OWNER, name="n", created=NOW)
+    yield Described(account=account, counts=dict.fromkeys(JobState, 2), live=12, stored=3, usage=0.25)
+    yield Described(account=account, counts={}, scopes=frozenset(), limits=Limits(storage=9, calls=0.5))
+
+
+def _offered(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    app = App(name="a\u202e", title="t", image="i", licence=True, licence_url="https://example.org/", charge=2.0)
+    yield Offered(Catalogue({app.name: app, "b": App(name="b")}, {"i": Image(name="i", root="/srv/i")}))
+    yield Offered(Catalogue())
 
 
 def _files(origin: Origin) -> Iterator[Outcome]:
@@ -389,6 +402,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     ReadLog: _log,
     Write: _written,
     Describe: _described,
+    Programs: _offered,
     Environments: _places,
     Estimate: _estimated,
     ListFiles: _files,

@@ -8,6 +8,7 @@ import msgspec
 
 from jobgate.dialects.dialect import Ask, Call, Reply, Setup
 from jobgate.dialects.native import (
+    account,
     asked,
     batches,
     environments,
@@ -93,6 +94,7 @@ def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
         *files.verbs(limits.upload),
         *folders.verbs(limits.upload),
         *environments.VERBS,
+        *account.VERBS,
         *estimates.verbs(own.body, limits.batch),
         *webhooks.VERBS,
         *events.VERBS,

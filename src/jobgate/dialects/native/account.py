@@ -1,0 +1,211 @@
+"""The account that asks, and the programs that its jobs may name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from jobgate.dialects.dialect import Ask, Call, Reply
+from jobgate.dialects.native.states import NAMES
+from jobgate.dialects.native.verb import Verb
+from jobgate.dialects.native.views import answer, moment
+from jobgate.model.ids import account_text
+from jobgate.model.limits import Limits
+from jobgate.model.operations import Describe, Programs
+from jobgate.model.outcomes import Described, Offered
+
+
+class QuotaView(Struct, frozen=True, kw_only=True):
+    """A bound and what is used of it; without `limit` there is none."""
+
+    limit: float | UnsetType = UNSET
+    used: float | UnsetType = UNSET
+
+
+class QuotasView(Struct, frozen=True, kw_only=True):
+    """What the account may use at once."""
+
+    live_jobs: QuotaView
+    """Jobs not yet over."""
+    storage: QuotaView
+    """Bytes of stored files."""
+    calls: QuotaView
+    """Requests in a second."""
+
+
+class UsageView(Struct, frozen=True, kw_only=True):
+    """What counts in the queue's order."""
+
+    share_seconds: float
+    """Seconds of a whole environment, decayed: half of it is forgotten in a day."""
+
+
+class LimitsView(Struct, frozen=True, kw_only=True):
+    """What one request, one file or one job may be."""
+
+    batch: int
+    """Jobs in one request."""
+    upload: int
+    """Bytes of one uploaded file."""
+    input: int
+    """Bytes of one fetched input."""
+    output_files: int
+    """Files collected of one job."""
+    output_bytes: int
+    """Bytes of all of them."""
+    log: int
+    """Bytes of log kept of one job; of a longer one the middle is cut."""
+
+
+class AccountView(Struct, frozen=True, kw_only=True):
+    """The account that asks."""
+
+    account: str
+    """Its name."""
+    id: str
+    scopes: tuple[str, ...]
+    """What the key allows."""
+    created: str
+    weight: float
+    """Its share of a busy environment, against the others'."""
+    counts: dict[str, int]
+    """Its jobs by state."""
+    quotas: QuotasView
+    usage: UsageView
+    limits: LimitsView
+
+
+class AppView(Struct, frozen=True, kw_only=True):
+    """A named program of the operator's catalogue."""
+
+    name: str
+    title: str | UnsetType = UNSET
+    image: str | UnsetType = UNSET
+    licence: bool | UnsetType = UNSET
+    """The submitter must accept its licence."""
+    licence_url: str | UnsetType = UNSET
+    charge: float
+    """Factor on an environment's price."""
+
+
+class AppList(Struct, frozen=True, kw_only=True):
+    """All there are; there is no further page."""
+
+    items: tuple[AppView, ...]
+    next: None = None
+
+
+class ImageView(Struct, frozen=True, kw_only=True):
+    """A name that a job may give as its `image`."""
+
+    name: str
+
+
+class ImageList(Struct, frozen=True, kw_only=True):
+    """All there are; there is no further page."""
+
+    items: tuple[ImageView, ...]
+    next: None = None
+
+
+def _account(call: Call) -> Ask:
+    del call
+    return Ask(operation=Describe())
+
+
+def _programs(call: Call) -> Ask:
+    del call
+    return Ask(operation=Programs())
+
+
+def _described(prefix: str, call: Call, outcome: Described) -> Reply:
+    del prefix, call
+    account, limits = outcome.account, outcome.limits
+    return answer(
+        AccountView(
+            account=account.name,
+            id=account_text(account.id),
+            scopes=tuple(sorted(scope.value for scope in outcome.scopes)),
+            created=moment(account.created),
+            weight=account.weight,
+            counts={NAMES[state]: number for state, number in outcome.counts.items() if number},
+            quotas=_quotas(outcome, limits),
+            usage=UsageView(share_seconds=round(outcome.usage, 3)),
+            limits=LimitsView(
+                batch=limits.batch,
+                upload=limits.upload,
+                input=limits.input,
+                output_files=limits.output_files,
+                output_bytes=limits.output_bytes,
+                log=limits.log,
+            ),
+        )
+    )
+
+
+def _quotas(outcome: Described, limits: Limits) -> QuotasView:
+    return QuotasView(
+        live_jobs=QuotaView(limit=limits.live_jobs, used=outcome.live),
+        storage=QuotaView(limit=limits.storage or UNSET, used=outcome.stored),
+        calls=QuotaView(limit=limits.calls or UNSET),
+    )
+
+
+def _apps(prefix: str, call: Call, outcome: Offered) -> Reply:
+    del prefix, call
+    every = sorted(outcome.catalogue.apps.values(), key=lambda app: app.name)
+    return answer(
+        AppList(
+            items=tuple(
+                AppView(
+                    name=app.name,
+                    title=app.title or UNSET,
+                    image=app.image or UNSET,
+                    licence=app.licence or UNSET,
+                    licence_url=app.licence_url or UNSET,
+                    charge=app.charge,
+                )
+                for app in every
+            )
+        )
+    )
+
+
+def _images(prefix: str, call: Call, outcome: Offered) -> Reply:
+    del prefix, call
+    return answer(ImageList(items=tuple(ImageView(name=name) for name in sorted(outcome.catalogue.images))))
+
+
+VERBS: Final = (
+    Verb(
+        name="account",
+        method="GET",
+        path="/account",
+        summary="The account that asks: its jobs, quotas and what it has used",
+        subject="account",
+        gives={200: AccountView},
+        decode=_account,
+        encode=_described,
+    ),
+    Verb(
+        name="apps",
+        method="GET",
+        path="/apps",
+        summary="The named programs that jobs may run",
+        subject="environments",
+        gives={200: AppList},
+        decode=_programs,
+        encode=_apps,
+    ),
+    Verb(
+        name="images",
+        method="GET",
+        path="/images",
+        summary="The images that the operator's catalogue names",
+        subject="environments",
+        gives={200: ImageList},
+        decode=_programs,
+        encode=_images,
+    ),
+)
