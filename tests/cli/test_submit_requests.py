@@ -115,7 +115,7 @@ def test_lines_are_sent_as_they_are_with_the_batchs_members_in_the_query(
 
 def test_like_is_another_jobs_spec_with_changes(canned: Canned, type_: Type) -> None:
     spec = {"command": ["fit"], "memory": 2 << 30, "env": {"A": "1"}, "gpus": 1}
-    canned.show(memory() | spec | {"labels": {"k": "v"}})
+    canned.show(memory() | {"draft": spec, "labels": {"k": "v"}})
     type_("submit", "--like", "2n6r0kqa-640", "--memory", "4GiB")
     assert said(canned, "/v1/jobs") == spec | {"memory": "4GiB", "name": "fit", "labels": {"k": "v"}}
 

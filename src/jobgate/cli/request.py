@@ -164,13 +164,14 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 async def _like(session: Session, id_: str) -> dict[str, Any]:
-    """The spec of another job, as far as the server tells it."""
-    body = await session.ask("GET", f"/v1/jobs/{id_}", f"{id_}: not found.", query={"expand": "spec"})
+    """What would submit another job again. Raises Wrong for one that only another API can say."""
+    body = await session.ask("GET", f"/v1/jobs/{id_}", f"{id_}: not found.", query={"expand": "draft"})
     view = msgspec.json.decode(body)
-    spec = view.get("spec", view)
-    return {
-        name: value for name, value in spec.items() if name in (_MEMBERS - {"outputs"}) or name in {"name", "labels"}
-    }
+    if "draft" not in view:
+        why = f"{id_} came by the {view.get('dialect', 'other')} API, with more than can be said here"
+        raise Wrong(WHAT, why, f"jobgate status {id_} --json shows it; submit it by that API again")
+    own = {name: view[name] for name in ("name", "labels") if name in view}
+    return own | {name: value for name, value in view["draft"].items() if name in _MEMBERS}
 
 
 # --- values

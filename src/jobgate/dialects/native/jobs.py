@@ -29,7 +29,9 @@ Text = Annotated[str, Meta(max_length=1000)]
 class JobQuery(Waiting, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of one job."""
 
-    expand: Annotated[tuple[Literal["attempts", "waits"], ...], Meta(description="What is shown beside the job.")] = ()
+    expand: Annotated[
+        tuple[Literal["attempts", "waits", "draft"], ...], Meta(description="What is shown beside the job.")
+    ] = ()
 
 
 class Force(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -56,7 +56,7 @@ class JobConditions(Conditions, frozen=True, kw_only=True, forbid_unknown_fields
         | None
     ) = None
     expand: Annotated[
-        tuple[Literal["attempts", "waits", "spec", "outputs"], ...],
+        tuple[Literal["attempts", "waits", "spec", "outputs", "draft"], ...],
         Meta(description="What is shown of each beside its state."),
     ] = ()
 

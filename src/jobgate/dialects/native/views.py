@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from jobgate.dialects.dialect import Reply
+from jobgate.dialects.native.again import draft_of
 from jobgate.dialects.native.states import NAMES
 from jobgate.dialects.native.wire import (
     AllowedView,
@@ -95,6 +96,7 @@ def whole_view(whole: Whole, expand: Collection[str] = EVERYTHING) -> JobView:
         node=shown.lease.node if shown and shown.lease else UNSET,
         attempt_count=len(attempts),
         attempts=tuple(attempt_view(one, spec) for one in attempts) if "attempts" in expand else UNSET,
+        draft=(draft_of(spec) or UNSET) if "draft" in expand else UNSET,
         outputs=_files(spec, shown) if over and "outputs" in expand else UNSET,
         skipped=_said(shown.skipped if shown and over else 0),
         waits=UNSET if whole.waits is None else waits_view(whole.waits),

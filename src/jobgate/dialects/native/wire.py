@@ -39,7 +39,7 @@ _UNITS: Final = {
 }
 
 
-class InputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class InputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One input: `content`, an address, the digest of an upload, or a file of a folder."""
 
     path: str
@@ -53,7 +53,7 @@ class InputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     executable: bool = False
 
 
-class OutputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OutputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One output."""
 
     path: str
@@ -62,7 +62,7 @@ class OutputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     required: bool = False
 
 
-class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one job is to do: a command, or a script."""
 
     command: tuple[str, ...] | UnsetType = UNSET
@@ -151,6 +151,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     """From 0 to 1, where the job says how far it is."""
     attempt_count: int | UnsetType = UNSET
     attempts: tuple[AttemptView, ...] | UnsetType = UNSET
+    draft: JobDraft | UnsetType = UNSET
+    """What would submit the same again, where this API can say all of it; passwords of addresses are not in it."""
     waits: WaitsView | UnsetType = UNSET
     outputs: tuple[FileView, ...] | UnsetType = UNSET
     """Once it is over."""
