@@ -41,7 +41,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     started: float | None = None
     """When the first of them started."""
     ended: float | None = None
-    """When the last of those that are over ended."""
+    """When one of them ended last; it may have been asked for another attempt since."""
 
     @property
     def live(self) -> int:
