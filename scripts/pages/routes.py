@@ -18,11 +18,12 @@ def page() -> str:
         ]
         for route in load(name, Setup(prefix=prefix)).routes:
             methods = " ".join(sorted(route.methods))
-            lines.append(f"| {methods} | `{route.path}` | {route.scope.value} | {route.summary} |")
+            asks = "no credential" if route.page else route.scope.value
+            lines.append(f"| {methods} | `{route.path or '/'}` | {asks} | {route.summary} |")
         lines.append("")
     lines += [
         "## The server's own",
         "",
-        "`GET /` (index), `/healthz`, `/readyz`, `/metrics` (loopback, or an operator's key).",
+        "`GET /` (index), `/docs` (the reference), `/healthz`, `/readyz`, `/metrics` (loopback, or an operator's key).",
     ]
     return "\n".join(lines) + "\n"

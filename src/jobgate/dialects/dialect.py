@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -87,6 +87,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     upload: Stored | None = None
     """Of an UPLOAD route: the file, already stored; None when the body was JSON."""
+    request: str = ""
+    """What the server's log calls it; the answer's `Request-Id`."""
     now: float = 0.0
     """When it came in: a dialect has no clock."""
 
@@ -148,6 +150,15 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Setup({self.prefix!r})"  # its settings may hold secrets
+
+
+@runtime_checkable
+class Documented(Protocol):
+    """A dialect that can say what it is: the server shows that at `/docs`."""
+
+    def document(self) -> bytes:
+        """OpenAPI 3.1, as JSON."""
+        ...
 
 
 class Dialect(Protocol):

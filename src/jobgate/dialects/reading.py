@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 LARGE: Final = 1 << 20
 """Bytes of a body whose decoding makes so many values that looking for garbage among them costs most of the time."""
 ADDRESS_LIMIT: Final = 8192
+_WIDEST: Final = float(1 << 64)
+"""No integer of any wire type is as large."""
 _MARK: Final = b"\xef\xbb\xbf"
 """UTF-8's byte-order mark."""
 _PLACE: Final = re.compile(r" - at `\$\.?(?P<path>.*)`$")
@@ -38,10 +41,25 @@ def uncollected(body: bytes) -> Iterator[None]:
             gc.enable()
 
 
-def json_object(body: bytes) -> dict[str, object]:
-    """The one JSON object a body holds, whatever its label says. Raises Invalid (`invalid-json`)."""
+def number(text: str) -> float:
+    """What stands with a point or an exponent; `2.0` is 2.
+
+    JSON has one kind of number, and some languages write all of theirs so.
+    """
+    found = float(text)
+    if not found.is_integer() or abs(found) >= _WIDEST:
+        return found
+    exact = Decimal(text)  # a float of this size may stand for several integers
+    return int(exact) if exact == exact.to_integral_value() else found
+
+
+def json_object(body: bytes, numbers: Callable[[str], float] | None = None) -> dict[str, object]:
+    """The one JSON object a body holds, whatever its label says. Raises Invalid (`invalid-json`).
+
+    `numbers` reads those with a point or an exponent.
+    """
     try:
-        found = msgspec.json.decode(body.removeprefix(_MARK))
+        found = msgspec.json.Decoder(float_hook=numbers).decode(body.removeprefix(_MARK))
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json") from None
     if not isinstance(found, dict):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,12 +19,13 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette import types
 
-from jobgate.dialects.dialect import Reply
+from jobgate.dialects.dialect import Documented, Reply
 from jobgate.model.account import Kind, Proof, Scope
 from jobgate.model.errors import Forbidden, JobgateError, NotFound, TooMany, Unauthenticated
 from jobgate.server.exchange import Exchange, Seen
-from jobgate.server.front import SLASHES, Front
+from jobgate.server.front import DOCS, SLASHES, Front
 from jobgate.server.protocol import Protocol
+from jobgate.server.reference import listing, reference
 
 BACKLOG: Final = 2048
 
@@ -36,7 +38,7 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Site:
-    """The ASGI application: a claimed path goes to its dialect, `/healthz`, `/readyz` and `/metrics` are the server's.
+    """The ASGI application: a claimed path goes to its dialect; `/healthz`, `/readyz`, `/metrics`, `/docs` are its own.
 
     `lifespan` is entered and left with the server.
     """
@@ -44,7 +46,17 @@ class Site:
     def __init__(self, front: Front, *, lifespan: Lifespan | None = None) -> None:
         self._front = front
         self._lifespan = lifespan
+        self._drawn: dict[str, Reply] = {}
+        self._pages: dict[str, Callable[[Exchange], Awaitable[Reply]]]
         self._pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        self._documented = {
+            table.dialect.name: (table.prefix, table.dialect)
+            for table in reversed(front.tables)
+            if isinstance(table.dialect, Documented)
+        }
+        self._pages |= {f"{DOCS}/{name}": partial(self._reference, name) for name in self._documented}
+        if self._documented:
+            self._pages |= {DOCS: self._docs, f"{DOCS}/": self._docs}
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Answers one request; drives the lifespan."""
@@ -59,7 +71,7 @@ class Site:
         front.metrics.in_flight.inc()
         try:
             path = scope["path"]
-            table = None if path in self._pages else front.owner(path)
+            table = None if path in self._pages or path.startswith(f"{DOCS}/") else front.owner(path)
             if table is not None:
                 await front.speak(table, exchange)
             else:
@@ -105,7 +117,21 @@ class Site:
 
     async def _index(self, _: Exchange) -> Reply:
         names = [{"name": table.dialect.name, "prefix": table.prefix + "/"} for table in reversed(self._front.tables)]
-        return _json({"server": "jobgate", "dialects": names})
+        docs = {"docs": DOCS} if self._documented else {}
+        return _json({"server": "jobgate", "dialects": names, **docs})
+
+    async def _docs(self, exchange: Exchange) -> Reply:
+        """The reference, or where each is if there are several."""
+        if len(self._documented) == 1:
+            (name,) = self._documented
+            return await self._reference(name, exchange)
+        return listing({name: f"{DOCS}/{name}" for name in self._documented})
+
+    async def _reference(self, name: str, _: Exchange) -> Reply:
+        if name not in self._drawn:
+            prefix, dialect = self._documented[name]
+            self._drawn[name] = reference(dialect.document(), prefix)
+        return self._drawn[name]
 
     async def _metrics(self, exchange: Exchange) -> Reply:
         if not _local(exchange):

@@ -40,7 +40,9 @@ from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire
 from jobgate.server.metrics import Metrics
 
-RESERVED: Final = ("/healthz", "/readyz", "/metrics")
+DOCS: Final = "/docs"
+"""Where the dialects that have a reference show it."""
+RESERVED: Final = ("/healthz", "/readyz", "/metrics", DOCS)
 """No dialect may claim these."""
 LINK: Final = Principal(account=AccountId(0), name="link", scopes=frozenset({Scope.READ, Scope.OPERATE}))
 """Whoever holds a signed address: it may read what that address names, whosesoever it is, and do nothing else."""
@@ -98,12 +100,12 @@ class Table:
 
     def find(self, path: str, method: str) -> tuple[Route, Mapping[str, str]]:
         """The route and what its parameters are. Raises NotFound, MethodNotAllowed with the others as its arguments."""
-        allowed: set[str] = set()
         fixed = self.fixed.get(path)
-        if fixed is not None:
+        if fixed is not None:  # OpenAPI says it too: a name goes before what any name may stand for
             if method in fixed:
                 return fixed[method], {}
-            allowed.update(fixed)
+            raise WrongMethod(set(fixed))
+        allowed: set[str] = set()
         for pattern, methods in self._patterns.values():
             match = pattern.match(path)
             if match is not None:
@@ -160,7 +162,7 @@ class _Turn:
     def __init__(self, table: Table, exchange: Exchange, now: float) -> None:
         self.table = table
         self.exchange = exchange
-        self.call = Call(verb="", method=exchange.method, headers=exchange.headers, now=now)
+        self.call = Call(verb="", method=exchange.method, headers=exchange.headers, request=exchange.seen.id, now=now)
 
 
 class Front:
@@ -291,6 +293,7 @@ class Front:
             query=dict(pairs),
             pairs=pairs,
             headers=exchange.headers,
+            request=exchange.seen.id,
             now=turn.call.now,
         )
 

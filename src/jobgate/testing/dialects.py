@@ -8,6 +8,7 @@ whatever generator of hostile input there is.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ MALFORMED: Final = (
     *("2n6r0kqb-", "2n6r0kqb-0", "2n6r0kqb-01", "2n6r0kqb--1", "2n6r0kqb-1-1", "2n6r0kqb-" + "9" * 18, "b-1"),
     *("2n6r0kqö", "2n6r0kqb-1\n", "2n6r0kqb-١"),  # noqa: RUF001  # a digit of another script is none of ours
 )
+_PARAMETER: Final = re.compile(r"\{(\w+)")
 WRONG: Final[tuple[object, ...]] = (
     None,
     True,
@@ -118,6 +120,7 @@ MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
     "application/json": _json,
     "application/problem+json": _json,
     "text/plain": _text,
+    "text/html": _text,
     "application/octet-stream": lambda _: None,
     "application/zip": lambda _: None,
     "text/event-stream": _events,
@@ -156,8 +159,24 @@ def every_verb_has_an_example(subject: Subject) -> None:
     """The suite can only hold what it is shown."""
     there = {call.verb for call in subject.examples}
     routes = subject.build().routes
-    missing = {route.verb for route in routes} - there
+    missing = {route.verb for route in routes if route.page is None} - there
     assert not missing, f"no example for {sorted(missing)}"
+
+
+def pages_answer_whoever_asks(subject: Subject) -> None:
+    """A page needs no credential, and answers or refuses whatever its address names."""
+    dialect = subject.build()
+    for route in dialect.routes:
+        if route.page is None:
+            continue
+        for accept in ("", "text/html", "application/json", "*/*;q=\x00"):
+            for named in ("not-found", *MALFORMED):
+                path = dict.fromkeys(_PARAMETER.findall(route.path), named)
+                call = Call(verb=route.verb, method="GET", path=path, headers={"accept": accept})
+                try:
+                    well_formed(route.page(call))
+                except RequestError as error:
+                    well_formed(dialect.refuse(call, error))
 
 
 def scopes_agree(subject: Subject) -> None:
@@ -432,6 +451,7 @@ def _nothing(operation: Operation) -> Outcome:
 
 SUITE: Final = (
     every_verb_has_an_example,
+    pages_answer_whoever_asks,
     scopes_agree,
     every_outcome_has_a_reply,
     every_state_has_a_name,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from native_examples import BATCH, JOB, get, post, setup
 
 from jobgate.dialects import load
-from jobgate.dialects.dialect import Dialect, Reply
+from jobgate.dialects.dialect import Call, Dialect, Reply, Setup
 from jobgate.dialects.native.faults import member
 from jobgate.dialects.native.problems import pointer
 from jobgate.model.errors import (
@@ -58,7 +58,7 @@ def test_a_job_and_a_batch_are_asked_for_with_a_wait() -> None:
     assert NATIVE.decode(get("batch", BATCH)).within == 0.0
 
 
-@pytest.mark.parametrize("wait", ["", "x", "-1", "1e9", "inf", "nan", "٣", "1 "])
+@pytest.mark.parametrize("wait", ["", "x", "-1", "1e10", "+1", "inf", "nan", "٣", "1 "])
 def test_a_wait_that_is_no_number_of_seconds_is_refused(wait: str) -> None:
     with pytest.raises(Invalid) as caught:
         NATIVE.decode(get("job", JOB, wait=wait))
@@ -203,5 +203,47 @@ def test_a_fault_of_the_body_is_pointed_at() -> None:
 def test_headers_tell_what_to_do_next() -> None:
     assert NATIVE.refuse(SUBMIT, Unauthenticated()).headers["WWW-Authenticate"] == "Bearer"
     assert NATIVE.refuse(SUBMIT, TooMany(retry_after=3.2)).headers["Retry-After"] == "4"
-    assert NATIVE.refuse(SUBMIT, MethodNotAllowed()).headers["Allow"] == "POST"
-    assert NATIVE.refuse(get("job", JOB), MethodNotAllowed()).headers["Allow"] == "GET, HEAD"
+    assert NATIVE.refuse(SUBMIT, MethodNotAllowed()).headers["Allow"] == "GET, HEAD, POST"
+    assert NATIVE.refuse(get("job", JOB), MethodNotAllowed()).headers["Allow"] == "DELETE, GET, HEAD, PATCH"
+
+
+def test_options_is_answered_and_never_refused() -> None:
+    asked = Call(verb="", method="OPTIONS")
+    assert NATIVE.refuse(asked, MethodNotAllowed()).status == 204
+    assert NATIVE.refuse(asked, NotFound()).status == 404
+    assert NATIVE.refuse(Call(verb="", method="PUT"), MethodNotAllowed()).status == 405
+
+
+def test_a_problem_names_the_request_under_which_the_log_has_it() -> None:
+    assert said(NATIVE.refuse(replace(SUBMIT, request="r8"), NotFound()))["instance"] == "request:r8"
+    assert "instance" not in said(NATIVE.refuse(SUBMIT, NotFound()))
+
+
+def test_a_problem_leads_to_its_page_wherever_the_api_is_mounted() -> None:
+    elsewhere = load("native", Setup(prefix="/lab/v1"))
+    assert said(elsewhere.refuse(SUBMIT, NotFound()))["type"] == "/lab/v1/problems/not-found"
+
+
+def test_a_verb_without_parameters_refuses_any() -> None:
+    with pytest.raises(Invalid) as caught:
+        NATIVE.decode(replace(SUBMIT, query={"wait": "1"}))
+    assert caught.value.field == "wait"
+
+
+@pytest.mark.parametrize(("wait", "seconds"), [("1e1", 10.0), ("5E-1", 0.5), ("0.30000000000000004", 0.3), ("7", 7.0)])
+def test_a_number_may_be_written_as_json_writes_it(wait: str, seconds: float) -> None:
+    assert NATIVE.decode(get("job", JOB, wait=wait)).within == pytest.approx(seconds)
+
+
+def test_an_integer_with_a_point_is_one_and_a_fraction_is_none() -> None:
+    whole = {"command": ["a"], "gpus": 2.0, "priority": -3.0, "memory": 1e6}
+    operation = NATIVE.decode(post("job-submit", whole)).operation
+    assert (
+        operation == NATIVE.decode(post("job-submit", {**whole, "gpus": 2, "priority": -3, "memory": 10**6})).operation
+    )
+    large = NATIVE.decode(replace(SUBMIT, body=b'{"command":["a"],"disk":9007199254740993.0}')).operation
+    assert large == NATIVE.decode(post("job-submit", {"command": ["a"], "disk": 9007199254740993})).operation
+    for wrong in (2.5, 1e300):
+        with pytest.raises(Invalid) as caught:
+            NATIVE.decode(post("job-submit", {"command": ["a"], "gpus": wrong}))
+        assert caught.value.field == "gpus"

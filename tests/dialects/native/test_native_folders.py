@@ -181,7 +181,7 @@ def test_anothers_folder_looks_like_one_that_is_not_there(tmp_path: Path) -> Non
             foreign = await client.request(method, f"/v1/folders/f{path}", headers=eve)
             unknown = await client.request(method, f"/v1/folders/g{path}", headers=eve)
             assert foreign.status_code == unknown.status_code == 404
-            assert foreign.json() == unknown.json()
+            assert {**foreign.json(), "instance": ""} == {**unknown.json(), "instance": ""}
         job = {"command": ["true"], "inputs": [{"path": "in", "file": "f/x"}]}
         assert (await client.post("/v1/jobs", json=job, headers=eve)).status_code == 404
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
@@ -14,9 +15,9 @@ from msgspec import UNSET, Meta, UnsetType
 from jobgate.dialects.dialect import Call
 from jobgate.dialects.native.faults import gathered, of_types
 from jobgate.dialects.native.wire import NAME
-from jobgate.dialects.reading import json_object
+from jobgate.dialects.reading import json_object, number
 from jobgate.model.account import Kind, Proof
-from jobgate.model.errors import Invalid, Unauthenticated
+from jobgate.model.errors import Invalid, NotFound, Unauthenticated
 from jobgate.model.ids import Digest
 from jobgate.model.operations import Guard
 
@@ -26,7 +27,9 @@ KEY_LENGTH: Final = 255
 WHOLE: Final = {"whole": True}
 """`Meta.extra` of a parameter whose values may hold commas."""
 
-_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,20})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+"""A number as JSON writes it: whoever prints a float prints one of these."""
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d.+", re.ASCII)
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -59,7 +62,7 @@ def query(call: Call, kind: type[S]) -> S:
     Raises QueryFault, or Faults of these.
     """
     given = _gathered(call, kind)
-    plain = all(_NUMBER.fullmatch(given[name]) for name in _numbers(kind) if name in given)
+    plain = all(form.fullmatch(given[name]) for name, (form, _) in _forms(kind).items() if name in given)
     try:
         found = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError:
@@ -75,8 +78,9 @@ def _query_faults(call: Call, kind: type[msgspec.Struct]) -> Iterator[Invalid]:
         if name not in hints:
             yield QueryFault(f"{name[:100]}: there is no such parameter", code="unknown-field", field=name[:100])
             continue
-        if name in _numbers(kind) and not _NUMBER.fullmatch(value):
-            yield QueryFault(f"{name}: a number is needed", code="invalid-field", field=name)
+        form, what = _forms(kind).get(name, (None, ""))
+        if form is not None and not form.fullmatch(value):
+            yield QueryFault(f"{name}: {what} is needed", code="invalid-field", field=name)
             continue
         try:
             msgspec.convert(value, hints[name], strict=False)
@@ -97,10 +101,11 @@ def _gathered(call: Call, kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 @cache
-def _numbers(kind: type[msgspec.Struct]) -> frozenset[str]:
-    """Parameters that are numbers: written in plain digits, as no other reader of the address would read them."""
-    hints = get_type_hints(kind)
-    return frozenset(name for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)})
+def _forms(kind: type[msgspec.Struct]) -> dict[str, tuple[re.Pattern[str], str]]:
+    """How numbers and times are written: as in JSON and RFC 3339, and not in all the ways that msgspec reads."""
+    hints = {name: {hint, *get_args(hint)} for name, hint in get_type_hints(kind).items()}
+    numbers = {name: (_NUMBER, "a number") for name, kinds in hints.items() if {int, float} & kinds}
+    return numbers | {name: (_TIME, "a time as RFC 3339 has it") for name, kinds in hints.items() if datetime in kinds}
 
 
 @cache
@@ -120,10 +125,14 @@ def body(call: Call, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(call.body, type=kind)
     except msgspec.ValidationError:
-        found = gathered(of_types(json_object(call.body), kind))
-        raise found or Invalid("the body cannot be understood", code="invalid-json") from None
+        read = json_object(call.body, numbers=number)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise not_json() from None
+    try:
+        return msgspec.convert(read, kind)
+    except msgspec.ValidationError:
+        found = gathered(of_types(read, kind))
+        raise found or Invalid("the body cannot be understood", code="invalid-json") from None
 
 
 def body_or(call: Call, kind: type[T], instead: T) -> T:
@@ -134,6 +143,14 @@ def body_or(call: Call, kind: type[T], instead: T) -> T:
 def not_json() -> Invalid:
     """What is said of a body that is no JSON."""
     return Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json")
+
+
+def begins(after: str | None, read: Callable[[str], T]) -> T | None:
+    """Where a page begins, as the page before named it. Raises QueryFault for what none has named."""
+    try:
+        return None if after is None else read(after)
+    except NotFound:
+        raise QueryFault("after: no page ended so; take it from next", code="invalid-cursor", field="after") from None
 
 
 def wait(asked: Waiting) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
+from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
 from jobgate.dialects.native.asked import Waiting, body_or, known, query
@@ -21,6 +22,7 @@ from jobgate.dialects.native.jobs import (
 )
 from jobgate.dialects.native.lists import Conditions, JobConditions, after, cursor, labels, states, where
 from jobgate.dialects.native.pages import held, onward, seen, tag, waiting
+from jobgate.dialects.native.samples import BATCH, FAILURE, JOB, STOPPED
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, batch_view, failure_view
 from jobgate.dialects.native.wire import BatchView, FailureView
@@ -231,6 +233,8 @@ VERBS: Final = (
         subject="batches",
         query=BatchConditions,
         gives={200: BatchPage},
+        asks={"state": "running", "label": "project=birds"},
+        shown=BatchPage(items=(BATCH,), next=None),
         decode=_list,
         encode=_listed,
     ),
@@ -243,6 +247,8 @@ VERBS: Final = (
         query=BatchQuery,
         headers={"If-None-Match": "Answered with 304 when it is of this ETag still."},
         gives={200: BatchView, 304: None},
+        asks={"wait": "60"},
+        shown=BATCH,
         decode=_batch,
         encode=_shown,
     ),
@@ -259,6 +265,7 @@ VERBS: Final = (
         gives={200: BatchView},
         refuses=("changed",),
         example={"name": "second run", "hold": True},
+        shown=replace(BATCH, name="second run"),
         decode=_patch,
         encode=_patched,
     ),
@@ -276,6 +283,7 @@ VERBS: Final = (
         gives={202: CancelView},
         refuses=("changed",),
         example={"message": "a newer one runs"},
+        shown=CancelView(id=BATCH.id, asked=1000, cancelled=356, cancelling=32, unchanged=612, batch=STOPPED),
         decode=_cancel,
         encode=_cancelled,
     ),
@@ -293,6 +301,7 @@ VERBS: Final = (
         gives={202: RetryView},
         refuses=("too-many-jobs", "unrunnable", "changed"),
         example={"state": "failed"},
+        shown=RetryView(id=BATCH.id, retried=7, batch=BATCH),
         decode=_retry,
         encode=_retried,
     ),
@@ -307,6 +316,7 @@ VERBS: Final = (
         headers=IF_MATCH,
         gives={204: None, 202: Stopping},
         refuses=("job-active", "changed"),
+        shown=Stopping(stopping=(JOB.id,)),
         decode=_delete,
         encode=_deleted,
     ),
@@ -318,6 +328,7 @@ VERBS: Final = (
         subject="batches",
         query=JobConditions,
         gives={200: JobPage},
+        shown=JobPage(items=(replace(JOB, command=UNSET, outputs=UNSET),), next=None),
         decode=_jobs,
         encode=_jobs_listed,
     ),
@@ -328,6 +339,7 @@ VERBS: Final = (
         summary="In which ways jobs of a batch failed, the most frequent first",
         subject="batches",
         gives={200: FailurePage},
+        shown=FailurePage(items=(FAILURE,), next=None),
         decode=_failures,
         encode=_failures_shown,
     ),

@@ -137,6 +137,25 @@ def _one_shown(prefix: str, call: Call, outcome: Places) -> Reply:
     return answer(environment_view(outcome.places[0], outcome.account))
 
 
+_SHOWN: Final = EnvironmentView(
+    name="local",
+    engine="local",
+    up=True,
+    slots=32,
+    free_slots=4,
+    room=RoomView(cores=32.0, memory=128 << 30, disk=1 << 40, gpus=0),
+    free=RoomView(cores=4.0, memory=16 << 30, disk=900 << 30, gpus=0),
+    defaults=DefaultsView(cores=1.0, memory=1 << 30, disk=4 << 30, walltime=3600.0),
+    networks=("none", "outbound"),
+    price=0.0,
+    longest_wait=2_592_000.0,
+    longest_run=86_400.0,
+    queued=356,
+    running=28,
+    images=False,
+    owned=False,
+)
+
 VERBS: Final = (
     Verb(
         name="environments",
@@ -145,6 +164,7 @@ VERBS: Final = (
         summary="The environments that jobs may run in",
         subject="environments",
         gives={200: EnvironmentList},
+        shown=EnvironmentList(items=(_SHOWN,)),
         decode=_all,
         encode=_all_shown,
     ),
@@ -155,6 +175,7 @@ VERBS: Final = (
         summary="One environment: what it offers, what is free, whether it is up",
         subject="environments",
         gives={200: EnvironmentView},
+        shown=_SHOWN,
         decode=_one,
         encode=_one_shown,
     ),

@@ -228,6 +228,23 @@ _STREAM: Final = (
     "As JSON a page, which `wait` holds back until there is an event. With `Accept: text/event-stream` a stream: each "
     "event bears its cursor as `id`, and after the last event of a job or batch that is over comes the event `end`."
 )
+_SHOWN: Final = EventPage(
+    items=(
+        EventView(
+            cursor=88412,
+            event="job.failed",
+            at="2026-11-24T23:09:29.641Z",
+            batch="2n6r0kqa",
+            job="2n6r0kqa-640",
+            seq=6,
+            state="failed",
+            exit_code=1,
+            failure="program",
+        ),
+    ),
+    cursor=88412,
+    next=None,
+)
 VERBS: Final = (
     Verb(
         name="events",
@@ -238,8 +255,10 @@ VERBS: Final = (
         subject="events",
         query=_EventsQuery,
         headers=_HEADERS,
-        gives={200: EventPage, 204: None},
+        gives={200: [EventPage, EVENT_STREAM], 204: None},
         refuses=_REFUSES,
+        asks={"after": "88400", "wait": "30"},
+        shown=_SHOWN,
         decode=_all,
         encode=_told,
     ),
@@ -252,8 +271,10 @@ VERBS: Final = (
         subject="events",
         query=_OneQuery,
         headers=_HEADERS,
-        gives={200: EventPage, 204: None},
+        gives={200: [EventPage, EVENT_STREAM], 204: None},
         refuses=_REFUSES,
+        asks={"after": "88400", "wait": "30"},
+        shown=_SHOWN,
         decode=_of_batch,
         encode=_told,
     ),
@@ -266,8 +287,10 @@ VERBS: Final = (
         subject="events",
         query=_OneQuery,
         headers=_HEADERS,
-        gives={200: EventPage, 204: None},
+        gives={200: [EventPage, EVENT_STREAM], 204: None},
         refuses=_REFUSES,
+        asks={"after": "88400", "wait": "30"},
+        shown=_SHOWN,
         decode=_of_job,
         encode=_told,
     ),

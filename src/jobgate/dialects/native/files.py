@@ -140,6 +140,9 @@ def _said(call: Call, name: str) -> int:
     return int(value)
 
 
+_UPLOAD: Final = UploadView(sha256="9f" * 32, size=24)
+
+
 def verbs(limit: int) -> tuple[Verb, ...]:
     """All about uploads of so many bytes at most."""
     return (
@@ -156,6 +159,8 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             media=("application/octet-stream", "multipart/form-data"),
             gives={201: UploadView, 200: UploadView},
             refuses=("too-large", "storage-quota", "storage-full"),
+            example="three lines\nof a\nfile\n",
+            shown=_UPLOAD,
             decode=_store,
             encode=_stored,
         ),
@@ -167,6 +172,9 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             subject="files",
             query=Paging,
             gives={200: UploadList},
+            shown=UploadList(
+                items=(UploadItem(sha256=_UPLOAD.sha256, size=24, used="2026-11-24T23:09:27.658Z"),), next=None
+            ),
             decode=_list,
             encode=_listed,
         ),
@@ -209,6 +217,9 @@ def verbs(limit: int) -> tuple[Verb, ...]:
                 "storage-quota",
                 "storage-full",
             ),
+            example="three lines\nof a\nfile\n",
+            sends={"Upload-Offset": "0", "Upload-Length": "24"},
+            shown=_UPLOAD,
             decode=_append,
             encode=_appended,
         ),

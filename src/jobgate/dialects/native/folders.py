@@ -157,6 +157,10 @@ def _forget(call: Call) -> Ask:
     return Ask(operation=DropEntry(folder=_name(call), name=_path(call), match=match))
 
 
+_FOLDER: Final = FolderView(name="data", files=1, size=24, created="2026-11-24T23:09:27.658Z")
+_ENTRY: Final = EntryView(path="out/model.bin", size=24, sha256="9f" * 32, modified="2026-11-24T23:09:27.658Z")
+
+
 def verbs(limit: int) -> tuple[Verb, ...]:
     """All about folders whose files have so many bytes at most."""
     folder, file = "/folders/{name}", "/folders/{name}/files/{path:path}"
@@ -169,6 +173,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             subject="files",
             query=Paging,
             gives={200: FolderList},
+            shown=FolderList(items=(_FOLDER,), next=None),
             decode=_list,
             encode=_listed,
         ),
@@ -180,6 +185,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             subject="files",
             scope=Scope.SUBMIT,
             gives={201: FolderView, 200: FolderView},
+            shown=_FOLDER,
             decode=_make,
             encode=_one,
         ),
@@ -190,6 +196,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             summary="A folder",
             subject="files",
             gives={200: FolderView},
+            shown=_FOLDER,
             decode=_find,
             encode=_one,
         ),
@@ -214,6 +221,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             subject="files",
             query=_Entries,
             gives={200: EntryList},
+            shown=EntryList(items=(_ENTRY,), next=None),
             decode=_entries,
             encode=_entries_listed,
         ),
@@ -238,6 +246,9 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             },
             gives={201: EntryView, 200: EntryView},
             refuses=("changed", "file-not-found", "too-large", "storage-quota", "storage-full"),
+            example="three lines\nof a\nfile\n",
+            examples={"A file that was uploaded before": {"upload": "9f" * 32}},
+            shown=_ENTRY,
             decode=_put,
             encode=_written,
         ),

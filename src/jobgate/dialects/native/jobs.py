@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
 from jobgate.dialects.native.asked import Waiting, body, body_or, known, query
 from jobgate.dialects.native.lists import AllJobs, cursor, where
 from jobgate.dialects.native.pages import held, onward, seen, tag, waiting
+from jobgate.dialects.native.samples import ATTEMPT, JOB
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import EVERYTHING, answer, attempt_view, whole_view
 from jobgate.dialects.native.wire import AttemptView, JobView
@@ -246,6 +248,7 @@ def _deleted(prefix: str, call: Call, outcome: Deleted) -> Reply:
     return deleted(outcome)
 
 
+_LISTED: Final = replace(JOB, command=UNSET, outputs=UNSET)
 VERBS: Final = (
     Verb(
         name="jobs",
@@ -255,6 +258,9 @@ VERBS: Final = (
         subject="jobs",
         query=AllJobs,
         gives={200: JobPage},
+        refuses=("not-found",),
+        asks={"state": "failed,cancelled", "limit": "50"},
+        shown=JobPage(items=(_LISTED,), next="/v1/jobs?state=failed%2Ccancelled&limit=50&after=c1k9x"),
         decode=_list,
         encode=_listed,
     ),
@@ -268,6 +274,7 @@ VERBS: Final = (
         takes=FindDraft,
         gives={200: JobsFound},
         example={"ids": ["2n6r0kqa-1", "2n6r0kqa-640"]},
+        shown=JobsFound(items=(_LISTED,), missing=("2n6r0kqa-1",)),
         decode=_find,
         encode=_found,
     ),
@@ -280,6 +287,8 @@ VERBS: Final = (
         query=JobQuery,
         headers={"If-None-Match": "Answered with 304 when it is of this ETag still."},
         gives={200: JobView, 304: None},
+        asks={"wait": "60"},
+        shown=JOB,
         decode=_job,
         encode=_shown,
     ),
@@ -298,6 +307,7 @@ VERBS: Final = (
         gives={200: JobView},
         refuses=("changed",),
         example={"priority": 10, "labels": {"stage": "final", "draft": None}},
+        shown=replace(JOB, state="queued", priority=10, labels={"stage": "final"}),
         decode=_patch,
         encode=_patched,
     ),
@@ -315,6 +325,7 @@ VERBS: Final = (
         gives={202: JobView, 200: JobView},
         refuses=("changed",),
         example={"message": "a newer one runs"},
+        shown=replace(JOB, state="cancelling"),
         decode=_cancel,
         encode=_cancelled,
     ),
@@ -328,6 +339,7 @@ VERBS: Final = (
         headers=IF_MATCH,
         gives={202: JobView},
         refuses=("job-active", "not-failed", "too-many-jobs", "unrunnable", "changed"),
+        shown=replace(JOB, state="queued"),
         decode=_retry,
         encode=_retried,
     ),
@@ -342,6 +354,7 @@ VERBS: Final = (
         headers=IF_MATCH,
         gives={204: None, 202: Stopping},
         refuses=("job-active", "changed"),
+        shown=Stopping(stopping=(JOB.id,)),
         decode=_delete,
         encode=_deleted,
     ),
@@ -352,6 +365,7 @@ VERBS: Final = (
         summary="Every start of a job",
         subject="jobs",
         gives={200: AttemptPage},
+        shown=AttemptPage(items=(ATTEMPT,), next=None),
         decode=_attempts,
         encode=_attempts_shown,
     ),

@@ -13,7 +13,7 @@ from jobgate.dialects.native.faults import MOST, gathered, of_jobs
 from jobgate.dialects.native.shapes import wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
 from jobgate.dialects.native.wire import NAME, JobDraft, WebhookName
-from jobgate.dialects.reading import json_object
+from jobgate.dialects.reading import json_object, number
 from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.job import JobSpec, Origin
 from jobgate.model.operations import Group, Submit
@@ -24,16 +24,20 @@ _MARK: Final = b"\xef\xbb\xbf"
 """UTF-8's byte-order mark."""
 _decode: Final = msgspec.json.Decoder(JobDraft).decode
 
-Labels = Annotated[tuple[str, ...], Meta(description="KEY=VALUE; may be given several times.", extra=WHOLE)]
+Pair = Annotated[str, Meta(extra_json_schema={"pattern": "^[^=\\x00]+=[^\\x00]*$"})]
+"""How a label is written; checked by `labels_of`."""
+Labels = Annotated[tuple[Pair, ...], Meta(description="KEY=VALUE; may be given several times.", extra=WHOLE)]
 
 
 class LinesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a batch has beside its jobs."""
 
     name: Annotated[str, Meta(max_length=255)] = ""
+    """To find it by."""
     label: Labels = ()
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     held: bool = False
+    """Its jobs wait until they are let go."""
     webhook: WebhookName = ""
 
 
@@ -136,7 +140,7 @@ class JobLines:
         if len(self._faults) >= MOST:
             return
         try:
-            draft = _decode(line)
+            draft = _draft(line)
             spec = self._specs.spec(draft, place)
         except (Invalid, msgspec.DecodeError, ValueError, RecursionError):
             self._wrong(line, place)
@@ -166,8 +170,15 @@ class JobLines:
         self._groups.clear()
         self._spec = None
         try:
-            found = of_jobs([(at, place, json_object(line))])
+            found = of_jobs([(at, place, json_object(line, numbers=number))])
             self._faults += [error for error, _ in zip(found, range(MOST - len(self._faults)), strict=False)]
         except Invalid:
             told = f"{at}: the line is not one JSON object in UTF-8"
             self._faults.append(Invalid(told, code="invalid-json", field=at))
+
+
+def _draft(line: bytes) -> JobDraft:
+    try:
+        return _decode(line)
+    except msgspec.ValidationError:
+        return msgspec.convert(json_object(line, numbers=number), JobDraft)

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from jobgate.dialects.native.asked import WHOLE, Limit, QueryFault
-from jobgate.dialects.native.lines import labels_of
+from jobgate.dialects.native.lines import Pair, labels_of
 from jobgate.dialects.native.states import NAMES
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import EnvironmentName, JobId, batch_id, number, text
@@ -29,7 +29,7 @@ States = Annotated[
     ],
     Meta(description="In one of these states."),
 ]
-Labels = Annotated[tuple[str, ...], Meta(description="KEY=VALUE; of several all must be there.", extra=WHOLE)]
+Labels = Annotated[tuple[Pair, ...], Meta(description="KEY=VALUE; of several all must be there.", extra=WHOLE)]
 Since = Annotated[datetime, Meta(tz=True, description="Made then or later (RFC 3339).")]
 Before = Annotated[datetime, Meta(tz=True, description="Made earlier (RFC 3339).")]
 After = Annotated[str, Meta(description="From `next` of the page before.")]
@@ -102,7 +102,7 @@ def after(cursor: str) -> int:
         return number(_LETTER, cursor)
     except NotFound:
         fault = "after: this is no cursor; take it from `next` of the page before"
-        raise QueryFault(fault, code="invalid-field", field="after") from None
+        raise QueryFault(fault, code="invalid-cursor", field="after") from None
 
 
 def cursor(last: int | None) -> str | None:

@@ -12,6 +12,7 @@ from jobgate.dialects.native.jobs import name_of
 from jobgate.dialects.native.pages import onward
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, file_view
+from jobgate.dialects.native.wire import FileView
 from jobgate.dialects.native.wire_files import FileList
 from jobgate.model.ids import batch_id
 from jobgate.model.operations import Archive, Read
@@ -89,6 +90,7 @@ VERBS: Final = (
         query=_FilesQuery,
         gives={200: FileList},
         refuses=("job-active", "gone"),
+        shown=FileList(items=(FileView(path="fit.log", size=109, sha256="9f" * 32, output=0, mode=0o644),), next=None),
         decode=_files,
         encode=_listed,
     ),
@@ -112,7 +114,7 @@ VERBS: Final = (
         subject="files",
         query=_ArchiveQuery,
         gives={200: "application/zip"},
-        refuses=("job-active", "gone"),
+        refuses=("job-active", "gone", "file-not-found"),
         decode=_archive,
         encode=_archived,
     ),

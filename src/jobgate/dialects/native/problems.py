@@ -97,8 +97,8 @@ _STEP: Final = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[]+)')
 """One step of a path: `[2]`, `["a.b"]` or `name`."""
 
 
-def refuse(call: Call, error: JobgateError) -> Reply:
-    """The problem. Of faults that are not the asker's it tells no details."""
+def refuse(call: Call, error: JobgateError, *, prefix: str, allow: str) -> Reply:
+    """The problem; `allow` are the methods of the address. Of faults that are not the asker's it tells no details."""
     asked = isinstance(error, RequestError)
     keys = (error.code, _code_of(type(error)), "invalid" if asked else "internal")
     found = (PROBLEMS[key] for key in keys if key in PROBLEMS)
@@ -112,16 +112,17 @@ def refuse(call: Call, error: JobgateError) -> Reply:
             detail = f"{len(faults)} faults{' at least' if len(faults) == MOST else ''}; the first is {detail}"
     oldest = error.oldest if isinstance(error, Gone) else None
     problem = Problem(
-        type=f"/v1/problems/{code}",
+        type=f"{prefix}/problems/{code}",
         code=code,
         title=title,
         status=status,
         detail=detail,
+        instance=f"request:{call.request}" if call.request else UNSET,
         next=NEXT.get(code, UNSET) if oldest is None else f"Go on with after={oldest}; what lies between is deleted.",
         oldest=UNSET if oldest is None else oldest,
         errors=faults or UNSET,
     )
-    return Reply(status=status, headers=_headers(call, error), body=msgspec.json.encode(problem), media=PROBLEM)
+    return Reply(status=status, headers=_headers(error, allow), body=msgspec.json.encode(problem), media=PROBLEM)
 
 
 def _fault(error: JobgateError, field: str) -> Fault:
@@ -146,7 +147,7 @@ def _step(index: str | None, quoted: str | None, name: str | None) -> str:
     return said.replace("~", "~0").replace("/", "~1")
 
 
-def _headers(call: Call, error: JobgateError) -> dict[str, str]:
+def _headers(error: JobgateError, allow: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, TooMany | Unavailable) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
@@ -154,6 +155,6 @@ def _headers(call: Call, error: JobgateError) -> dict[str, str]:
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, MethodNotAllowed) and call.verb:
-        headers["Allow"] = "POST" if call.verb.endswith("-submit") else "GET, HEAD"
+    if isinstance(error, MethodNotAllowed) and allow:
+        headers["Allow"] = allow
     return headers

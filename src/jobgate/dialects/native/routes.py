@@ -24,10 +24,11 @@ from jobgate.dialects.native import (
     waits,
     webhooks,
 )
-from jobgate.dialects.native.verb import Verb, route
+from jobgate.dialects.native.reference import Reference
 from jobgate.dialects.native.wire import NAME
+from jobgate.dialects.verb import NoQuery, Verb, methods, route
 from jobgate.model.account import Proof
-from jobgate.model.errors import Invalid, JobgateError, NotFound
+from jobgate.model.errors import Invalid, JobgateError, MethodNotAllowed, NotFound
 from jobgate.model.limits import Limits
 from jobgate.model.outcomes import Outcome
 
@@ -53,8 +54,11 @@ class Native:
         except msgspec.ValidationError as error:
             raise Invalid(str(error), field="dialects.native") from error
         self._prefix = setup.prefix
-        self._verbs = {verb.name: verb for verb in verbs(own, setup.limits)}
-        self.routes = tuple(map(route, self._verbs.values()))
+        self._reference = Reference(setup.prefix, verbs(own, setup.limits))
+        self.verbs = self._reference.verbs
+        self._verbs = {verb.name: verb for verb in self.verbs}
+        self._methods = methods(self.verbs)
+        self.routes = tuple(map(route, self.verbs))
 
     def credential(self, call: Call) -> Proof:
         """The API key. Raises Unauthenticated."""
@@ -65,6 +69,8 @@ class Native:
         verb = self._verbs.get(call.verb)
         if verb is None or verb.decode is None:
             raise NotFound("there is nothing at this address", code="unknown-operation")
+        if verb.query is NoQuery and (call.pairs or call.query):
+            asked.query(call, NoQuery)
         return verb.decode(call)
 
     def encode(self, call: Call, outcome: Outcome) -> Reply:
@@ -78,8 +84,17 @@ class Native:
             return self.refuse(call, error)
 
     def refuse(self, call: Call, error: JobgateError) -> Reply:
-        """The answer to a call that did not."""
-        return problems.refuse(call, error)
+        """The answer to a call that did not; OPTIONS is no refusal, and gets the methods there are.
+
+        No verb takes OPTIONS, so that it always comes here; the front adds `Allow` where the call had no verb.
+        """
+        if call.method == "OPTIONS" and isinstance(error, MethodNotAllowed):
+            return Reply(status=204)
+        return problems.refuse(call, error, prefix=self._prefix, allow=self._methods.get(call.verb, ""))
+
+    def document(self) -> bytes:
+        """OpenAPI 3.1 of all of it."""
+        return self._reference.document()
 
 
 def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:

@@ -15,7 +15,7 @@ from jobgate.dialects.native.faults import MOST, gathered, of_jobs, of_types
 from jobgate.dialects.native.rows import SWEEP, NoRows, faults_of, rows_of, unused
 from jobgate.dialects.native.sweep import Sweep
 from jobgate.dialects.native.wire import BatchDraft, JobDraft, LoneDraft
-from jobgate.dialects.reading import json_object
+from jobgate.dialects.reading import json_object, number
 from jobgate.model.errors import Invalid
 
 T = TypeVar("T")
@@ -28,14 +28,18 @@ def read(call: Call, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(call.body, type=kind)
     except msgspec.ValidationError:
-        raise every(call, kind) from None
+        plain = json_object(call.body, numbers=number)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise not_json() from None
+    try:
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError:
+        raise every(call, kind) from None
 
 
 def every(call: Call, kind: type) -> Invalid:
     """What is wrong with a body that cannot be taken: all of it."""
-    body = json_object(call.body)
+    body = json_object(call.body, numbers=number)
     found = gathered(_of_lone(body) if kind is LoneDraft else _of_batch(body))
     return found or Invalid("the body cannot be understood", code="invalid-json")
 

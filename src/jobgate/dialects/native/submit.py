@@ -12,6 +12,7 @@ from jobgate.dialects.native.asked import guard, query
 from jobgate.dialects.native.lines import JobLines, LinesQuery
 from jobgate.dialects.native.pages import tag
 from jobgate.dialects.native.rows import NoRows, Rows, Table, sound, unused
+from jobgate.dialects.native.samples import BATCH_BODIES, EQUAL_BODY, FULL_BODY, JOB_BODY, NEW_BATCH, NEW_JOB
 from jobgate.dialects.native.shapes import every, read, said, wrong_shape, wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
 from jobgate.dialects.native.sweep import Sweep
@@ -153,6 +154,12 @@ def _replayed(outcome: Submitted) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if outcome.replayed else {}
 
 
+_REFUSED: Final = (
+    *("unrunnable", "app-not-found", "app-not-runnable", "not-found", "webhook-not-found"),
+    *("too-many-jobs", "storage-quota", "storage-full"),
+)
+
+
 def verbs(limit: int, most: int) -> tuple[Verb, ...]:
     """With so many bytes of a body at most, and so many jobs of a batch."""
     batches = _Batches(most)
@@ -169,6 +176,11 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             early=True,
             takes=LoneDraft,
             gives={201: JobView},
+            headers={"Idempotency-Key": ""},
+            refuses=_REFUSED,
+            example=JOB_BODY,
+            examples={"Nearly everything there is": FULL_BODY},
+            shown=NEW_JOB,
             decode=_submit_job,
             encode=_submitted_job,
         ),
@@ -177,6 +189,8 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             method="POST",
             path="/batches",
             summary="Submit a batch of jobs",
+            description="One JSON object. Or, as application/x-ndjson, one job a line, read as it comes in: then what "
+            "a batch has beside its jobs stands in the query, which an object may not have.",
             subject="batches",
             scope=Scope.SUBMIT,
             body=Body.LINES,
@@ -187,6 +201,11 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             media=("application/json", NDJSON),
             query=LinesQuery,
             gives={201: BatchView},
+            headers={"Idempotency-Key": ""},
+            refuses=(*_REFUSED, "batch-too-large"),
+            example=EQUAL_BODY,
+            examples=BATCH_BODIES,
+            shown=NEW_BATCH,
             decode=batches.submit,
             encode=_submitted_batch,
         ),

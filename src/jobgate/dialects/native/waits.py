@@ -7,7 +7,7 @@ from typing import Final
 from jobgate.dialects.dialect import Ask, Call, Reply
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer
-from jobgate.dialects.native.wire_waits import WaitsView, waits_view
+from jobgate.dialects.native.wire_waits import FreeView, OfferView, StartsView, WaitsView, waits_view
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.ids import job_name
 from jobgate.model.operations import Find
@@ -39,6 +39,22 @@ VERBS: Final = (
         subject="jobs",
         gives={200: WaitsView},
         refuses=("not-waiting",),
+        shown=WaitsView(
+            reason="turn",
+            place=3,
+            text="2 jobs come first on gpu-a: 1 of its own account, 1 of other accounts",
+            clears="those before it have started",
+            starts=StartsView(seconds=900.0, low=480.0, high=1500.0, runs=32),
+            environments=(
+                OfferView(
+                    name="gpu-a",
+                    fits=True,
+                    free=FreeView(slots=0, of=4),
+                    blocks="turn",
+                    text="2 jobs come first on gpu-a: 1 of its own account, 1 of other accounts",
+                ),
+            ),
+        ),
         decode=_waits,
         encode=_waits_shown,
     ),

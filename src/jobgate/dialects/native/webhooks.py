@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
-from jobgate.dialects.native.asked import Limit, body, guard, known, query
+from jobgate.dialects.native.asked import Limit, begins, body, guard, known, query
 from jobgate.dialects.native.pages import held, onward, seen, tag
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, moment
@@ -79,7 +79,7 @@ def _add(call: Call) -> Ask:
 
 def _list(call: Call) -> Ask:
     asked = query(call, PageQuery)
-    after = None if asked.after is None else webhook_id(asked.after)
+    after = begins(asked.after, webhook_id)
     return Ask(operation=FindWebhooks(after=after, limit=asked.limit))
 
 
@@ -118,7 +118,7 @@ def _test(call: Call) -> Ask:
 
 def _deliveries(call: Call) -> Ask:
     ident, asked = _id(call), query(call, PageQuery)
-    after = None if asked.after is None else message_id(asked.after)
+    after = begins(asked.after, message_id)
     return Ask(operation=FindDeliveries(webhook=ident, after=after, limit=asked.limit))
 
 
@@ -210,6 +210,24 @@ def _sent(prefix: str, call: Call, outcome: FoundDeliveries) -> Reply:
 
 
 _EXAMPLE: Final = {"url": "https://example.org/jobgate", "kinds": ["batch.ended", "job.failed"], "description": "lab"}
+_WEBHOOK: Final = WebhookView(
+    id="w2n6r0kqa",
+    url="https://example.org/jobgate",
+    kinds=("batch.ended", "job.failed"),
+    jobs="all",
+    enabled=True,
+    description="lab",
+    created="2026-11-24T23:09:27.658Z",
+)
+_SECRET: Final = replace(_WEBHOOK, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # noqa: S106  # an example's
+_DELIVERY: Final = DeliveryView(
+    id="msg_2n6r0kqa",
+    event="batch.ended",
+    batch="2n6r0kqa",
+    state="delivered",
+    created="2026-11-24T23:12:09.104Z",
+    attempts=(TryView(at="2026-11-24T23:12:09.120Z", status=204, seconds=0.083),),
+)
 _REFUSES: Final = ("not-found",)
 VERBS: Final = (
     Verb(
@@ -224,8 +242,9 @@ VERBS: Final = (
         takes=WebhookDraft,
         headers={"Idempotency-Key": "The same key makes one webhook; a repetition does not show its secret."},
         gives={201: WebhookView},
-        refuses=("too-many-webhooks", "key-reused"),
+        refuses=("too-many-webhooks", "gone"),
         example=_EXAMPLE,
+        shown=_SECRET,
         decode=_add,
         encode=_added,
     ),
@@ -237,6 +256,7 @@ VERBS: Final = (
         subject="webhooks",
         query=PageQuery,
         gives={200: WebhookPage},
+        shown=WebhookPage(items=(_WEBHOOK,), next=None),
         decode=_list,
         encode=_listed,
     ),
@@ -249,6 +269,7 @@ VERBS: Final = (
         headers={"If-None-Match": "304 when it is still the one of this ETag."},
         gives={200: WebhookView, 304: None},
         refuses=_REFUSES,
+        shown=_WEBHOOK,
         decode=_one,
         encode=_shown,
     ),
@@ -266,6 +287,7 @@ VERBS: Final = (
         gives={200: WebhookView},
         refuses=(*_REFUSES, "changed"),
         example={"enabled": True},
+        shown=_WEBHOOK,
         decode=_change,
         encode=_changed,
     ),
@@ -291,6 +313,7 @@ VERBS: Final = (
         scope=Scope.CONTROL,
         gives={200: WebhookView},
         refuses=_REFUSES,
+        shown=_SECRET,
         decode=_rotate,
         encode=_changed,
     ),
@@ -303,6 +326,7 @@ VERBS: Final = (
         scope=Scope.CONTROL,
         gives={202: DeliveryView},
         refuses=(*_REFUSES, "webhook-disabled"),
+        shown=replace(_DELIVERY, state="waiting", attempts=()),
         decode=_test,
         encode=_posted,
     ),
@@ -315,6 +339,7 @@ VERBS: Final = (
         query=PageQuery,
         gives={200: DeliveryPage},
         refuses=_REFUSES,
+        shown=DeliveryPage(items=(_DELIVERY,), next=None),
         decode=_deliveries,
         encode=_sent,
     ),
@@ -327,6 +352,7 @@ VERBS: Final = (
         scope=Scope.CONTROL,
         gives={202: DeliveryView},
         refuses=(*_REFUSES, "webhook-disabled"),
+        shown=replace(_DELIVERY, state="waiting"),
         decode=_resend,
         encode=_posted,
     ),

@@ -43,13 +43,19 @@ class InputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """One input: `content`, an address, the digest of an upload, or a file of a folder."""
 
     path: str
+    """Where it is to be, from the workspace. Directories are made."""
     content: str | UnsetType = UNSET
+    """The file itself, as text of at most 16 KiB."""
     url: str | UnsetType = UNSET
+    """Where the server fetches it, over http or https. A password in it is taken out and sealed."""
     upload: Hash | UnsetType = UNSET
+    """SHA-256 of a file that this account has uploaded."""
     file: str | UnsetType = UNSET
     """FOLDER/PATH: a file of one of the account's folders, as it is when the job is submitted."""
     size: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = UNSET
+    """Bytes that `url` must give."""
     sha256: Hash | UnsetType = UNSET
+    """Digest that what `url` gives must have."""
     executable: bool = False
 
 
@@ -57,32 +63,48 @@ class OutputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     """One output."""
 
     path: str
+    """What to collect, from the workspace."""
     kind: OutputKind = OutputKind.FILE
     keep: Keep = Keep.ALWAYS
     required: bool = False
+    """A job that went well and did not leave it has failed."""
 
 
 class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one job is to do: a command, or a script."""
 
     command: tuple[str, ...] | UnsetType = UNSET
+    """The words of the command, as they stand; no shell reads them."""
     script: str | UnsetType = UNSET
+    """In place of a command: a text whose first line names the interpreter, `#!/bin/sh`."""
     app: str | UnsetType = UNSET
+    """A named program of the operator's catalogue to run it in."""
     image: str | UnsetType = UNSET
+    """An image to run it in. Without app and image: the machine's own tools, in the sandbox."""
     env: dict[str, str] = {}
+    """Variables, by name."""
     workdir: str = ""
+    """Directory to start in, from the workspace."""
     stdin: str = ""
+    """File to read from, from the workspace."""
     inputs: tuple[InputDraft, ...] = ()
+    """Files that are there before it starts."""
     outputs: tuple[OutputDraft, ...] = ()
+    """What is to be collected when it is over."""
     cores: Annotated[float, Meta(ge=0, le=1 << 40)] = 0.0
+    """Processors. Here as in `memory` and `disk`, 0 is the environment's default."""
     memory: Size = 0
+    """Bytes, or text with a unit: `4GiB`, `500MB`."""
     disk: Size = 0
+    """Bytes that the workspace may grow to, or text with a unit."""
     gpus: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
     walltime: Annotated[float, Meta(gt=0, le=1e9)] | UnsetType = UNSET
-    """Seconds."""
+    """Seconds that one attempt may run; without it the environment's default."""
     network: Network = Network.NONE
     environment: str | UnsetType = UNSET
+    """The one to run in; without it any that can."""
     tries: Annotated[int, Meta(ge=1, le=100)] = 1
+    """Starts at most. There is another after a failure of the program or the engine, or when an attempt was lost."""
 
 
 class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,27 +119,40 @@ class BatchDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`template` so many times, or once for each row of `sweep`, or `jobs` one by one."""
 
     template: JobDraft | UnsetType = UNSET
+    """What every job is to do."""
     count: Count = 1
+    """How many jobs `template` makes."""
     placeholders: bool = False
     """With `count`: `{index}` (from 0) and `{number}` (from 1) stand for the place of each job, as in a sweep."""
     sweep: tuple[dict[Column, Value], ...] | dict[Column, tuple[Value, ...] | Range] | UnsetType = UNSET
     """A row of values for each job, or for each name all its values: then there is a job for each combination."""
     jobs: tuple[JobDraft, ...] | UnsetType = UNSET
+    """Jobs that differ, in place of a template."""
     name: Annotated[str, Meta(max_length=255)] = ""
+    """To find it by."""
     labels: dict[str, str] = {}
+    """To find it by, too."""
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    """Order among the account's own jobs; the greater first."""
     held: bool = False
+    """Its jobs wait until they are let go."""
     webhook: WebhookName = ""
+    """Id of a webhook that is to be told, beside those that are told of all."""
 
 
 class LoneDraft(JobDraft, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A job on its own has what a batch has."""
+    """One job, with what a batch has."""
 
     name: Annotated[str, Meta(max_length=255)] = ""
+    """To find it by."""
     labels: dict[str, str] = {}
+    """To find it by, too."""
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    """Order among the account's own jobs; the greater first."""
     held: bool = False
+    """It waits until it is let go."""
     webhook: WebhookName = ""
+    """Id of a webhook that is to be told, beside those that are told of all."""
 
 
 class JobView(Struct, frozen=True, kw_only=True):
@@ -279,11 +314,15 @@ class Problem(Struct, frozen=True, kw_only=True):
     """RFC 9457; programs branch on `code`."""
 
     type: str
+    """Address of the page that tells its cause and its cure."""
     code: str
     title: str
     status: int
     detail: str
+    instance: str | UnsetType = UNSET
+    """`request:` and what the server's log calls the request; the Request-Id header has it too."""
     next: str | UnsetType = UNSET
+    """What helps, in one sentence."""
     oldest: int | UnsetType = UNSET
     """Of a cursor that is too old: the one after which all events are kept."""
     errors: tuple[Fault, ...] | UnsetType = UNSET
