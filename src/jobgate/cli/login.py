@@ -30,7 +30,7 @@ async def login(
     session: Session,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Ask the server whether the key holds.")] = True,
 ) -> int:
-    """Keep a server's address and a key for the commands of this user.
+    """Keep a server's address and a key for the commands typed here.
 
     The key is read from standard input, or asked for on a terminal; --key-file takes one that is in a file already.
     """

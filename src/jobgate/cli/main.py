@@ -58,7 +58,7 @@ TABLE: Final[Mapping[str, Entry]] = {
     "whoami": Entry("places:app", "Show whose key this is, and what is used of its quotas."),
     "webhooks": Entry("hooks:app", "Webhooks: addresses that are told of ends.", whole=True),
     "top": Entry("top:app", "Show the queue, live."),
-    "login": Entry("login:app", "Keep a server's address and a key for the commands of this user."),
+    "login": Entry("login:app", "Keep a server's address and a key for the commands typed here."),
     "doctor": Entry("doctor:app", "Say what this machine can run, and how to get what is missing."),
     "completion": Entry("completion:app", "Completion of commands and ids by the shell.", whole=True),
     "serve": Entry("serve:server", "Serve; prints one line `jobgate ready URL` when requests are accepted."),
