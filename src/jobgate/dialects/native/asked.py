@@ -27,7 +27,7 @@ KEY_LENGTH: Final = 255
 WHOLE: Final = {"whole": True}
 """`Meta.extra` of a parameter whose values may hold commas."""
 
-_NUMBER: Final = re.compile(r"-?\d{1,15}(?:\.\d{1,20})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,19}(?:\.\d{1,20})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 """A number as JSON writes it: whoever prints a float prints one of these."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d.+", re.ASCII)
 

@@ -219,7 +219,7 @@ def _event(event: Told) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.cursor, event.event.encode(), data)
 
 
-_REFUSES: Final = ("gone",)
+_REFUSES: Final = ("not-found", "gone")
 _HEADERS: Final = {
     "Accept": "`text/event-stream` for a stream of server-sent events.",
     "Last-Event-ID": "In a stream: the cursor of the last event known; it wins over `after`.",

@@ -209,6 +209,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             },
             gives={204: None, 201: UploadView, 200: UploadView},
             refuses=(
+                "file-not-found",
                 "offset",
                 "upload-busy",
                 "mismatch",

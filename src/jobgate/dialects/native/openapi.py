@@ -96,8 +96,7 @@ ASKED: Final[Mapping[str, Header]] = {
     ),
     "If-Match": Header("ETag that you know. If the thing has changed since, nothing is done.", Tag),
     "Range": Header("One range of bytes.", Annotated[str, Meta(examples=["bytes=0-1023"])]),
-    "Last-Event-ID": Header("Cursor of the last event that was seen; it goes before `after`.", int),
-    "Accept": Header("Which of the forms is wanted.", str),
+    "Last-Event-ID": Header("Cursor of the last event that was seen; it goes before `after`."),
 }
 TOLD: Final[Mapping[str, Header]] = {
     "Request-Id": Header("What the server's log calls this request.", Annotated[str, Meta(min_length=1)]),

@@ -169,6 +169,8 @@ class _Drawing:
 
     def _in_headers(self, verb: Verb) -> Iterator[dict[str, Any]]:
         for name, text in verb.headers.items():
+            if name in _MEDIA:
+                continue
             known = self._about.asked.get(name, Header(text))
             yield {"name": name, "in": "header", "description": text or known.text, "schema": parameter(known.kind)}
 
@@ -184,7 +186,8 @@ class _Drawing:
             for name, value in {verb.summary: verb.example, **verb.examples}.items():
                 examples = content[sample_media(verb, value)].setdefault("examples", {})
                 examples[_key(name)] = {"summary": name, "value": value}
-        return {"required": not verb.optional, "content": content}
+        needed = not verb.optional and verb.body in (Body.WHOLE, Body.LINES)  # a file may be empty
+        return {"required": needed, "content": content}
 
     def _sample(self, verb: Verb) -> str:
         address = self._about.prefix + _BARE.sub(r"{\1}", verb.path)
@@ -250,6 +253,8 @@ def _whole(kind: Any) -> bool:
     return any((getattr(meta, "extra", None) or {}).get("whole", False) for meta in get_args(kind))
 
 
+_MEDIA: Final = ("Accept", "Content-Type")
+"""OpenAPI says these by its media types alone."""
 _OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
