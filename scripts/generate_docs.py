@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jobgate.config import reference
-from pages import command_line, metrics, routes, states
+from pages import command_line, metrics, python, routes, states
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 
@@ -19,6 +19,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "routes.md": routes.page,
     "commands.md": command_line.page,
     "metrics.md": metrics.page,
+    "python.md": python.page,
 }
 
 

@@ -81,7 +81,7 @@ class BatchOptions(TypedDict, total=False):
 
 
 class SubmitOptions(JobOptions, BatchOptions, total=False):
-    """Both."""
+    """What a submit may say, each by its name: what the job is to do, and what the request says beside it."""
 
 
 class Draft(JobOptions, total=False):
