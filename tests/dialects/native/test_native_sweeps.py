@@ -16,6 +16,7 @@ from native_examples import post, setup
 
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Dialect
+from jobgate.dialects.native.rows import rows_of
 from jobgate.dialects.native.sweep import text
 from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.job import Argv, JobSpec, Script, Value
@@ -335,3 +336,52 @@ def test_the_credential_of_a_template_is_every_jobs() -> None:
     for spec in specs(template=template, sweep={"x": [1, 2]}):
         assert spec.secrets == {"input-0-0"}
         assert "word" not in str(spec.inputs)
+
+
+# --- how large it may become
+
+
+@pytest.mark.parametrize(
+    ("template", "sweep"),
+    [
+        ({"script": "#!/bin/sh\n" + "{x}" * 1000}, [{"x": "y" * 10_000}]),
+        ({"command": ["{x}"], "env": {"X": "{x}{x}{x}"}}, {"x": ["y", "y" * 300_000]}),
+        ({"script": "#!/bin/sh\n{n}" + "#" * 1_000_000}, {"n": {"from": 0, "to": 1000}}),
+        ({"command": ["{x}", "{n}"]}, {"x": ["y" * 10_000], "n": {"from": 0, "to": 100_000}}),
+        ({"command": ["{x}" * 10_000, "{n}"], "cores": -1}, {"x": ["y" * 10_000], "n": {"from": 0, "to": 9.5}}),
+    ],
+)
+def test_a_small_request_never_becomes_jobs_that_fill_the_memory_or_the_disk(template: Any, sweep: Any) -> None:
+    call = post("batch-submit", {"template": template, "sweep": sweep})
+    with pytest.raises((TooLarge, Invalid)) as caught:
+        NATIVE.decode(call)
+    assert isinstance(caught.value, TooLarge) != ("cores" in template)
+    assert NATIVE.refuse(call, caught.value).status == (422 if "cores" in template else 413)
+
+
+def test_copies_with_places_in_a_large_template_are_refused_by_their_count() -> None:
+    template = {"script": "#!/bin/sh\n{number}" + "#" * 100_000}
+    with pytest.raises(TooLarge) as caught:
+        NATIVE.decode(post("batch-submit", {"template": template, "count": 10_000, "placeholders": True}))
+    assert (caught.value.code, caught.value.field) == ("too-large", "count")
+
+
+VALUES_OF_ROWS = st.text("ab\u20ac", max_size=5) | st.integers(-(2**53), 2**53) | st.booleans()
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"x": VALUES_OF_ROWS, "y": VALUES_OF_ROWS}), min_size=1, max_size=5)
+    | st.fixed_dictionaries({name: st.lists(VALUES_OF_ROWS, min_size=1, max_size=4) for name in ("x", "y")}),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_what_a_sweep_is_said_to_put_in_is_never_less_than_what_it_does(sweep: Any, xs: int, ys: int) -> None:
+    rows = rows_of(sweep)
+    uses = [{"x": xs, "y": ys}[name] for name in rows.names]
+    each = [
+        sum(len(text(value)) * times for value, times in zip(rows.row(place), uses, strict=True))
+        for place in range(rows.size)
+    ]
+    most, total = rows.weigh(uses)
+    assert most >= max(each)
+    assert total >= sum(each)

@@ -17,6 +17,8 @@ from jobgate.model.errors import Invalid
 PLACES: Final = ("index", "number")
 """Names that each job fills by itself: its place from 0, and from 1."""
 MOST_COLUMNS: Final = 100
+_DIGITS: Final = 24
+"""Characters of a number at most."""
 SWEEP: Final[Any] = tuple[dict[Column, Value], ...] | dict[Column, tuple[Value, ...] | Range]
 Table = Sequence[Mapping[str, Value]] | Mapping[str, Sequence[Value] | Range]
 
@@ -32,6 +34,10 @@ class Rows(Protocol):
         """Those of the job at a place, from 0."""
         ...
 
+    def weigh(self, uses: Sequence[int]) -> tuple[int, int]:
+        """Characters put in where each column stands so often: at most in one job, and in all; nothing is made."""
+        ...
+
 
 class NoRows:
     """Jobs that differ by their place alone."""
@@ -44,6 +50,11 @@ class NoRows:
         """Nothing."""
         del place
         return ()
+
+    def weigh(self, uses: Sequence[int]) -> tuple[int, int]:
+        """Nothing."""
+        del uses
+        return 0, 0
 
 
 class Listed:
@@ -58,6 +69,15 @@ class Listed:
         """As it was written."""
         row = self._rows[place]
         return tuple([row[name] for name in self.names])
+
+    def weigh(self, uses: Sequence[int]) -> tuple[int, int]:
+        """Of each row as it stands."""
+        often = tuple(zip(self.names, uses, strict=True))
+        most = total = 0
+        for row in self._rows:
+            one = sum(_length(row[name]) * times for name, times in often)
+            most, total = max(most, one), total + one
+        return most, total
 
 
 class Product:
@@ -79,11 +99,19 @@ class Product:
         values.reverse()
         return tuple(values)
 
+    def weigh(self, uses: Sequence[int]) -> tuple[int, int]:
+        """Each value of a column stands in equally many jobs."""
+        often = tuple(zip(self._columns, uses, strict=True))
+        most = sum(column.longest * times for column, times in often)
+        return most, sum(column.length * (self.size // column.size) * times for column, times in often)
+
 
 class _Values:
     def __init__(self, values: Sequence[Value]) -> None:
         self.size = len(values)
         self.at = values.__getitem__
+        lengths = list(map(_length, values))
+        self.longest, self.length = max(lengths, default=0), sum(lengths)
 
 
 class _Whole:
@@ -92,6 +120,7 @@ class _Whole:
     def __init__(self, first: int, to: int, step: int) -> None:
         self._values = range(first, to, step)
         self.size = max(0, -(-(to - first) // step))
+        self.longest, self.length = _DIGITS, _DIGITS * self.size
 
     def at(self, place: int) -> Value:
         return self._values[place]
@@ -103,6 +132,7 @@ class _Decimal:
     def __init__(self, first: float, to: float, step: float) -> None:
         self._first, self._step = Fraction(repr(first)), Fraction(repr(step))
         self.size = max(0, math.ceil((Fraction(repr(to)) - self._first) / self._step))
+        self.longest, self.length = _DIGITS, _DIGITS * self.size
 
     def at(self, place: int) -> Value:
         return float(self._first + place * self._step)
@@ -113,6 +143,11 @@ def _steps(asked: Range) -> _Whole | _Decimal:
     if isinstance(first, int) and isinstance(to, int) and isinstance(step, int):
         return _Whole(first, to, step)
     return _Decimal(first, to, step)
+
+
+def _length(value: Value) -> int:
+    """Characters of a value where it is put in, at most."""
+    return len(value) if isinstance(value, str) else _DIGITS
 
 
 def rows_of(sweep: Table) -> Rows:

@@ -7,6 +7,7 @@ Each job's words are made when its rows are written, and forgotten then.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -20,19 +21,23 @@ from jobgate.dialects.native.rows import PLACES, Rows
 from jobgate.dialects.native.specs import Specs
 from jobgate.dialects.native.wire import InputDraft, JobDraft, OutputDraft, Value
 from jobgate.dialects.reading import address
-from jobgate.model.errors import Invalid
+from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.job import JobSpec
 
 _CHECKED: Final = 1000
 """Jobs that are looked at before anything is written; the others are looked at when they are."""
 _SEARCHED: Final = 10_000
 """Jobs in which more faults are looked for, once there is one."""
+_PUT_IN: Final = 1 << 20
+"""Characters that values put into one job: a request is not to grow a thousandfold once it is here."""
+_WRITTEN: Final = 512 << 20
+"""Characters of all jobs of a sweep, written out: about 500 for each of a million."""
 _TEXTS: Final = ("script", "workdir", "stdin")
 _OF_INPUT: Final = ("path", "content", "url", "file")
 
 
 class Sweep:
-    """The jobs of a template, one for each row."""
+    """The jobs of a template, one for each row. Raises TooLarge where they come to more than a server can hold."""
 
     def __init__(self, template: JobDraft, rows: Rows) -> None:
         self.size = rows.size
@@ -41,6 +46,17 @@ class Sweep:
         self._fill = _Fill(template, (*rows.names, *PLACES))
         self._specs = Specs()
         self._secrets = _secrets(template)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        put_in, total = self._rows.weigh([self._fill.used[name] for name in self._rows.names])
+        if put_in > _PUT_IN:
+            told = f"values put at most {_PUT_IN} characters into one job, and these {put_in}; use inputs for much data"
+            raise TooLarge(told, field="sweep")
+        total += self.size * len(msgspec.json.encode(self._template))
+        if total > _WRITTEN:
+            told = f"written out, the jobs of a sweep have at most {_WRITTEN} characters, and these {total}"
+            raise TooLarge(told, field="sweep" if self._rows.names else "count")
 
     @property
     def used(self) -> frozenset[str]:
@@ -125,7 +141,8 @@ class _Fill:
     """A template with the places found in it."""
 
     def __init__(self, template: JobDraft, names: tuple[str, ...]) -> None:
-        self.used: set[str] = set()
+        self.used = Counter[str]()
+        """How often each name stands in it."""
         self._template = template
         self._at = {name: number for number, name in enumerate(names)}
         self._place = re.compile(r"\{(" + "|".join(map(re.escape, names)) + r")\}")
