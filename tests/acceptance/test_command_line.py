@@ -10,12 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import IO, Any
 
-import httpx
 import pytest
 from gateways import JOBGATE, Gateway
 
-LOG = "/v1/jobs/2n6r0kqa-1/log"
-EVENTS = "/v1/events"
 ID = re.compile(r"[0-9a-z]{8,14}-1\n")
 TIME = 120
 
@@ -52,14 +49,6 @@ class Shell:
     def json(self, *words: str) -> Any:
         return json.loads(self.say(*words))
 
-    def needs(self, *paths: str) -> None:
-        """Skips, loudly, what this server has no verbs for."""
-        headers = {"Authorization": f"Bearer {self.env['JOBGATE_KEY']}"}
-        for path in paths:
-            answer = httpx.get(self.gateway.url + path, headers=headers, timeout=60)
-            if not answer.is_success and answer.json()["code"] == "unknown-operation":
-                pytest.skip(f"this server has no {path} yet")
-
 
 @pytest.fixture
 def shell(gateway: Gateway, tmp_path: Path) -> Shell:
@@ -79,7 +68,6 @@ def until(stream: IO[str] | None, text: str) -> None:
 
 
 def test_a_job_is_submitted_listed_waited_for_read_and_fetched(shell: Shell) -> None:
-    shell.needs(LOG, "/v1/jobs/2n6r0kqa-1/files")
     (shell.here / "in.txt").write_text("hello\n")
     words = ("--name", "copy", "--input", "in.txt", "--output", "out.txt", "--", "sh", "-c", "cat in.txt | tee out.txt")
     job = shell.say("submit", *words)
@@ -111,7 +99,6 @@ def test_a_limit_and_a_cancel_are_not_the_programs_doing(shell: Shell) -> None:
 
 
 def test_a_sweep_ends_1_names_its_failures_and_is_retried_under_its_ids(shell: Shell) -> None:
-    shell.needs(EVENTS, LOG)
     (shell.here / "p.csv").write_text("seed\n1\n2\n3\n")
     line = "test {seed} != 2 || { test -e flag || { echo seed two; exit 4; }; }"
     code, batch, err = shell.type("submit", "--name", "fit", "--sweep", "p.csv", "--wait", "--", "sh", "-c", line)
@@ -126,7 +113,6 @@ def test_a_sweep_ends_1_names_its_failures_and_is_retried_under_its_ids(shell: S
 
 
 def test_what_is_followed_is_the_log_and_its_end_is_the_jobs(shell: Shell) -> None:
-    shell.needs(LOG)
     code, out, err = shell.type("submit", "-f", "--", "sh", "-c", "echo one; sleep 0.3; echo two >&2; exit 3")
     assert (code, out) == (3, "one\ntwo\n")
     assert "failed: program, exit 3" in err
@@ -146,7 +132,6 @@ def test_ctrl_c_leaves_the_job_and_says_how_it_is_found(shell: Shell) -> None:
 
 
 def test_the_gateway_is_killed_while_a_log_is_followed_and_no_line_is_lost_or_told_twice(shell: Shell) -> None:
-    shell.needs(LOG)
     words = "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.4; done"
     process = shell.start("submit", "-f", "--", "sh", "-c", words)
     assert process.stdout is not None
