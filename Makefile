@@ -18,7 +18,7 @@ setup: provision $(STAMP) ## system packages (as root on Debian) and the virtual
 provision: ## the system packages, when root on Debian; says which
 	scripts/provision
 
-demo: setup ## the founding text's example: over HTTP, in the sandbox, and its output file back
+demo: setup ## the founding text's example, a sweep and a job in Python: sent in, run in the sandbox, fetched
 	$(PY) scripts/demo.py
 
 serve: setup ## the demo's gateway, kept running

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import http.server
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -22,8 +23,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import jobgate
+
 ROOT = Path(__file__).resolve().parent.parent
 JOBGATE = ROOT / ".venv" / "bin" / "jobgate"
+SQUARES = 20
 OVER = ("completed", "failed", "aborted")
 Json = dict[str, Any]
 
@@ -111,8 +115,9 @@ path = ["{apps}/arithmetic"]
     url = ready[2]
     key = _account(data / "data")
     print(f"gateway    {url}, SQLite, data in {data / 'data'}")
-    well = _charity_engine(url, key)
-    print("\nwhere next: README.md; docs/dialects/charity-engine.md; make serve keeps this gateway running")
+    made = _charity_engine(url, key)
+    well = bool(made) and _native(url, _credential(data / "data", "api-key"), made, data)
+    print("\nwhere next: README.md; docs/index.md; docs/dialects; make serve keeps this gateway running")
     if keeping and well:
         job = {"authenticator": key, "app": "charityengine:wolframengine", "commandLine": "math 6*7 > output/out.txt"}
         print(f"key        {key} (Charity Engine authenticator)\nA job to paste; Ctrl-C ends the gateway:\n")
@@ -135,14 +140,18 @@ def _end(gateway: subprocess.Popen[str]) -> None:
 def _account(data: Path) -> str:
     """A new account's Charity Engine authenticator."""
     subprocess.run([JOBGATE, "account", "create", "demo", "--data", data, "--json"], check=True, capture_output=True)
-    words: list[str | Path] = [JOBGATE, "credential", "add", "demo", "--kind", "charity-engine", "--json"]
-    words += ["--data", data]
+    return _credential(data, "charity-engine")
+
+
+def _credential(data: Path, kind: str) -> str:
+    """Another way in for the same account."""
+    words: list[str | Path] = [JOBGATE, "credential", "add", "demo", "--kind", kind, "--json", "--data", data]
     made = subprocess.run(words, check=True, capture_output=True, text=True)
     return str(json.loads(made.stdout)["value"])
 
 
-def _charity_engine(url: str, key: str) -> bool:
-    """The documented example, followed to its output file."""
+def _charity_engine(url: str, key: str) -> str:
+    """The documented example, followed to its output file; the job's id when that holds what it must."""
     base = f"{url}/remotejobs/v2"
     print("\nCharity Engine  job-create: math 2+2 > output/out.txt")
     body = EXAMPLE.replace("AUTHENTICATOR", key).replace("\n", "")  # as curl's -d @file sends it
@@ -164,9 +173,31 @@ def _charity_engine(url: str, key: str) -> bool:
             content = answer.read().decode()
         print(f"  output/{file['filename']} ({file['size']} bytes): {content.strip()}")
         if status == "completed" and content.strip() == "4":
-            return True
+            return str(job)
     print(json.dumps(result, indent=2))
-    return False
+    return ""
+
+
+def _native(url: str, key: str, other: str, folder: Path) -> bool:
+    """A sweep by the command line, a job in Python, and the other API's job seen by this one."""
+    print(
+        "\nNative  jobgate submit --sweep numbers.csv --wait --download results -- sh -c 'echo $(({n} * {n})) > square'"
+    )
+    (folder / "numbers.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(1, SQUARES + 1)))
+    words: list[str | Path] = [JOBGATE, "submit", "--name", "squares", "--sweep", "numbers.csv", "--wait", "--download", "results"]
+    words += ["--output", "square", "--", "sh", "-c", "echo $(({n} * {n})) > square"]
+    environment = {**os.environ, "JOBGATE_SERVER": url, "JOBGATE_KEY": key}
+    if subprocess.run(words, cwd=folder, env=environment, check=False).returncode:
+        return False
+    squares = sorted(int(path.read_text()) for path in (folder / "results").rglob("square"))
+    print(f"  {len(squares)} files came back: {squares[0]}, {squares[1]}, … {squares[-1]}")
+    with jobgate.Client(url, key) as client:
+        print("\nPython  client.submit(['sh', '-c', 'echo hello from a sandbox']).result().stdout")
+        job = client.submit(["sh", "-c", "echo hello from a sandbox"])
+        print(f"  {job!r}\n  {job.result(timeout=60).stdout.strip()}")
+        seen = client.job(other)
+        print(f"  the job that came by the {seen.dialect} API, as /v1 sees it: {seen!r}")
+        return squares == [n * n for n in range(1, SQUARES + 1)] and seen.succeeded
 
 
 def _post(url: str, body: bytes, media: str) -> Json:
