@@ -19,7 +19,13 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "APIs": ("docs/dialects/native", "docs/dialects/*"),
     "Engines": ("docs/engines/*",),
     "For operators": ("docs/accounts", "docs/http", "docs/security", "SECURITY"),
-    "Reference": ("docs/reference/commands", "docs/reference/configuration", "docs/reference/*", "docs/glossary"),
+    "Reference": (
+        "docs/reference/commands",
+        "docs/reference/python",
+        "docs/reference/configuration",
+        "docs/reference/*",
+        "docs/glossary",
+    ),
     "Why it is so": ("docs/discussions/*",),
     "Taking part": ("README", "CONTRIBUTING", "docs/testing", "docs/decisions/README", "news/README", "CHANGELOG"),
 }

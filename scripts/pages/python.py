@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import jobgate
+from jobgate.client import options
 
 GROUPS: Final = {
     "The client": ("Client", "AsyncClient"),
@@ -51,8 +52,8 @@ def _described(name: str) -> list[str]:
     if name not in ("SubmitOptions", "Draft"):
         rows = [f"| `{member}` | {_first(text)} |" for member, text in _members(kind)]
         return [*lines, *(["", "| member | |", "|---|---|", *rows] if rows else [])]
-    options = [f"| `{option}` | `{_cell(said)}` | {text} |" for option, (said, text) in _options(kind).items()]
-    return [*lines, "", "| option | type | |", "|---|---|---|", *options]
+    said = [f"| `{option}` | `{_cell(form)}` | {text} |" for option, (form, text) in _options(kind).items()]
+    return [*lines, "", "| option | type | |", "|---|---|---|", *said]
 
 
 def _fields(kind: type) -> tuple[str, ...]:
@@ -63,12 +64,15 @@ def _fields(kind: type) -> tuple[str, ...]:
 
 def _options(kind: type) -> dict[str, tuple[str, str]]:
     """Type and line of each; those of the classes that it is made of come first."""
-    found: dict[str, tuple[str, str]] = {}
-    for base in getattr(kind, "__orig_bases__", ()):
-        found |= _options(base) if hasattr(base, "__total__") else {}
-    last = ""
     source = ast.parse(inspect.getsource(kind)).body[0]
-    for node in source.body if isinstance(source, ast.ClassDef) else ():
+    if not isinstance(source, ast.ClassDef):
+        raise TypeError(kind)
+    found: dict[str, tuple[str, str]] = {}
+    for base in source.bases:
+        above = getattr(options, ast.unparse(base))
+        found |= _options(above) if isinstance(above, type) else {}
+    last = ""
+    for node in source.body:
         if isinstance(node, ast.AnnAssign):
             last = ast.unparse(node.target)
             found[last] = (ast.unparse(node.annotation), "")

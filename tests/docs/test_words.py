@@ -34,6 +34,7 @@ ALLOWED: Final = (
     ("docs/decisions/*", r"hosts in BOINC's way", "BOINC's own word, said to be BOINC's"),
     ("docs/dialects/charity-engine.md", r"service", "the vendor's service, and the text's own external services"),
     ("*", r"(?:an)?other hosts?|that host|no host|hosts of registries|own host", "a host of the network, by its name"),
+    ("docs/reference/python.md", r"results?", "the client's `Result`, as Python's own futures have one"),
     ("docs/http.md", r"\bhost\b", "the header of that name"),
     ("*", r"slots?'s? (?:own )?users?|user namespaces|user number|user names|gateway's own user", "of the system"),
     ("*", r"users pass|user space|a user of its own|user of the operating system", "of the operating system"),
