@@ -101,6 +101,7 @@ def test_a_job_that_waits_says_why(client: jobgate.Client) -> None:
     busy = client.sweep(["sleep", "600"], 2)
     job = client.submit(["true"])
     while job.waits is None or job.waits.reason != "busy":
+        assert job.state == "queued", (job, job.waits, list(client.jobs(batch=busy.id)))
         job = job.refresh()
     assert job.waits.place == 1
     assert "local is busy" in str(job.waits)
