@@ -2,61 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import signal
-import subprocess
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
-from gateways import JOBGATE, Gateway
-
-ID = re.compile(r"[0-9a-z]{8,14}-1\n")
-TIME = 120
-
-
-class Shell:
-    """Types commands for one account."""
-
-    def __init__(self, gateway: Gateway, key: str, here: Path) -> None:
-        self.gateway = gateway
-        self.here = here
-        self.env = {**os.environ, "JOBGATE_KEY": key, "XDG_CONFIG_HOME": str(here), "NO_COLOR": "1"}
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603  # our own
-            [str(JOBGATE), *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.here,
-            env=self.env | {"JOBGATE_SERVER": self.gateway.url},
-        )
-
-    def type(self, *words: str) -> tuple[int, str, str]:
-        with self.start(*words) as process:
-            out, err = process.communicate(timeout=TIME)
-        assert "Traceback" not in err, err
-        return process.returncode, out, err
-
-    def say(self, *words: str) -> str:
-        code, out, err = self.type(*words)
-        assert code == 0, (code, out, err)
-        return out
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.say(*words))
-
-
-@pytest.fixture
-def shell(gateway: Gateway, tmp_path: Path) -> Shell:
-    gateway.run("account", "create", "lab")
-    key = gateway.run("credential", "add", "lab", "--kind", "api-key")["value"]
-    here = tmp_path / "here"
-    here.mkdir()
-    return Shell(gateway, key, here)
+from shells import ID, TIME, Shell
 
 
 def until(stream: IO[str] | None, text: str) -> None:

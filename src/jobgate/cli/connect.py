@@ -144,9 +144,10 @@ def verb(
 
         def command(**given: Any) -> None:
             common = Common(**{parameter.name: given.pop(parameter.name) for parameter in _COMMON})
-            raise typer.Exit(run(common, lambda session: work(session, **given), help_=f"{path} --help"))
+            raise typer.Exit(run(common, lambda session: work(session, **given), help_=f"{path} --help", list_=list_))
 
-        path = " ".join(part for part in ("jobgate", app.info.name, name) if isinstance(part, str))
+        group = ["jobgate", *([app.info.name] if isinstance(app.info.name, str) else [])]
+        path, list_ = " ".join([*group, name]), " ".join([*group, "list"])
         parameters = [*own, *_COMMON]
         command.__doc__ = work.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
@@ -157,15 +158,18 @@ def verb(
     return dress
 
 
-def run(common: Common, work: Callable[[Session], Awaitable[int]], *, help_: str) -> int:
-    """Does the work with a session of its own; its exit status. `help_` is what explains the command."""
+def run(common: Common, work: Callable[[Session], Awaitable[int]], *, help_: str, list_: str = "jobgate list") -> int:
+    """Does the work with a session of its own; its exit status.
+
+    `help_` is the command that explains this one, `list_` the one that shows what there is of its things.
+    """
     screen = Screen(
         as_json=common.as_json, quiet=common.quiet, colours=not (common.no_color or os.environ.get("NO_COLOR"))
     )
     runner = asyncio.Runner()
     try:
         _interruptible()
-        code = runner.run(_whole(common, screen, work, help_))
+        code = runner.run(_whole(common, screen, work, help_, list_))
     except KeyboardInterrupt:
         return INTERRUPTED  # the loop is not closed: it would wait for threads that read files
     except BrokenPipeError:
@@ -184,7 +188,9 @@ def _interruptible() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-async def _whole(common: Common, screen: Screen, work: Callable[[Session], Awaitable[int]], help_: str) -> int:
+async def _whole(
+    common: Common, screen: Screen, work: Callable[[Session], Awaitable[int]], help_: str, list_: str
+) -> int:
     session: Session | None = None
     # what a connection that is let go of leaves behind is no news to who types
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
@@ -195,7 +201,7 @@ async def _whole(common: Common, screen: Screen, work: Callable[[Session], Await
         screen.refuse(error.what, error.why, error.next)
         return WRONG
     except JobgateError as error:
-        what, why, next_ = told(error)
+        what, why, next_ = told(error, list_)
         screen.refuse(what, why, next_ or help_)
         return TIME_IS_OVER if isinstance(error, TimedOut) else NOT_ITS_DOING
     except asyncio.CancelledError:
@@ -241,7 +247,6 @@ def _entry(line: Line, job: str, entry: FileEntry) -> FileEntry:
 
 NEXT: Final[Sequence[tuple[type[JobgateError], str]]] = (
     (NotAllowed, "jobgate login --server URL    or JOBGATE_KEY, --key-file"),
-    (NotFound, "jobgate list"),
     (TooMany, "jobgate whoami    shows the quotas and what is used of them"),
     (NoRoom, "try again later; jobgate environments shows what there is"),
     (Conflict, "jobgate status ID    shows how it stands"),
@@ -250,13 +255,14 @@ NEXT: Final[Sequence[tuple[type[JobgateError], str]]] = (
 BY_CODE: Final = {
     "no-environment": "jobgate environments    shows the places that run jobs, and what they have",
     "app": "jobgate apps",
+    "folder-not-empty": "the same command with --force deletes them too",
     "image": "jobgate environments --image IMAGE",
 }
 """The same, of refusals that have an answer of their own."""
 
 
-def told(error: JobgateError) -> tuple[str, str, str]:
-    """The three lines of an error, in the words of the command line."""
+def told(error: JobgateError, list_: str = "jobgate list") -> tuple[str, str, str]:
+    """The three lines of an error, in the words of the command line; `list_` shows what can be found."""
     what, *rest = str(error).splitlines() or [type(error).__name__]
     why = "\n".join(line.removeprefix("  why   ") for line in rest if not line.startswith("  next  "))
     next_ = next((line.removeprefix("  next  ") for line in rest if line.startswith("  next  ")), "")
@@ -266,5 +272,5 @@ def told(error: JobgateError) -> tuple[str, str, str]:
         next_ = "the same command again, with a longer --timeout or none"
     if isinstance(error, NotAllowed) and error.status == 401:  # noqa: PLR2004  # no key that holds
         next_ = ""
-    next_ = next_ or BY_CODE.get(error.code, "")
+    next_ = next_ or BY_CODE.get(error.code, "") or (list_ if isinstance(error, NotFound) else "")
     return what, why or error.code, next_ or next((text for kind, text in NEXT if isinstance(error, kind)), "")
