@@ -16,7 +16,7 @@ from jobgate.model.events import Broke, Collected, Exited, Started
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.files import Artifact
 from jobgate.model.ids import BatchId, Digest, JobId
-from jobgate.model.job import Batch
+from jobgate.model.job import LABELS, Batch
 from jobgate.model.operations import Cancel, Change, Count, Delete, Find, FindBatches
 from jobgate.model.outcomes import Counted, FoundBatches
 from jobgate.model.selectors import BatchesWhere, Ids, Of, Where
@@ -185,6 +185,22 @@ def test_a_lone_job_stands_for_its_batch_and_one_of_several_does_not(tmp_path: P
         assert (caught.value.code, caught.value.field) == ("of-batch", "labels")
         assert (await bench.lab.row(ids(many)[0]))[0].priority == 0
         assert await pages(bench, labels=(("a", "1"),)) == [changed.shown.batch]
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("priority", [None, 7])
+def test_labels_grow_to_a_bound_and_no_change_goes_beyond_it(tmp_path: Path, priority: int | None) -> None:
+    async def body(bench: Bench) -> None:
+        batch = await bench.batch(2, labels={"a": "x" * (LABELS - 1)})
+        with pytest.raises(Invalid) as caught:
+            await bench.ask(Change(selector=Of(batch.id), labels={"b": "1"}, name="n", priority=priority))
+        assert (caught.value.code, caught.value.field) == ("too-long", "labels")
+        kept = (await bench.ask(Count(batch.id))).batch
+        assert (kept.name, kept.labels) == (batch.name, batch.labels)
+        assert (await bench.lab.row(ids(batch)[0]))[0].priority == 0
+        changed = await bench.ask(Change(selector=Of(batch.id), labels={"a": None, "b": "1"}, show=True))
+        assert changed.shown.batch.labels == {"b": "1"}
 
     run(tmp_path, body)
 

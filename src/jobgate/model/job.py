@@ -18,6 +18,8 @@ from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
 
 PRIORITIES: Final = (-1000, 1000)
+LABELS: Final = 16_384
+"""Characters of all labels of a batch: each of its jobs is shown with them."""
 
 
 Value = bool | int | float | str
@@ -205,6 +207,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The webhook that it names; those that are told of named batches only hear of it."""
     renamed: int = 0
     """How often its name or labels were changed."""
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raises Invalid (`too-long`) for labels that are longer than a batch may have them."""
+    length = sum(len(key) + len(value) for key, value in labels.items())
+    if length > LABELS:
+        told = f"labels: a batch has at most {LABELS} characters of them, and these would be {length}"
+        raise Invalid(told, code="too-long", field="labels")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from jobgate.model.errors import Conflict, Invalid
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
-from jobgate.model.job import Job
+from jobgate.model.job import Job, check_labels
 from jobgate.model.operations import Cancel, Change, Count, Delete
 from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
@@ -40,7 +40,7 @@ async def change(context: Context, principal: Principal, operation: Change) -> C
     """Another priority; held or let go; another name, other labels. `unchanged` are those over already.
 
     Raises NotFound for a batch that is not theirs, and Invalid when the name of a batch is asked for that a job of it
-    stands for.
+    stands for, or labels that are too long together.
     """
     selector = operation.selector
     events: list[Event] = []
@@ -102,19 +102,19 @@ def _names(jobs: Sequence[Job]) -> list[JobName]:
 
 
 def _rename_whole(tx: Transaction, principal: Principal, selector: Of, operation: Change) -> None:
-    """Raises NotFound, and Conflict (`changed`)."""
+    """Raises NotFound, Conflict (`changed`), and Invalid (`too-long`)."""
     if operation.seen is not None:
         as_seen(tx, principal, selector, operation.seen)
-    tx.jobs.rename(batch_of(tx, principal, selector.batch), operation.name, operation.labels)
+    check_labels(tx.jobs.rename(batch_of(tx, principal, selector.batch), operation.name, operation.labels).labels)
 
 
 def _rename(tx: Transaction, selector: Selector, operation: Change, ident: BatchId) -> None:
-    """Raises Invalid (`of-batch`) when one job of several was named: name and labels are the batch's."""
+    """Raises Invalid (`of-batch`) when one job of several was named: name and labels are the batch's; or `too-long`."""
     batch = tx.jobs.batch(ident)
     if batch.count > 1 and not isinstance(selector, Of):
         field = "labels" if operation.labels else "name"
         raise Invalid(f"{field}: they belong to the batch of this job; change them there", code="of-batch", field=field)
-    tx.jobs.rename(batch, operation.name, operation.labels)
+    check_labels(tx.jobs.rename(batch, operation.name, operation.labels).labels)
 
 
 # --- slices

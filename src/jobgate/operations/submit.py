@@ -12,7 +12,7 @@ from jobgate.model.errors import Invalid, NotFound, TooLarge, TooMany, Unavailab
 from jobgate.model.files import Input, Stored, UserFile
 from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, FolderId
-from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.job import Batch, Job, JobSpec, check_labels
 from jobgate.model.operations import Group, Submit
 from jobgate.model.outcomes import Counted, Submitted
 from jobgate.model.state import JobState
@@ -35,6 +35,7 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     if count > context.limits.batch:
         told = f"a batch has at most {context.limits.batch} jobs here, and this one {count}"
         raise TooLarge(told, code="batch-too-large", field="count")
+    check_labels(operation.labels)
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     waits = waits_of(context, principal.account, operation.groups)

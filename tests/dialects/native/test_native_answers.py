@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from native_examples import BATCH, JOB, get, post, setup
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Call, Dialect, Reply, Setup
 from jobgate.dialects.native.faults import member
+from jobgate.dialects.native.jobs import PAGE
 from jobgate.dialects.native.problems import pointer
 from jobgate.model.errors import (
     Conflict,
@@ -26,13 +28,13 @@ from jobgate.model.errors import (
     Unavailable,
     Unrunnable,
 )
-from jobgate.model.ids import BatchId, JobId, batch_id, batch_text, job_name, job_text
-from jobgate.model.job import Origin
+from jobgate.model.ids import STRIDE, BatchId, JobId, batch_id, batch_text, job_name, job_text
+from jobgate.model.job import Argv, Origin, Step
 from jobgate.model.operations import Count, Find, Until
 from jobgate.model.outcomes import Counted, Found
-from jobgate.model.selectors import Ids
+from jobgate.model.selectors import Ids, Where
 from jobgate.model.state import Failure, JobState, Limit
-from jobgate.testing.outcomes import FIRST, NOW, batch, job, submitted, view
+from jobgate.testing.outcomes import FIRST, NOW, SPECS, batch, job, submitted, view
 
 NATIVE: Dialect = load("native", setup())
 ORIGIN = Origin(dialect="native")
@@ -198,6 +200,22 @@ def test_a_fault_of_the_body_is_pointed_at() -> None:
     assert pointer("[2].command") == "#/2/command"
     assert pointer(member("sweep[0]", 'a.b["c\\')) == "#/sweep/0/a.b%5B%22c%5C"
     assert pointer(member("sweep", "")) == "#/sweep/"
+
+
+@pytest.mark.parametrize(("size", "shown"), [(PAGE // 3, 2), (PAGE * 2, 1)])
+def test_a_page_of_jobs_with_large_specs_is_cut_short_and_goes_on_where_it_ended(size: int, shown: int) -> None:
+    spec = replace(SPECS[0], steps=(Step(command=Argv(("echo", "x" * size))),))
+    one = view(job(JobState.QUEUED), ORIGIN, spec)
+    found = tuple(replace(one, job=replace(one.job, id=JobId(FIRST + place * STRIDE))) for place in range(5))
+    body = said(NATIVE.encode(get("jobs", "", expand="spec", limit="5"), Found(jobs=found)))
+    assert len(body["items"]) == shown
+    after = parse_qs(urlsplit(body["next"]).query)["after"][0]
+    asked = NATIVE.decode(get("jobs", "", expand="spec", limit="5", after=after)).operation
+    assert isinstance(asked, Find)
+    assert isinstance(asked.selector, Where)
+    assert asked.selector.after == found[shown - 1].job.id
+    whole = said(NATIVE.encode(get("jobs", "", limit="5"), Found(jobs=found)))
+    assert (len(whole["items"]), whole["next"]) == (5, None)
 
 
 def test_headers_tell_what_to_do_next() -> None:

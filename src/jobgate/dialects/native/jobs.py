@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
@@ -17,7 +18,7 @@ from jobgate.dialects.native.views import EVERYTHING, answer, attempt_view, whol
 from jobgate.dialects.native.wire import AttemptView, JobView
 from jobgate.model.account import Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound
-from jobgate.model.ids import JobName, job_name
+from jobgate.model.ids import JobId, JobName, job_name
 from jobgate.model.operations import Cancel, Change, Delete, Find, Retry
 from jobgate.model.outcomes import Changed, Deleted, Found
 from jobgate.model.outcomes import JobView as Whole
@@ -25,6 +26,8 @@ from jobgate.model.selectors import Ids
 
 IF_MATCH: Final = {"If-Match": "Refused with 412 when it is not of this ETag any more."}
 MOST: Final = 1000
+PAGE: Final = 16 << 20
+"""Bytes of a page of jobs, or one job: a thousand of them with their specs may be many gigabytes."""
 Text = Annotated[str, Meta(max_length=1000)]
 
 
@@ -175,9 +178,22 @@ def _delete(call: Call) -> Ask:
 
 def listed(path: str, call: Call, outcome: Found, expand: tuple[str, ...]) -> Reply:
     """A page of jobs."""
-    address, headers = onward(path, call, cursor(outcome.more))
-    page = JobPage(items=tuple(whole_view(view, expand) for view in outcome.jobs), next=address)
-    return answer(page, 200, headers)
+    items, more = _fitting(outcome, expand)
+    address, headers = onward(path, call, cursor(more))
+    return answer(JobPage(items=items, next=address), 200, headers)
+
+
+def _fitting(outcome: Found, expand: tuple[str, ...]) -> tuple[tuple[JobView, ...], JobId | None]:
+    """As many as go into one answer, and after which job to go on."""
+    items: list[JobView] = []
+    room = PAGE
+    for view in outcome.jobs:
+        item = whole_view(view, expand)
+        room -= len(msgspec.json.encode(item))
+        if room < 0 and items:
+            return tuple(items), outcome.jobs[len(items) - 1].job.id
+        items.append(item)
+    return tuple(items), outcome.more
 
 
 def _listed(prefix: str, call: Call, outcome: Found) -> Reply:
