@@ -184,8 +184,18 @@ def _native(url: str, key: str, other: str, folder: Path) -> bool:
         "\nNative  jobgate submit --sweep numbers.csv --wait --download results -- sh -c 'echo $(({n} * {n})) > square'"
     )
     (folder / "numbers.csv").write_text("n\n" + "".join(f"{n}\n" for n in range(1, SQUARES + 1)))
-    words: list[str | Path] = [JOBGATE, "submit", "--name", "squares", "--sweep", "numbers.csv", "--wait", "--download", "results"]
-    words += ["--output", "square", "--", "sh", "-c", "echo $(({n} * {n})) > square"]
+    words: list[str | Path] = [
+        JOBGATE,
+        "submit",
+        "--name",
+        "squares",
+        "--sweep",
+        "numbers.csv",
+        "--wait",
+        "--download",
+        "results",
+    ]
+    words += ["--download", "results", "--output", "square", "--", "sh", "-c", "echo $(({n} * {n})) > square"]
     environment = {**os.environ, "JOBGATE_SERVER": url, "JOBGATE_KEY": key}
     if subprocess.run(words, cwd=folder, env=environment, check=False).returncode:
         return False

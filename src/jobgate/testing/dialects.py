@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -38,6 +38,7 @@ from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
 from jobgate.model.storing import Gathered
 from jobgate.testing.outcomes import jobs, outcomes, view
+from jobgate.testing.spoiling import spoiled
 
 FIRST_MADE: Final = 20
 """Jobs of a sweep that are looked at."""
@@ -50,23 +51,6 @@ MALFORMED: Final = (
     *("2n6r0kqö", "2n6r0kqb-1\n", "2n6r0kqb-١"),  # noqa: RUF001  # a digit of another script is none of ours
 )
 _PARAMETER: Final = re.compile(r"\{(\w+)")
-WRONG: Final[tuple[object, ...]] = (
-    None,
-    True,
-    -1,
-    0,
-    1.5,
-    10**40,
-    "",
-    "\0",
-    "\u202e",
-    [],
-    [[]],
-    [None],
-    {},
-    {"": {}},
-    "x" * 5000,
-)
 
 
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,43 +298,6 @@ def unrolled(operation: Operation) -> Operation:
             places = {*range(min(group.count, FIRST_MADE)), group.count - 1}
             groups += [Group(group.each(place)) for place in sorted(places)]
     return replace(operation, groups=tuple(groups))
-
-
-def spoiled(call: Call, wrong: Iterable[object] = WRONG) -> Iterator[Call]:
-    """The call with each value of its JSON body, at every depth, replaced by each wrong one, and left out."""
-    try:
-        body = msgspec.json.decode(call.body)
-    except msgspec.DecodeError:
-        return
-    values = tuple(wrong)
-    for path in _paths(body):
-        for value in values:
-            yield replace(call, body=msgspec.json.encode(_put(body, path, value)))
-        yield replace(call, body=msgspec.json.encode(_put(body, path, msgspec.UNSET)))
-
-
-def _paths(value: object, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    if before:
-        yield before
-    items: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    for key, below in items:
-        yield from _paths(below, (*before, key))
-
-
-def _put(value: Any, path: tuple[str | int, ...], new: object) -> object:
-    """A copy of `value` with `new` at `path`; UNSET: with nothing there."""
-    if not path:
-        return new
-    key, *rest = path
-    if isinstance(value, list):
-        changed = [_put(v, tuple(rest), new) if i == key else v for i, v in enumerate(value)]
-        return [v for v in changed if v is not msgspec.UNSET]
-    changed_items = {k: _put(v, tuple(rest), new) if k == key else v for k, v in value.items()}
-    return {k: v for k, v in changed_items.items() if v is not msgspec.UNSET}
 
 
 def wrong_types_are_refused(subject: Subject) -> None:
