@@ -38,6 +38,7 @@ from jobgate.model.storing import Gathered
 from jobgate.server import body, files
 from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire
+from jobgate.server.following import Holds, forever, worded
 from jobgate.server.metrics import Metrics
 
 DOCS: Final = "/docs"
@@ -216,7 +217,7 @@ class Front:
             elif isinstance(reply.body, Archived):
                 await self._archive(turn, reply, reply.body)
             elif isinstance(reply.body, Stream):
-                await _follow(exchange, reply, reply.body)
+                await _follow(exchange, reply, reply.body, self._holds(turn))
             elif isinstance(reply.body, Gathered):
                 await self._gather(turn, reply, reply.body)
             else:
@@ -337,6 +338,12 @@ class Front:
             return False
         raise Unauthenticated("this address does not hold, or its time is over; ask for a new one", code="link-invalid")
 
+    def _holds(self, turn: _Turn) -> Holds:
+        """Asks again whether the one who asked may: a stream may last for hours, and a credential end meanwhile."""
+        if turn.exchange.seen.account == LINK.name:
+            return forever
+        return lambda: self.authenticate(turn.table.dialect.credential(turn.call))
+
     async def _stream(self, turn: _Turn, reply: Reply, artifact: Artifact) -> None:
         """A stored file, or the part of it that was asked for. Raises NotFound before anything is sent."""
         exchange, head = turn.exchange, turn.exchange.method == "HEAD"
@@ -367,7 +374,7 @@ class Front:
         """Stored files as one zip of unknown size. What is missing of the first ones is told before it begins."""
         pieces = gathered(body.bundles, self._storage, fold_case=body.fold_case)
         headers = {"accept-ranges": "none", **files.saved(body.name), **reply.headers}
-        await _follow(turn.exchange, replace(reply, headers=headers), Stream(pieces, bytes))
+        await _follow(turn.exchange, replace(reply, headers=headers), Stream(pieces, bytes), self._holds(turn))
 
 
 _JSON: Final = Reply().media
@@ -378,7 +385,7 @@ def _report(seen: Seen, error: Exception) -> None:
     _log.error("request failed", request=seen.id, dialect=seen.dialect, verb=seen.verb, exc_info=error)
 
 
-async def _follow(exchange: Exchange, reply: Reply, stream: Stream) -> None:
+async def _follow(exchange: Exchange, reply: Reply, stream: Stream, holds: Holds) -> None:
     """Items as they come; its end is the end of the body, which has no length before it."""
     headers = wire({"content-type": reply.media, "cache-control": "no-store", **_NO_GUESSING, **lower(reply.headers)})
     if exchange.method == "HEAD":
@@ -387,16 +394,7 @@ async def _follow(exchange: Exchange, reply: Reply, stream: Stream) -> None:
         await exchange.start(reply.status, headers)
         await exchange.end()
         return
-    await exchange.stream(reply.status, headers, _worded(stream))
-
-
-async def _worded(stream: Stream) -> AsyncGenerator[bytes, None]:
-    try:
-        async for item in stream.items:
-            yield stream.encode(item)
-    finally:
-        if isinstance(stream.items, AsyncGenerator):
-            await stream.items.aclose()
+    await exchange.stream(reply.status, headers, worded(stream, holds))
 
 
 async def _refuse(turn: _Turn, error: JobgateError) -> None:

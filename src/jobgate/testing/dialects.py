@@ -7,19 +7,17 @@ whatever generator of hostile input there is.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from jobgate.dialects import load
-from jobgate.dialects.dialect import Call, Dialect, Reply, Setup, Stream
+from jobgate.dialects.dialect import Call, Dialect, Setup
 from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
-from jobgate.model.files import Artifact
 from jobgate.model.job import Origin
 from jobgate.model.operations import (
     SCOPES,
@@ -34,11 +32,10 @@ from jobgate.model.operations import (
     Retry,
     Submit,
 )
-from jobgate.model.outcomes import Archived, Changed, Deleted, Found, Outcome
+from jobgate.model.outcomes import Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
-from jobgate.model.storing import Gathered
 from jobgate.testing.outcomes import jobs, outcomes, view
-from jobgate.testing.spoiling import spoiled
+from jobgate.testing.replies import well_formed
 
 FIRST_MADE: Final = 20
 """Jobs of a sweep that are looked at."""
@@ -51,6 +48,23 @@ MALFORMED: Final = (
     *("2n6r0kqö", "2n6r0kqb-1\n", "2n6r0kqb-١"),  # noqa: RUF001  # a digit of another script is none of ours
 )
 _PARAMETER: Final = re.compile(r"\{(\w+)")
+WRONG: Final[tuple[object, ...]] = (
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**40,
+    "",
+    "\0",
+    "\u202e",
+    [],
+    [[]],
+    [None],
+    {},
+    {"": {}},
+    "x" * 5000,
+)
 
 
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,61 +96,6 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # --- replies
-
-
-def _json(content: bytes) -> None:
-    msgspec.json.decode(content)
-
-
-def _text(content: bytes) -> None:
-    content.decode(errors="replace")
-
-
-def _events(content: bytes) -> None:
-    for line in content.decode().splitlines():
-        name, _, value = line.partition(": ")
-        assert name in ("", "id", "event", "data", "retry"), f"{name} is no field of an event stream"
-        if name == "data":
-            msgspec.json.decode(value)
-
-
-MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
-    "application/json": _json,
-    "application/problem+json": _json,
-    "text/plain": _text,
-    "text/html": _text,
-    "application/octet-stream": lambda _: None,
-    "application/zip": lambda _: None,
-    "text/event-stream": _events,
-}
-"""What a body must be that bears this media type."""
-
-
-EMPTY: Final = (204, 304)
-"""Statuses of answers without a body."""
-
-
-def well_formed(reply: Reply) -> None:
-    """The body is what its media type says, and no header can break out of its line."""
-    assert 200 <= reply.status <= 599, f"{reply.status} is no status of an answer"
-    kind = reply.media.partition(";")[0]
-    assert kind in MEDIA, f"the suite has no reader for {kind}; teach it"
-    if reply.status in EMPTY:
-        assert reply.body == b"", f"{reply.status} has no body"
-    elif isinstance(reply.body, bytes):
-        MEDIA[kind](reply.body)
-    elif isinstance(reply.body, Stream):
-        asyncio.run(_worded(reply.body, MEDIA[kind]))
-    else:
-        assert isinstance(reply.body, Artifact | Archived | Gathered | Stream)
-    for name, value in reply.headers.items():
-        assert f"{name}{value}".isascii(), f"the header {name} is not ASCII"
-        assert f"{name}{value}".isprintable(), f"the header {name} holds a control character"
-
-
-async def _worded(stream: Stream, read: Callable[[bytes], None]) -> None:
-    async for item in stream.items:
-        read(stream.encode(item))
 
 
 def every_verb_has_an_example(subject: Subject) -> None:
@@ -298,6 +257,43 @@ def unrolled(operation: Operation) -> Operation:
             places = {*range(min(group.count, FIRST_MADE)), group.count - 1}
             groups += [Group(group.each(place)) for place in sorted(places)]
     return replace(operation, groups=tuple(groups))
+
+
+def spoiled(call: Call, wrong: Iterable[object] = WRONG) -> Iterator[Call]:
+    """The call with each value of its JSON body, at every depth, replaced by each wrong one, and left out."""
+    try:
+        body = msgspec.json.decode(call.body)
+    except msgspec.DecodeError:
+        return
+    values = tuple(wrong)
+    for path in _paths(body):
+        for value in values:
+            yield replace(call, body=msgspec.json.encode(_put(body, path, value)))
+        yield replace(call, body=msgspec.json.encode(_put(body, path, msgspec.UNSET)))
+
+
+def _paths(value: object, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if before:
+        yield before
+    items: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, below in items:
+        yield from _paths(below, (*before, key))
+
+
+def _put(value: Any, path: tuple[str | int, ...], new: object) -> object:
+    """A copy of `value` with `new` at `path`; UNSET: with nothing there."""
+    if not path:
+        return new
+    key, *rest = path
+    if isinstance(value, list):
+        changed = [_put(v, tuple(rest), new) if i == key else v for i, v in enumerate(value)]
+        return [v for v in changed if v is not msgspec.UNSET]
+    changed_items = {k: _put(v, tuple(rest), new) if k == key else v for k, v in value.items()}
+    return {k: v for k, v in changed_items.items() if v is not msgspec.UNSET}
 
 
 def wrong_types_are_refused(subject: Subject) -> None:
