@@ -114,6 +114,24 @@ def test_a_deleted_job_is_not_waited_for(fake: FakeGateway, client: jobgate.Clie
     timer.join()
 
 
+def test_a_job_that_ended_and_was_deleted_before_it_was_looked_at_is_not_waited_for(
+    fake: FakeGateway, client: jobgate.Client
+) -> None:
+    one, other = client.sweep(["run"], 2), client.sweep(["run"], 1)
+
+    def gone() -> None:
+        fake.end(f"{one.id}-1", "cancelled")
+        del fake.jobs[f"{one.id}-1"]
+        fake.end(f"{one.id}-2")
+        fake.end(f"{other.id}-1")
+
+    timer = threading.Thread(target=lambda: fake.asked.wait() and fake.say(gone))
+    fake.asked.clear()
+    timer.start()
+    assert sorted(job.id for job in client.as_completed([one, other])) == sorted([f"{one.id}-2", f"{other.id}-1"])
+    timer.join()
+
+
 def test_results_of_a_map_come_in_the_order_of_the_columns_whatever_ended_first(
     fake: FakeGateway, client: jobgate.Client
 ) -> None:

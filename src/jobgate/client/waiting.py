@@ -112,7 +112,8 @@ class _Wanted:
     @property
     def all_told(self) -> bool:
         """Whether each has been told of, or is deleted."""
-        return len(self.told) + len(self.deleted) >= len(self.jobs) + sum(one.count for one in self.batches.values())
+        kept = sum(sum(one.counts.values()) or one.count for one in self.batches.values())
+        return len(self.told) + len(self.deleted) >= len(self.jobs) + kept
 
     def take(self, heard: Sequence[Event | Opened | None]) -> tuple[bool, list[str]]:
         """Whether the counts changed, and which jobs ended that were not told of."""
@@ -175,10 +176,13 @@ async def as_completed(
             if opened:
                 async for job in _already(core, wanted):
                     yield job
-            for job in await jobs.find(core, ended) if ended else ():
-                if job.over and job.id not in wanted.told:
-                    wanted.told.add(job.id)
-                    yield job
+            if ended:
+                found = await jobs.find(core, ended)
+                wanted.deleted.update(found.missing)  # it ended, and somebody deleted it before it could be looked at
+                for job in found:
+                    if job.over and job.id not in wanted.told:
+                        wanted.told.add(job.id)
+                        yield job
             last = wanted.all_told or not going
             if progress and (opened or changed or last):
                 if last:
