@@ -1,7 +1,7 @@
 """All that can be asked of the gateway, and what comes back.
 
 A dialect decodes a call into one Operation and encodes one Outcome back. `Request` adds who asks and how long the
-answer may wait. Estimate, Schedule, Reserve, Link and Ask have their place in decision record 0004.
+answer may wait. Schedule, Reserve, Link and Ask have their place in decision record 0004.
 """
 
 from __future__ import annotations
