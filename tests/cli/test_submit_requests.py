@@ -183,3 +183,18 @@ def test_login_keeps_the_key_where_its_owner_alone_reads_it(
     assert kept.stat().st_mode & 0o777 == 0o600
     monkeypatch.delenv("JOBGATE_SERVER")
     assert type_("whoami", "-q").out == "lab\n"
+
+
+def test_a_slip_in_a_document_is_named_and_guessed(canned: Canned, type_: Type, tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text('comand = ["x"]\n')
+    done = type_("submit", "--file", "job.toml")
+    assert done.code != 0
+    assert "a job has no member comand; did you mean command?" in done.err
+    assert not canned.sent("POST", "/v1/jobs")
+
+
+def test_two_columns_of_one_name_are_refused(canned: Canned, type_: Type, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("lr,lr\n1,2\n")
+    done = type_("submit", "--sweep", "p.csv", "--", "fit", "{lr}")
+    assert "two columns are called lr" in done.err
+    assert not canned.sent("POST", "/v1/batches")

@@ -246,7 +246,10 @@ def _entry(line: Line, job: str, entry: FileEntry) -> FileEntry:
 # --- errors
 
 NEXT: Final[Sequence[tuple[type[JobgateError], str]]] = (
-    (NotAllowed, "jobgate login --server URL    or JOBGATE_KEY, --key-file"),
+    (
+        NotAllowed,
+        "jobgate login --server URL    with a key of the operator, who makes it by jobgate credential add NAME",
+    ),
     (TooMany, "jobgate whoami    shows the quotas and what is used of them"),
     (NoRoom, "try again later; jobgate environments shows what there is"),
     (Conflict, "jobgate status ID    shows how it stands"),
@@ -271,6 +274,6 @@ def told(error: JobgateError, list_: str = "jobgate list") -> tuple[str, str, st
     if isinstance(error, TimedOut):
         next_ = "the same command again, with a longer --timeout or none"
     if isinstance(error, NotAllowed) and error.status == 401:  # noqa: PLR2004  # no key that holds
-        next_ = ""
+        why, next_ = why.partition(": Authorization")[0], ""
     next_ = next_ or BY_CODE.get(error.code, "") or (list_ if isinstance(error, NotFound) else "")
     return what, why or error.code, next_ or next((text for kind, text in NEXT if isinstance(error, kind)), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 import re
 import tomllib
@@ -68,7 +69,7 @@ async def request(session: Session, asked: Asked) -> Request:
     about = msgspec.to_builtins(batch_draft(asked.options))
     if not batch:
         job = base | _over(base, told)
-        _complete(job)
+        _complete(job, asked.file)
         return Request(batch=False, body=job | about)
     if "jobs" in base:
         if told:
@@ -77,7 +78,7 @@ async def request(session: Session, asked: Asked) -> Request:
             )
         return Request(batch=True, body=base | about)
     template |= _over(template, told)
-    _complete(template)
+    _complete(template, asked.file)
     body = base | {"template": template} | about
     if asked.sweep is not None:
         body["sweep"] = table(asked.sweep)
@@ -121,7 +122,12 @@ def _over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _complete(job: Mapping[str, Any]) -> None:
+def _complete(job: Mapping[str, Any], file: Path | None) -> None:
+    strange = sorted(set(job) - _MEMBERS - _BATCH - set(_ABOUT))
+    if strange:
+        near = difflib.get_close_matches(strange[0], _MEMBERS, 1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise Wrong(WHAT, f"{file}: a job has no member {plain(strange[0])}{guess}", "it has those of POST /v1/jobs")
     if not job.get("command") and not job.get("script"):
         raise Wrong(WHAT, "there is no command", "jobgate submit -- COMMAND WORDS…")
 
@@ -136,7 +142,8 @@ def document(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise Wrong(WHAT, f"{path}: it is no text in UTF-8", "write it as TOML (.toml) or JSON") from error
     except ValueError as error:
-        raise Wrong(WHAT, f"{path}: {error}", "correct the file") from error
+        form = "TOML" if path.suffix == ".toml" else "JSON"
+        raise Wrong(WHAT, f"{path}: it is no {form}: {error}", "a document is .toml, .json or .ndjson") from error
     if not isinstance(found, dict):
         raise Wrong(WHAT, f"{path}: it holds no job or batch", "a document is one object of names and values")
     return found
@@ -148,6 +155,9 @@ def table(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             rows = []
+            names = reader.fieldnames or ()
+            if twice := next((name for name in names if list(names).count(name) > 1), None):
+                raise Wrong(WHAT, f"{path}: two columns are called {plain(twice)}", "give each a name of its own")
             for row in reader:
                 if None in row or None in row.values():
                     raise Wrong(

@@ -10,7 +10,8 @@ import re
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
-from typing import Any, Final
+from importlib.metadata import version
+from typing import Annotated, Any, Final
 
 import typer
 import typer.core
@@ -75,9 +76,18 @@ commands = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:  # a flag of the command line
+    if asked:
+        sys.stdout.write(f"jobgate {version('jobgate')}\n")
+        raise typer.Exit
+
+
 @commands.callback()
-def root() -> None:
+def root(
+    *, version_: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it.")] = False
+) -> None:
     """One gateway for remote jobs: serve it, and submit to it."""
+    del version_
 
 
 def run(words: Sequence[str]) -> int:

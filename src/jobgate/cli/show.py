@@ -50,6 +50,8 @@ _PAGE: Final = 1000
 _NOTED: Final = 20
 """Failed batches of a list whose failures are looked up."""
 
+STATES: Final = "Of this state: held, queued, running, succeeded, failed, cancelled, …; may be repeated."
+
 
 def shown_since(record: JobRecord | BatchRecord, now: datetime) -> Cell:
     """Since when, in one word; through a pipe the moment itself."""
@@ -86,7 +88,10 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     session: Session,
     batch: Annotated[str, typer.Argument(metavar="[BATCH]", help="With one: its jobs.")] = "",
     jobs: Annotated[bool, typer.Option("--jobs", help="Jobs instead of batches.")] = False,
-    state_: Annotated[list[str] | None, typer.Option("--state", help="Of this state; may be repeated.")] = None,
+    state_: Annotated[
+        list[str] | None,
+        typer.Option("--state", help=STATES),
+    ] = None,
     label: Annotated[list[str] | None, typer.Option(help="With this label, NAME=VALUE; may be repeated.")] = None,
     name: Annotated[str, typer.Option(help="Of this name.")] = "",
     app_: Annotated[str, typer.Option("--app", help="Of this app.")] = "",
