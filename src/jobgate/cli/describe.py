@@ -58,7 +58,8 @@ def job_lines(job: JobRecord, last_line: str, now: datetime, width: int, *, colo
 
 def batch_lines(batch: BatchRecord, now: datetime, width: int, *, colour: bool = False) -> list[str]:
     """All that is known of a batch."""
-    stands = Cell(f"{state(batch.state).text} {ago(since(batch), now)}".rstrip(), state(batch.state).tone)
+    lasted = f"after {took(batch)}" if batch.over and took(batch) else "" if batch.over else ago(since(batch), now)
+    stands = Cell(f"{state(batch.state).text} {lasted}".rstrip(), state(batch.state).tone)
     lines = _head(f"{plain(batch.id)}  {plain(batch.name)}".rstrip(), batch, stands, width, colour=colour)
     lines.append(
         f"  {bar(batch.counts, batch.count, 40 if width >= _WIDE else 16)}  {numbers(batch.counts, batch.count)}"
@@ -69,7 +70,6 @@ def batch_lines(batch: BatchRecord, now: datetime, width: int, *, colour: bool =
     where = environments_of_batch(batch)
     found += [("runs in", where)] if where else []
     found += [("labels", _labels(batch.labels.items()))] if batch.labels else []
-    found += [("took", took(batch))] if batch.over and took(batch) else []
     lines += facts(found, width)
     if batch.failures:
         lines += failures(batch.failures, width)
