@@ -73,7 +73,8 @@ def test_anothers_archive_looks_like_one_that_is_not_there(tmp_path: Path) -> No
         foreign = await client.get(f"/v1/jobs/{job['id']}/archive", headers=other)
         unknown = await client.get("/v1/jobs/2n6r0kqb-1/archive", headers=other)
         assert foreign.status_code == unknown.status_code == 404
-        assert foreign.json() == unknown.json()
+        said = [{name: value for name, value in one.json().items() if name != "instance"} for one in (foreign, unknown)]
+        assert said[0] == said[1]
 
     with_gateway(tmp_path, body)
 
