@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from jobgate.model.account import Proof, Scope
+from jobgate.model.account import Proof, Scope, Signature
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
@@ -33,6 +33,9 @@ class Body(Enum):
     """A file on its way to storage: raw bytes, or the one part `file` of a multipart form; JSON as WHOLE."""
     LINES = "lines"
     """Newline-delimited JSON goes to the route's own reader piece by piece, as it comes in; all else as WHOLE."""
+    FORM = "form"
+    """A form in either encoding: its fields in memory, up to the route's limit; its files stored on their way. An XML
+    document alone is the field `request`."""
     STREAM = "stream"
     """The operation takes it as it comes; who asks is known before."""
 
@@ -50,6 +53,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the body."""
     scope: Scope = Scope.READ
     """What it asks of the credential, known before the body is read as an operation."""
+    open: bool = False
+    """Anyone may ask, without a credential: the operation is Load."""
     early: bool = False
     """Who asks stands in the headers, and is known before any of the body is read."""
     page: Callable[[Call], Reply] | None = None
@@ -87,6 +92,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     upload: Stored | None = None
     """Of an UPLOAD route: the file, already stored; None when the body was JSON."""
+    fields: Mapping[str, str] = {}
+    """Of a FORM route; of a name given twice the last."""
+    parts: tuple[tuple[str, Stored], ...] = ()
+    """Of a FORM route: its files by the names of their fields, stored already, in order."""
     request: str = ""
     """What the server's log calls it; the answer's `Request-Id`."""
     now: float = 0.0
@@ -145,6 +154,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Some environment fetches container images."""
     settings: Mapping[str, object] = {}
     """Its own section of the configuration; a dialect converts it to its settings struct, refusing unknown names."""
+    templates: Mapping[str, bytes] = {}
+    """The dialect's own template documents by name, as the operator wrote them."""
     sign: Signer | None = None
     limits: Limits = Limits()
 
@@ -174,7 +185,7 @@ class Dialect(Protocol):
         """Every address it owns; a path below its prefix that is none of them is refused in its own words."""
         ...
 
-    def credential(self, call: Call) -> Proof:
+    def credential(self, call: Call) -> Proof | Signature:
         """Who the call says is asking. Raises Unauthenticated when it does not say, Invalid when it cannot be read."""
         ...
 

@@ -13,6 +13,7 @@ import msgspec
 
 from jobgate.model.errors import Forbidden, NotFound
 from jobgate.model.ids import AccountId, CredentialId
+from jobgate.model.selectors import BatchCalled, JobCalled
 
 
 class Scope(StrEnum):
@@ -131,6 +132,22 @@ class Proof(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Proof({self.kind.value})"
+
+    __str__ = __repr__
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """A link that the owner of one thing signed with a secret of theirs: the MD5 of the secret and a text [BOINC 9]."""
+
+    kind: Kind
+    of: BatchCalled | JobCalled
+    """Whose it is, whoever asks; a name may be borne by things of several accounts."""
+    text: str
+    value: str
+    """Lower-case hexadecimal."""
+
+    def __repr__(self) -> str:
+        return f"Signature({self.kind.value})"
 
     __str__ = __repr__
 

@@ -9,6 +9,16 @@ from msgspec.structs import replace
 
 from jobgate.model.errors import NotFound, Unrunnable
 from jobgate.model.job import AppRef, Host, ImageRef, Step
+from jobgate.model.template import Template
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an older version of an app has of its own; what is empty is the app's."""
+
+    command: tuple[str, ...] = ()
+    image: str = ""
+    path: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +36,18 @@ class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     licence_url: str = ""
     charge: float = 1.0
     """Factor on the environment's price."""
+    command: tuple[str, ...] = ()
+    """The program and its first words, for those who give arguments only."""
+    template: Template | None = None
+    """How such a job gets its files, and what it may use; None: no files, and what the environment gives."""
+    version: int = 100
+    """The newest."""
+    versions: Mapping[int, Version] = {}
+    """Older ones that a job may still name."""
+    accounts: frozenset[str] = frozenset()
+    """Names of the accounts that alone may use it; empty: all."""
+    deprecated: bool = False
+    """Nothing new is submitted to it."""
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

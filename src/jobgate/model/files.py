@@ -62,7 +62,21 @@ class UserFile(msgspec.Struct, frozen=True, tag="user", gc=False, omit_defaults=
     """What the owner calls the folder, where its number is not known."""
 
 
-FileRef = Inline | Stored | Remote | UserFile
+class HostFile(msgspec.Struct, frozen=True, tag="host", gc=False):
+    """A file of the server's own, below a directory that the operator named; copied when the job is submitted."""
+
+    path: str
+    """Absolute, or relative to the first of those directories."""
+
+
+class Copied(msgspec.Struct, frozen=True, tag="copied", gc=False):
+    """Content at an address, copied when the job is submitted."""
+
+    url: str
+
+
+FileRef = Inline | Stored | Remote | UserFile | HostFile | Copied
+"""The last two are `Stored` before the job is made."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -108,6 +122,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the asker calls it; empty: its path."""
     url: str = ""
     """Where else it is sent [TES]; empty: kept here only."""
+    limit: int = 0
+    """Bytes at most; more fail the job. 0: what the server allows [BOINC: max_nbytes]."""
 
     def __post_init__(self) -> None:
         check_path(self.path, "path")

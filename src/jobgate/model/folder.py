@@ -16,6 +16,9 @@ class FolderKind(StrEnum):
     """One for each account; entries are named by their digest and expire when unused."""
     FILES = "files"
     """Named by the owner; an entry is replaced by the next of its name."""
+    STAGED = "staged"
+    """One for each account; what a name holds never changes [BOINC: local_staged]. Entries live until their time is
+    over and no batch needs them."""
 
 
 class Folder(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,8 @@ class AppRef(msgspec.Struct, frozen=True, tag="app", gc=False):
 
     name: str
     licence_accepted: bool = False
+    version: int = 0
+    """Which version of it; 0: the newest [BOINC: app_version_num]."""
 
 
 class ImageRef(msgspec.Struct, frozen=True, tag="image", gc=False):
@@ -114,6 +116,32 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tries at most when the engine fails, or an attempt is lost before it started."""
 
 
+class Bitwise(msgspec.Struct, frozen=True, tag="bitwise", gc=False):
+    """Attempts agree whose outputs are the same files, byte for byte."""
+
+
+class Numeric(msgspec.Struct, frozen=True, tag="numeric", gc=False):
+    """Attempts agree whose outputs differ in numbers alone, and each by no more than one of these allows."""
+
+    absolute: float = 0.0
+    relative: float = 1e-6
+    """Of the greater of the two."""
+
+
+class Validator(msgspec.Struct, frozen=True, kw_only=True, tag="validator", omit_defaults=True):
+    """A program decides: it is run as a job of the same owner, with the outputs of each attempt as its inputs.
+
+    It finds those of attempt 2 below `2/`, and says which agree: on each line of its standard output the numbers of
+    attempts that do, best first, with blanks between; what it names on no line is invalid.
+    """
+
+    command: Command
+    program: Program = Host()
+
+
+Compare = Bitwise | Numeric | Validator
+
+
 class Replication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many attempts must agree [BOINC: target_nresults, min_quorum, max_*_results]."""
 
@@ -121,12 +149,18 @@ class Replication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     quorum: int = 1
     errors: int = 3
     """More attempts than this in error fail the job."""
+    successes: int = 10
+    """More attempts than this that succeeded and do not agree fail the job, as undecided."""
     total: int = 10
     """More attempts than this fail the job."""
+    compare: Compare = Bitwise()
+    """When attempts agree; with a quorum of 1 nothing is compared."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.quorum <= self.replicas <= self.total:
             raise Invalid("1 <= quorum <= replicas <= total is needed", field="replication")
+        if self.errors < 0 or self.successes < self.quorum:
+            raise Invalid("errors must not be negative, nor successes be fewer than the quorum", field="replication")
 
 
 class RunAs(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +207,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Names of the sealed values this job may read; the values are never part of it."""
     charge: float = 1.0
     """Factor on the environment's price [Charity Engine: application's factor]."""
+    credit: float | None = None
+    """Granted to each successful attempt; None: what its operations are worth [BOINC: credit]."""
     parameters: Mapping[str, Value] = {}
     """What of a sweep this job was made with, by name; in its words they are put in already."""
 
@@ -202,7 +238,13 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: Mapping[str, str] = {}
     priority: int = 0
     expires: float | None = None
-    """When its records and files are deleted, unless that is put off; None: after the server's retention."""
+    """When it is cancelled and retired, unless that is put off; None: never. A lease [BOINC: expire_time]."""
+    retired: float | None = None
+    """Since when its owner is done with it: it is in no list, and its files are gone; its records follow in time."""
+    number: int = 0
+    """What it is called where numbers are small; 0: it has none. See `numbers`."""
+    first: int = 0
+    """What its first job is called there."""
     webhook: WebhookId | None = None
     """The webhook that it names; those that are told of named batches only hear of it."""
     renamed: int = 0

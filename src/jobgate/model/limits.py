@@ -12,6 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Jobs of one account not yet over."""
     batch: int = 1_000_000
     """Jobs in one request."""
+    fill: int = 100_000
+    """Jobs that fill a batch which was made empty."""
     shown: int = 10_000
     """Jobs in one answer; a list has pages."""
     calls: float = 0.0

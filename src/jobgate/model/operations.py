@@ -14,8 +14,8 @@ import msgspec
 from jobgate.model.account import Principal, Scope
 from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
-from jobgate.model.job import JobSpec, Origin
-from jobgate.model.selectors import BatchesWhere, Selector
+from jobgate.model.job import Batch, JobSpec, Origin
+from jobgate.model.selectors import BatchCalled, BatchesWhere, JobCalled, Selector
 from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.told import Kind
 from jobgate.model.webhook import USUAL, Occasion
@@ -65,9 +65,71 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit", omit_defau
     secrets: Mapping[str, str] = {}
     """Name to value; sealed before it is stored."""
     guard: Guard | None = None
+    names: tuple[str, ...] = ()
+    """What the owner calls each job, in order; empty, or an empty one: its id. Raises Conflict (`name-taken`) for one
+    that another job of the account bears."""
+    empty: bool = False
+    """There are no jobs yet: another Submit fills it."""
+    into: BatchId | None = None
+    """An empty batch of the asker's that these jobs fill; its name, labels, webhook and expiry are what they were.
+
+    Raises Conflict (`not-empty`) when it was filled, cancelled or retired before.
+    """
 
     def __repr__(self) -> str:
         return f"Submit({self.origin.dialect}, {sum(group.count for group in self.groups)} jobs)"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What things are that were called by number or name, in the order they were asked; None: the asker has none."""
+
+    batches: tuple[Batch | None, ...] = ()
+    jobs: tuple[KnownJob | None, ...] = ()
+
+
+class KnownJob(msgspec.Struct, frozen=True):
+    """A job, and which of its attempts was meant; 0: none."""
+
+    name: JobName
+    attempt: int = 0
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True, tag="called"):
+    """An operation on things that are called by number or name. Answer: that of the operation."""
+
+    batches: tuple[BatchCalled, ...] = ()
+    jobs: tuple[JobCalled, ...] = ()
+    then: Callable[[Known], Operation]
+    """Makes the operation once it is known what is meant; raises NotFound, in the dialect's words, where it must."""
+
+
+class Retire(msgspec.Struct, frozen=True, kw_only=True, tag="retire"):
+    """The owner is done with a batch: what is not over is cancelled, its files are deleted. Answer: Counted.
+
+    Once more, it changes nothing. Its records are deleted when their retention ends.
+    """
+
+    batch: BatchId
+
+
+class Renew(msgspec.Struct, frozen=True, kw_only=True, tag="renew"):
+    """A batch's lease ends then, or never. Answer: Counted."""
+
+    batch: BatchId
+    expires: float | None
+
+
+class Members(msgspec.Struct, frozen=True, kw_only=True, tag="members"):
+    """All jobs of batches, as they come from the store, in order; memory does not grow with them. Answer: Streamed."""
+
+    batches: tuple[BatchId, ...]
+    since: float | None = None
+    """Only jobs that changed after this moment, which an earlier answer called its own; None, or one that is not known
+    any more: all."""
+
+
+class Load(msgspec.Struct, frozen=True, tag="load"):
+    """How many attempts of all accounts wait and run. Anyone may ask where the operator lets them. Answer: Loaded."""
 
 
 class Find(msgspec.Struct, frozen=True, kw_only=True, tag="find"):
@@ -86,6 +148,8 @@ class FindBatches(msgspec.Struct, frozen=True, kw_only=True, tag="find_batches")
     where: BatchesWhere = BatchesWhere()
     waits: bool = False
     """And why the first job of each waits of those that do."""
+    ledger: bool = False
+    """And what their jobs are worth."""
 
 
 class Count(msgspec.Struct, frozen=True, tag="count"):
@@ -96,6 +160,8 @@ class Count(msgspec.Struct, frozen=True, tag="count"):
     """Also in which ways its jobs failed."""
     waits: bool = False
     """And why the first of those waits that do."""
+    ledger: bool = False
+    """And what its jobs are worth."""
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", omit_defaults=True):
@@ -161,6 +227,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     output: int | None = 0
     """Which of the spec's outputs, by place; None: the path is that in the workspace."""
     path: str = ""
+    attempt: int | None = None
+    """Of this attempt; None: of the one that is the job's."""
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_defaults=True):
@@ -311,6 +379,11 @@ OnWebhooks = (
 )
 Operation = (
     Submit
+    | Called
+    | Retire
+    | Renew
+    | Members
+    | Load
     | Find
     | FindBatches
     | Count
@@ -334,6 +407,11 @@ Operation = (
 
 SCOPES: Mapping[type[Operation], Scope] = {
     Submit: Scope.SUBMIT,
+    Called: Scope.READ,
+    Retire: Scope.CONTROL,
+    Renew: Scope.CONTROL,
+    Members: Scope.READ,
+    Load: Scope.READ,
     Find: Scope.READ,
     FindBatches: Scope.READ,
     Count: Scope.READ,

@@ -9,6 +9,7 @@ import msgspec
 from jobgate.model.account import USER, Account, Scope
 from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
+from jobgate.model.credit import Ledger
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Packed
@@ -21,6 +22,7 @@ from jobgate.model.ids import (
     JobName,
     MessageId,
     WebhookId,
+    job_text,
 )
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.limits import Limits
@@ -42,6 +44,13 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     waits: Waits | None = None
     """Why it waits, where that was asked."""
+    name: str = ""
+    """What its owner calls it; empty: its id."""
+
+    @property
+    def called(self) -> str:
+        """Its name, or its id."""
+        return self.name or job_text(self.batch.id, self.job.id)
 
     @property
     def version(self) -> int:
@@ -85,6 +94,10 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
     """When the last of those that are over ended."""
     environments: tuple[EnvironmentName, ...] = ()
     """Where its first jobs ran, or may run alone."""
+    ledger: Ledger | None = None
+    """What its jobs are worth, where that was asked."""
+    est_end: float | None = None
+    """When its last job will have ended, where that was asked with the ledger and can be said."""
     failures: tuple[Alike, ...] | None = None
     """Where they were asked for: the most frequent first."""
 
@@ -92,6 +105,32 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
     def state(self) -> JobState:
         """Where the batch stands: over when all its jobs are, running as soon as one has started."""
         return Tally(counts=self.counts, version=self.version, started=self.started).state
+
+
+class Portion(msgspec.Struct, frozen=True):
+    """Some jobs of one batch, in order. Each batch begins with one of its own, which may have none."""
+
+    batch: Counted
+    jobs: tuple[JobView, ...]
+    begins: bool = False
+    """It is the first of its batch."""
+    total: int = 0
+    """How many jobs of the batch will have been told."""
+
+
+class Streamed(msgspec.Struct, frozen=True, kw_only=True, tag="streamed"):
+    """Jobs on their way out of the store."""
+
+    at: float
+    """The moment that the answer holds for, unique: ask for what changed since then. Taken before a job was read."""
+    portions: AsyncIterator[Portion]
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """Attempts of all accounts."""
+
+    waiting: int
+    running: int
 
 
 class Alike(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +300,11 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True, tag="estimated"):
     """Seconds from now until the last job is over."""
     cost: Span | None
     """Credits, of all jobs."""
+    seconds: float | None = None
+    """From now until the last job is over: what the queue and measured speed say, or else `USUAL_SPEED`.
+
+    None when no job says how many operations it takes.
+    """
 
 
 class Hooked(msgspec.Struct, frozen=True, kw_only=True, tag="hooked", omit_defaults=True):
@@ -309,6 +353,8 @@ Outcome = (
     | FoundBatches
     | Counted
     | Changed
+    | Streamed
+    | Loaded
     | Deleted
     | Content
     | Archived

@@ -57,6 +57,27 @@ class Where(msgspec.Struct, frozen=True, kw_only=True, tag="where", omit_default
     """About so many jobs are looked at for one answer: it may then be short, though there is more. None: all."""
 
 
+class BatchCalled(msgspec.Struct, frozen=True, kw_only=True, tag="batch_called", gc=False):
+    """An own batch by what people or small APIs call it: by its number if that is not 0, else by its name.
+
+    Of several with one name the newest is meant that is not retired, or else the newest.
+    """
+
+    number: int = 0
+    name: str = ""
+
+
+class JobCalled(msgspec.Struct, frozen=True, kw_only=True, tag="job_called", gc=False):
+    """An own job by its number if that is not 0, else by its name.
+
+    The number may be that of one of its attempts, and the name followed by `_` and an attempt's number from 0: then
+    that attempt is meant.
+    """
+
+    number: int = 0
+    name: str = ""
+
+
 class BatchesWhere(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Own batches that meet all conditions, newest first."""
 
@@ -72,6 +93,8 @@ class BatchesWhere(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     after: BatchId | None = None
     """The last of the page before."""
     limit: int = 100
+    retired: bool = False
+    """Those too that are retired."""
     looks: int = 2000
     """So many batches are looked at for one answer: it may then be short, though there are more."""
 

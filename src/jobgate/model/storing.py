@@ -148,8 +148,31 @@ class PutEntry(msgspec.Struct, frozen=True, kw_only=True, tag="put_entry", omit_
     """Only while there is one, or is none."""
 
 
+class Stage(msgspec.Struct, frozen=True, kw_only=True, tag="stage"):
+    """Stores files under names that will always hold this. Answer: Staged.
+
+    All or none: raises Conflict (`immutable`) when a name holds another content; the same again changes nothing.
+    """
+
+    files: tuple[tuple[str, Stored], ...]
+    batch: BatchId | None = None
+    """They live as long as this batch is not retired, too."""
+    until: float = 0.0
+    """They live until then at least, and a day at least; never shortened."""
+
+
+class AskStaged(msgspec.Struct, frozen=True, kw_only=True, tag="ask_staged"):
+    """Which names hold nothing; those that do live as long as with Stage. Answer: Staged."""
+
+    names: tuple[str, ...]
+    batch: BatchId | None = None
+    until: float = 0.0
+
+
 StoringOperation = (
-    ListFiles
+    Stage
+    | AskStaged
+    | ListFiles
     | ArchiveBatch
     | OpenLog
     | FindUpload
@@ -165,6 +188,8 @@ StoringOperation = (
 )
 
 STORING_SCOPES: Mapping[type[Any], Scope] = {
+    Stage: Scope.SUBMIT,
+    AskStaged: Scope.SUBMIT,
     ListFiles: Scope.READ,
     ArchiveBatch: Scope.READ,
     OpenLog: Scope.READ,
@@ -273,8 +298,15 @@ class Folders(msgspec.Struct, frozen=True, kw_only=True, tag="folders"):
     """It was made just now."""
 
 
+class Staged(msgspec.Struct, frozen=True, kw_only=True, tag="staged"):
+    """What is held now."""
+
+    absent: tuple[int, ...] = ()
+    """Places, from 0, of the names asked for that hold nothing."""
+
+
 class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
     """It is forgotten."""
 
 
-StoringOutcome = Files | Gathered | OpenedLog | Uploaded | Entries | Folders | Dropped
+StoringOutcome = Staged | Files | Gathered | OpenedLog | Uploaded | Entries | Folders | Dropped
