@@ -10,7 +10,7 @@ import resource
 import signal
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -32,7 +32,7 @@ from jobgate.dialects.native.notices import wording
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
 from jobgate.files.partial import Partials
-from jobgate.model.account import Account, Credential, Kind
+from jobgate.model.account import Account, Credential, Kind, Signature
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, Unavailable
 from jobgate.model.ids import AccountId, EnvironmentName, NodeName
@@ -46,8 +46,9 @@ from jobgate.operations.handle import handle
 from jobgate.runner.reaper import DAY, Retention
 from jobgate.runner.runner import Runner
 from jobgate.server.asgi import serve as serve_http
-from jobgate.server.front import Front, Mount
+from jobgate.server.front import Front
 from jobgate.server.listening import check_listening
+from jobgate.server.table import Mount
 from jobgate.store.feed import Feed
 from jobgate.store.sqlite import SqliteStore, migrate
 from jobgate.store.store import database_path
@@ -169,10 +170,14 @@ def _front(settings: Settings, context: Context, storage: Disk, links: Links) ->
     async def look_up(kind: Kind, value: bytes) -> tuple[Credential, Account] | None:
         return await context.store.read(lambda tx: tx.accounts.credential(kind, value))
 
+    async def candidates(signature: Signature) -> Sequence[tuple[Credential, Account, str]]:
+        del signature
+        return ()
+
     rates = Rates(settings.limits.calls, time.monotonic)
     return Front(
         list(_mounts(settings, context, links)),
-        authenticate=Authenticator(look_up, context.clock),
+        authenticate=Authenticator(look_up, candidates, context.clock),
         admit=rates.admit,
         handle=ask,
         storage=storage,

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 
 import pytest
 from msgspec.structs import replace
 
 from jobgate.auth.auth import KEPT, Authenticator, Rates
 from jobgate.auth.keys import digest, new_value
-from jobgate.model.account import Account, Credential, Kind, Principal, Proof, Quota, Scope, may
+from jobgate.model.account import Account, Credential, Kind, Principal, Proof, Quota, Scope, Signature, may
 from jobgate.model.errors import Forbidden, TooMany, Unauthenticated
 from jobgate.model.ids import AccountId, CredentialId
+from jobgate.model.selectors import BatchCalled
 
 ADA = Account(id=AccountId(7), name="ada", created=0.0, weight=2.0, quota=Quota(calls=5.0))
 HELD = Credential(id=CredentialId(1), account=ADA.id, kind=Kind.API_KEY, created=0.0, scopes=frozenset({Scope.READ}))
@@ -24,17 +26,21 @@ class Door:
         self.now = 100.0
         self.rows = {(PROOF.kind, digest(PROOF.kind, PROOF.value)): (HELD, ADA)}
         self.asked = 0
+        self.signers: list[tuple[Credential, Account, str]] = []
         self.ticks = 100.0
-        self._authenticate = Authenticator(self._look_up, lambda: self.now, ticks=lambda: self.ticks)
+        self._authenticate = Authenticator(self._look_up, self._candidates, lambda: self.now, ticks=lambda: self.ticks)
 
     async def _look_up(self, kind: Kind, value: bytes) -> tuple[Credential, Account] | None:
         self.asked += 1
         return self.rows.get((kind, value))
 
+    async def _candidates(self, signature: Signature) -> Sequence[tuple[Credential, Account, str]]:
+        return [row for row in self.signers if row[1].name in signature.text]
+
     def put(self, credential: Credential, account: Account = ADA) -> None:
         self.rows = {(PROOF.kind, digest(PROOF.kind, PROOF.value)): (credential, account)}
 
-    def ask(self, proof: Proof = PROOF) -> Principal:
+    def ask(self, proof: Proof | Signature = PROOF) -> Principal:
         async def whole() -> Principal:
             return await self._authenticate(proof)
 
@@ -154,3 +160,52 @@ def test_a_rate_below_one_a_second_lets_the_first_call_in() -> None:
     with pytest.raises(TooMany) as caught:
         rates.admit(Principal(account=ADA.id, name="ada"))
     assert caught.value.retry_after == pytest.approx(10.0)
+
+
+# --- links that are signed with a credential
+
+BOINC = replace(HELD, kind=Kind.BOINC, scopes=frozenset({Scope.READ, Scope.SUBMIT}))
+SECRET = "a" * 32
+
+
+def signed(text: str, secret: str = SECRET) -> Signature:
+    value = hashlib.md5((secret + text).encode(), usedforsecurity=False).hexdigest()
+    return Signature(Kind.BOINC, BatchCalled(number=7), text, value)
+
+
+def test_a_link_signed_with_a_credential_lets_read_and_nothing_else() -> None:
+    door = Door()
+    door.signers = [(BOINC, ADA, SECRET)]
+    assert door.ask(signed("ada 7")).scopes == frozenset({Scope.READ})
+    assert door.ask(signed("ada 7")).account == ADA.id
+
+
+def test_the_signature_is_the_published_one() -> None:
+    assert signed("7").value == "16d673c82fdcd332000df2cf0fbec0c5"
+    assert signed("j1_0").value == "eed1236590cd5927a6f6dbfe44bb49e4"
+
+
+@pytest.mark.parametrize(
+    "signers",
+    [
+        [],
+        [(BOINC, ADA, "b" * 32)],
+        [(replace(BOINC, revoked=True), ADA, SECRET)],
+        [(replace(BOINC, scopes=frozenset({Scope.SUBMIT})), ADA, SECRET)],
+        [(BOINC, replace(ADA, blocked=True), SECRET)],
+    ],
+    ids=["nobody", "another", "revoked", "may not read", "blocked"],
+)
+def test_a_signature_that_no_credential_in_force_made_is_refused(
+    signers: list[tuple[Credential, Account, str]],
+) -> None:
+    door = Door()
+    door.signers = signers
+    with pytest.raises(Unauthenticated, match="does not hold here"):
+        door.ask(signed("ada 7"))
+
+
+def test_whoever_signed_is_found_among_several_that_a_name_may_mean() -> None:
+    door, eve = Door(), replace(ADA, id=AccountId(8), name="adas friend")
+    door.signers = [(BOINC, eve, "b" * 32), (BOINC, ADA, SECRET)]
+    assert door.ask(signed("adas friend or ada")).account == ADA.id

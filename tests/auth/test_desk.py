@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from jobgate.auth.desk import AccountDesk, open_accounts
+from jobgate.auth.desk import VALUE, AccountDesk, open_accounts
 from jobgate.auth.keys import digest
+from jobgate.auth.rotate import KEY, rotate
+from jobgate.auth.seal import Seal, server_key
 from jobgate.model.account import Action, Kind, Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound, Unavailable
+from jobgate.store.sqlite import SqliteStore
+from jobgate.store.store import database_path
 
 
 @pytest.fixture
@@ -150,3 +155,72 @@ def test_the_database_is_its_owners_alone(desk: AccountDesk, tmp_path: Path) -> 
     desk.create("third")
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+# --- a kind whose links are signed with the value itself
+
+
+def test_the_value_of_a_boinc_credential_is_kept_sealed_and_forgotten_when_it_is_revoked(tmp_path: Path) -> None:
+    desk = open_accounts(tmp_path, "", "ada", make=True)
+    desk.create("lab")
+    credential, value = desk.add("lab", Kind.BOINC, None)
+
+    def sealed() -> dict[str, bytes]:
+        async def whole() -> dict[str, bytes]:
+            store = SqliteStore(database_path(tmp_path, ""))
+            try:
+                return await store.read(lambda tx: tx.jobs.sealed(credential.id))
+            finally:
+                await store.close()
+
+        return asyncio.run(whole())
+
+    key = server_key(tmp_path / KEY)
+    assert value.encode() not in (tmp_path / "jobgate.sqlite").read_bytes()
+    assert Seal(key).open(credential.id, VALUE, sealed()[VALUE]) == value
+    rotate(tmp_path, database_path(tmp_path, ""), "op")
+    assert Seal(server_key(tmp_path / KEY)).open(credential.id, VALUE, sealed()[VALUE]) == value
+    desk.revoke("lab", credential.id)
+    assert sealed() == {}
+
+
+@pytest.mark.parametrize("value", ["x" * 15, "x" * 201, "a&b" * 10, "ä" * 20])
+def test_a_value_that_would_break_its_clients_xml_or_addresses_is_refused(tmp_path: Path, value: str) -> None:
+    desk = open_accounts(tmp_path, "", "ada", make=True)
+    desk.create("lab")
+    with pytest.raises(Invalid):
+        desk.add("lab", Kind.BOINC, value)
+
+
+def test_without_the_data_folder_such_a_credential_cannot_be_made(tmp_path: Path) -> None:
+    open_accounts(tmp_path, "", "ada", make=True).create("lab")
+    with pytest.raises(Unavailable, match="--data"):
+        open_accounts(None, f"sqlite:///{tmp_path}/jobgate.sqlite", "ada").add("lab", Kind.BOINC, None)
+
+
+def test_what_is_sealed_while_a_rotation_is_broken_off_opens_under_the_key_that_is_in_force(tmp_path: Path) -> None:
+    desk = open_accounts(tmp_path, "", "ada", make=True)
+    desk.create("lab")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(step: str) -> None:
+        if step == "sealed":
+            raise Stopped
+
+    server_key(tmp_path / KEY)
+    with pytest.raises(Stopped):
+        rotate(tmp_path, database_path(tmp_path, ""), "op", passed=stop)
+    credential, value = desk.add("lab", Kind.BOINC, None)
+    rotate(tmp_path, database_path(tmp_path, ""), "op")  # ends the other one first
+
+    async def opened() -> str:
+        store = SqliteStore(database_path(tmp_path, ""))
+        try:
+            kept = await store.read(lambda tx: tx.jobs.sealed(credential.id))
+            return Seal(server_key(tmp_path / KEY)).open(credential.id, VALUE, kept[VALUE])
+        finally:
+            await store.close()
+
+    assert asyncio.run(opened()) == value

@@ -19,14 +19,15 @@ from subjects import subject
 from jobgate.dialects import DIALECTS
 from jobgate.dialects.dialect import Call
 from jobgate.files.storage import Source
-from jobgate.model.account import Kind, Principal, Proof, Scope
+from jobgate.model.account import Kind, Principal, Proof, Scope, Signature
 from jobgate.model.files import Stored
 from jobgate.model.ids import AccountId, Digest
 from jobgate.model.job import Origin
 from jobgate.model.operations import Request, Write
 from jobgate.model.outcomes import Outcome, Written
 from jobgate.server.asgi import build
-from jobgate.server.front import Front, Mount
+from jobgate.server.front import Front
+from jobgate.server.table import Mount
 from jobgate.testing.outcomes import outcomes
 
 NAMES = sorted(DIALECTS)
@@ -83,7 +84,7 @@ class Agreeable:
         )
         self.app = build(self.front)
 
-    async def _authenticate(self, proof: Proof) -> Principal:
+    async def _authenticate(self, proof: Proof | Signature) -> Principal:
         assert isinstance(proof.kind, Kind)
         return ALL
 

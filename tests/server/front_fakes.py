@@ -13,7 +13,7 @@ import msgspec
 
 from jobgate.dialects.dialect import Ask, Body, Call, Dialect, Reply, Route
 from jobgate.files.storage import Source, Storage
-from jobgate.model.account import Kind, Principal, Proof, Scope
+from jobgate.model.account import Kind, Principal, Proof, Scope, Signature
 from jobgate.model.errors import (
     Forbidden,
     JobgateError,
@@ -29,7 +29,8 @@ from jobgate.model.ids import AccountId, BatchId, Digest, JobId, JobName
 from jobgate.model.operations import Describe, Read, Request, Until, Write
 from jobgate.model.outcomes import Content, Outcome, Written
 from jobgate.server.asgi import build
-from jobgate.server.front import Front, Mount
+from jobgate.server.front import Front
+from jobgate.server.table import Mount
 
 T = TypeVar("T")
 STATUS = {
@@ -171,7 +172,7 @@ class World:
         )
         self.app = build(self.front)
 
-    async def _authenticate(self, proof: Proof) -> Principal:
+    async def _authenticate(self, proof: Proof | Signature) -> Principal:
         if proof.value not in USERS:
             raise Unauthenticated
         return USERS[proof.value]

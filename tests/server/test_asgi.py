@@ -12,8 +12,8 @@ from starlette import types
 from jobgate.model.operations import Request
 from jobgate.model.outcomes import Outcome
 from jobgate.server.asgi import build, serve
-from jobgate.server.front import Mount
 from jobgate.server.protocol import HEAD_LIMIT
+from jobgate.server.table import Mount
 
 # --- the server's own pages
 

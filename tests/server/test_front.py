@@ -15,7 +15,7 @@ from jobgate.model.account import Scope
 from jobgate.model.errors import Invalid, TooMany
 from jobgate.model.operations import Until, Write
 from jobgate.server.body import FORM_PARTS, FORM_ROOM
-from jobgate.server.front import Mount, tables
+from jobgate.server.table import Mount, tables
 
 
 def post(path: str, verb: str = "x") -> Route:

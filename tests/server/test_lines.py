@@ -12,7 +12,8 @@ from jobgate.dialects.dialect import Ask, Body, Call, Route
 from jobgate.model.account import Scope
 from jobgate.model.errors import TooLarge
 from jobgate.model.operations import Describe
-from jobgate.server.front import NDJSON, Mount
+from jobgate.server.front import NDJSON
+from jobgate.server.table import Mount
 
 
 class Reader:

@@ -13,8 +13,8 @@ from socket_talk import head, one, served
 from jobgate.dialects.dialect import Call, Reply
 from jobgate.model.ids import Digest
 from jobgate.model.outcomes import Outcome
-from jobgate.server.front import Mount
 from jobgate.server.protocol import HEAD_FIELDS, Protocol
+from jobgate.server.table import Mount
 
 NEXT = head(b"GET /p/me HTTP/1.1", b"Connection: close")
 CHUNKED = b"Transfer-Encoding: chunked"

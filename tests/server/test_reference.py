@@ -14,8 +14,8 @@ from jobgate.dialects import load
 from jobgate.dialects.dialect import Setup
 from jobgate.dialects.page import joined, prose, table, tag
 from jobgate.model.errors import Invalid
-from jobgate.server.front import Mount
 from jobgate.server.shapes import shape
+from jobgate.server.table import Mount
 
 VOID = ("meta", "link", "br")
 

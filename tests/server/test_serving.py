@@ -17,7 +17,7 @@ from front_fakes import World
 from socket_talk import head, one, said, served
 
 from jobgate.server.exchange import Exchange
-from jobgate.server.front import Table
+from jobgate.server.table import Table
 
 ASK = head(b"GET /p/me HTTP/1.1", b"Connection: close")
 

@@ -13,7 +13,7 @@ from jobgate.model.account import Scope
 from jobgate.model.ids import Digest
 from jobgate.model.operations import Request
 from jobgate.model.outcomes import Outcome, Written
-from jobgate.server.front import Mount
+from jobgate.server.table import Mount
 
 GET, HEAD = frozenset({"GET"}), frozenset({"HEAD"})
 STREAM = Route(path="/part", verb="part", body=Body.STREAM, limit=10, scope=Scope.SUBMIT)

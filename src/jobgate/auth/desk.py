@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Final, TypeVar
 from msgspec.structs import asdict, replace
 
 from jobgate.auth.keys import digest, new_value
+from jobgate.auth.rotate import sealing_key
+from jobgate.auth.seal import Seal
 from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Quota, Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound, Unavailable
 from jobgate.model.ids import AccountId
@@ -19,9 +22,12 @@ from jobgate.store.store import database_path
 from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
+VALUE: Final = "value"
+"""What a credential's own value is sealed as."""
 NODE: Final = 63
 """Number of the account desk among those that draw ids from one database."""
 _LONGEST_NAME: Final = 200
+_PLAIN: Final = re.compile(r"[0-9A-Za-z_-]{1,200}", re.ASCII)
 _SHORTEST_SECRET: Final = 16
 """Characters: what is kept of a secret is a plain digest, which one that can be guessed does not survive."""
 
@@ -29,9 +35,10 @@ _SHORTEST_SECRET: Final = 16
 class AccountDesk:
     """Each question is one transaction of its own, and each change leaves its entry in the audit trail."""
 
-    def __init__(self, path: Path, actor: str) -> None:
+    def __init__(self, path: Path, actor: str, data: Path | None = None) -> None:
         self._path = path
         self._actor = actor
+        self._data = data
 
     def _write(self, work: Callable[[Transaction], T]) -> T:
         async def whole() -> T:
@@ -86,7 +93,10 @@ class AccountDesk:
     def add(
         self, name: str, kind: Kind, value: str | None, scopes: frozenset[Scope] = USER, expires: float | None = None
     ) -> tuple[Credential, str]:
-        """The credential and its value, which is not kept. Raises NotFound, Invalid, Conflict."""
+        """The credential and its value, which is not kept but for a kind that signs: that one is kept sealed.
+
+        Raises NotFound, Invalid, Conflict; Unavailable when it is to be sealed and the server's key cannot be had.
+        """
         if value is None:
             if not kind.secret:
                 raise Invalid(f"for {kind.value}, --value says who it is", field="value")
@@ -99,11 +109,19 @@ class AccountDesk:
                 "is made",
                 field="value",
             )
+        elif kind.signs and not _PLAIN.fullmatch(value):
+            raise Invalid(
+                "its clients put it into XML and addresses as it is: letters, digits, _ and - only, at most 200",
+                field="value",
+            )
         known = digest(kind, value)
 
         def work(tx: Transaction) -> Credential:
             account = _usable(tx, name)
             made = tx.accounts.add(account.id, kind, known, time.time(), scopes, expires)
+            if kind.signs:
+                seal = Seal(self._key(tx))
+                tx.jobs.seal(made.id, {VALUE: seal.close(made.id, VALUE, value)})
             told: dict[str, str | int] = {
                 "credential": made.id,
                 "kind": kind.value,
@@ -113,6 +131,13 @@ class AccountDesk:
             return made
 
         return self._write(work), value
+
+    def _key(self, tx: Transaction) -> bytes:
+        if self._data is None:
+            raise Unavailable(
+                "this kind is kept sealed under the server's key: name its folder with --data", code="key"
+            )
+        return sealing_key(self._data, tx)
 
     def credentials(self, name: str) -> list[Credential]:
         """All that the account holds. Raises NotFound."""
@@ -129,6 +154,7 @@ class AccountDesk:
             if held[0].revoked:
                 return
             tx.accounts.replace(replace(held[0], revoked=True))
+            tx.jobs.unseal(held[0].id)
             told: dict[str, str | int] = {"credential": ident, "kind": held[0].kind.value}
             tx.accounts.record(self._deed(Action.CREDENTIAL_REVOKED, account.id, told))
 
@@ -209,4 +235,4 @@ def open_accounts(data: Path | None, database: str, actor: str, *, make: bool = 
     if not make and not path.exists():
         raise Unavailable(f"there is no database {path}", code="no-data")
     migrate(path)
-    return AccountDesk(path, actor)
+    return AccountDesk(path, actor, data)

@@ -18,6 +18,7 @@ from typing import Final
 from jobgate.auth.folder import held
 from jobgate.auth.seal import KEY_BYTES, Seal, fingerprint, server_key, write_key
 from jobgate.model.account import Action, Deed
+from jobgate.model.errors import Unavailable
 from jobgate.model.ids import AccountId
 from jobgate.store.sqlite import SqliteStore
 from jobgate.store.transaction import Transaction
@@ -65,8 +66,26 @@ async def _rotate(data: Path, database: Path, actor: str, passed: Callable[[str]
 
 async def in_force(store: SqliteStore) -> str | None:
     """The fingerprint of the key that the database is sealed with, as its last rotation says; None: never rotated."""
-    deeds = await store.read(lambda tx: tx.accounts.history(AccountId(0)))
+    return await store.read(_fingerprint)
+
+
+def _fingerprint(tx: Transaction) -> str | None:
+    deeds = tx.accounts.history(AccountId(0))
     return next((str(deed.told["key"]) for deed in reversed(deeds) if deed.action is Action.KEY_ROTATED), None)
+
+
+def sealing_key(data: Path, tx: Transaction) -> bytes:
+    """The key to seal with in this transaction, whether or not a rotation is under way, or was broken off.
+
+    Raises Unavailable when the folder has not the key that the database is sealed with.
+    """
+    known = _fingerprint(tx)
+    for name in (KEY, NEW) if known is not None else (KEY,):
+        if name == KEY or (data / name).exists():
+            key = server_key(data / name)
+            if known is None or fingerprint(key) == known:
+                return key
+    raise Unavailable("the database is sealed under another key than this folder's secret.key", code="key")
 
 
 def settle(data: Path, known: str | None) -> None:

@@ -70,7 +70,7 @@ class Seal:
         self._cipher = AESGCM(key)
 
     def close(self, holder: int, name: str, value: str) -> bytes:
-        """The sealed value; its holder is a batch or a webhook."""
+        """The sealed value; its holder is a batch, a webhook or a credential."""
         nonce = secrets.token_bytes(_NONCE)
         return nonce + self._cipher.encrypt(nonce, value.encode(), f"{holder}\0{name}".encode())
 

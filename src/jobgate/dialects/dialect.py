@@ -50,7 +50,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The dialect's own word for it; access log, metrics and `Call.verb` name it."""
     body: Body = Body.WHOLE
     limit: int = 1 << 20
-    """Bytes of the body."""
+    """Bytes of the body; of a form that brings files, of the whole of it."""
+    files: int = 0
+    """Files that a form may bring."""
+    file_limit: int = 0
+    """Bytes of each."""
     scope: Scope = Scope.READ
     """What it asks of the credential, known before the body is read as an operation."""
     open: bool = False
@@ -92,7 +96,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     upload: Stored | None = None
     """Of an UPLOAD route: the file, already stored; None when the body was JSON."""
-    fields: Mapping[str, str] = {}
+    fields: Mapping[str, bytes] = {}
     """Of a FORM route; of a name given twice the last."""
     parts: tuple[tuple[str, Stored], ...] = ()
     """Of a FORM route: its files by the names of their fields, stored already, in order."""

@@ -48,6 +48,11 @@ class Kind(StrEnum):
         """Whether its value is a secret of our own making; the others are names proven elsewhere."""
         return self not in (Kind.ETHEREUM, Kind.X509, Kind.OIDC)
 
+    @property
+    def signs(self) -> bool:
+        """Whether links are signed with the value itself: it is kept, sealed, beside its digest [BOINC, section 3]."""
+        return self is Kind.BOINC
+
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one account may use at once. None: what the server's limits say."""

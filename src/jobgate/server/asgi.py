@@ -23,9 +23,10 @@ from jobgate.dialects.dialect import Documented, Reply
 from jobgate.model.account import Kind, Proof, Scope
 from jobgate.model.errors import Forbidden, JobgateError, NotFound, TooMany, Unauthenticated
 from jobgate.server.exchange import Exchange, Seen
-from jobgate.server.front import DOCS, SLASHES, Front
+from jobgate.server.front import SLASHES, Front
 from jobgate.server.protocol import Protocol
 from jobgate.server.reference import listing, reference
+from jobgate.server.table import DOCS
 
 BACKLOG: Final = 2048
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -9,22 +10,19 @@ from contextlib import aclosing
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
 import structlog
 from msgspec.structs import replace
 from starlette import types
-from starlette.routing import compile_path
 
-from jobgate.dialects.dialect import Ask, Body, Call, Dialect, Lines, Reply, Route, Stream
+from jobgate.dialects.dialect import Ask, Body, Call, Lines, Reply, Route, Stream
 from jobgate.files.archive import Archive
 from jobgate.files.gathering import gathered
 from jobgate.files.storage import Storage
-from jobgate.model.account import Principal, Proof, Scope, may
+from jobgate.model.account import Principal, Proof, Scope, Signature, may
 from jobgate.model.errors import (
     Forbidden,
     Invalid,
     JobgateError,
-    MethodNotAllowed,
     NotFound,
     RequestError,
     Unauthenticated,
@@ -32,127 +30,28 @@ from jobgate.model.errors import (
 )
 from jobgate.model.files import Artifact
 from jobgate.model.ids import AccountId
-from jobgate.model.operations import Read, Request
+from jobgate.model.operations import Load, Read, Request
 from jobgate.model.outcomes import Archived, Outcome
 from jobgate.model.storing import Gathered
-from jobgate.server import body, files
+from jobgate.server import body, files, form
 from jobgate.server.body import Disconnected
 from jobgate.server.exchange import Exchange, Seen, lower, wire
 from jobgate.server.following import Holds, forever, worded
 from jobgate.server.metrics import Metrics
+from jobgate.server.table import Mount, Table, WrongMethod, tables
 
-DOCS: Final = "/docs"
-"""Where the dialects that have a reference show it."""
-RESERVED: Final = ("/healthz", "/readyz", "/metrics", DOCS)
-"""No dialect may claim these."""
+NOBODY: Final = Principal(account=AccountId(0), name="nobody", scopes=frozenset({Scope.READ}))
+"""Who asks where no credential is needed: it may ask what everybody may, and nothing else."""
 LINK: Final = Principal(account=AccountId(0), name="link", scopes=frozenset({Scope.READ, Scope.OPERATE}))
 """Whoever holds a signed address: it may read what that address names, whosesoever it is, and do nothing else."""
 QUERY_FIELDS: Final = 1000
+_LARGE_FORM: Final = 256 << 10
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 JSON_UPLOAD_LIMIT: Final = 16 << 20
 """Bytes of an upload that comes as JSON, and so through memory, whatever the route's limit."""
 
 _log = structlog.get_logger("jobgate.front")
-
-
-class Mount(msgspec.Struct, frozen=True):
-    """A dialect and where it is spoken."""
-
-    prefix: str
-    dialect: Dialect
-
-
-Methods = dict[str, Route]
-
-
-class Table:
-    """The routes below one prefix, ready for look-up: plain paths by a dict, the others by their patterns."""
-
-    def __init__(self, mount: Mount) -> None:
-        self.prefix = mount.prefix.rstrip("/")
-        if self.prefix and not self.prefix.startswith("/"):
-            raise Invalid(f"the prefix of {mount.dialect.name} must begin with a slash", field="dialects")
-        self.dialect = mount.dialect
-        self.fixed: dict[str, Methods] = {}
-        self._patterns: dict[str, tuple[re.Pattern[str], Methods]] = {}
-        for route in mount.dialect.routes:
-            self._add(route)
-
-    def _add(self, route: Route) -> None:
-        path = route.path.rstrip("/")
-        if "{" in path:
-            methods = self._patterns.setdefault(shape(path), (compile_path(path)[0], {}))[1]
-        else:
-            methods = self.fixed.setdefault(path, {})
-        for method in (*route.methods, *(("HEAD",) if "GET" in route.methods else ())):
-            other = methods.setdefault(method, route)
-            if other is route:
-                continue
-            if method == "HEAD" and ("GET" in route.methods) != ("GET" in other.methods):
-                methods[method] = other if "GET" in route.methods else route  # one that answers HEAD alone goes before
-                continue
-            first, second = f"{self.dialect.name} {other.verb}", f"{self.dialect.name} {route.verb}"
-            raise Invalid(f"{first} and {second} both claim {method} {self.prefix}{path}", field="dialects")
-
-    def owns(self, path: str) -> bool:
-        """Whether `path` is at or below the prefix."""
-        return path.startswith(self.prefix) and path[len(self.prefix) : len(self.prefix) + 1] in ("", "/")
-
-    def find(self, path: str, method: str) -> tuple[Route, Mapping[str, str]]:
-        """The route and what its parameters are. Raises NotFound, MethodNotAllowed with the others as its arguments."""
-        fixed = self.fixed.get(path)
-        if fixed is not None:  # OpenAPI says it too: a name goes before what any name may stand for
-            if method in fixed:
-                return fixed[method], {}
-            raise WrongMethod(set(fixed))
-        allowed: set[str] = set()
-        for pattern, methods in self._patterns.values():
-            match = pattern.match(path)
-            if match is not None:
-                if method in methods:
-                    return methods[method], match.groupdict()
-                allowed.update(methods)
-        if not allowed:
-            raise NotFound("there is nothing at this address", code="unknown-operation")
-        raise WrongMethod(allowed)
-
-
-class WrongMethod(MethodNotAllowed):
-    """This path answers to another method."""
-
-    def __init__(self, allowed: set[str]) -> None:
-        self.allow = ", ".join(sorted(allowed))
-        super().__init__(f"this address answers to {self.allow}")
-
-
-def shape(path: str) -> str:
-    """The path with its parameters' names taken out: two routes of one shape are one claim."""
-    return re.sub(r"\{[^:}]*", "{", path)
-
-
-def tables(mounts: Sequence[Mount]) -> tuple[Table, ...]:
-    """Longest prefix first. Raises Invalid, naming both, when two claim one prefix or one route."""
-    found: list[Table] = []
-    for table in sorted(map(Table, mounts), key=lambda table: -len(table.prefix)):
-        for taken in RESERVED:
-            if table.owns(taken) and table.prefix:
-                raise Invalid(f"{table.dialect.name} claims {taken}, which is the server's own", field="dialects")
-        for other in found:
-            _apart(other, table)
-        found.append(table)
-    return tuple(found)
-
-
-def _apart(inner: Table, outer: Table) -> None:
-    """Raises Invalid when the prefixes are one, or a route of `outer` could never be reached behind `inner`."""
-    both = f"{inner.dialect.name} and {outer.dialect.name} both claim"
-    if inner.prefix == outer.prefix:
-        raise Invalid(f"{both} {inner.prefix or '/'}", field="dialects")
-    for route in outer.dialect.routes:
-        path = outer.prefix + route.path.rstrip("/")
-        if inner.owns(path) or inner.owns(path.partition("/{")[0]):
-            raise Invalid(f"{both} {path}", field="dialects")
 
 
 class _Turn:
@@ -178,7 +77,7 @@ class Front:
         self,
         mounts: Sequence[Mount],
         *,
-        authenticate: Callable[[Proof], Awaitable[Principal]],
+        authenticate: Callable[[Proof | Signature], Awaitable[Principal]],
         admit: Callable[[Principal], None],
         handle: Callable[[Request], Awaitable[Outcome]],
         storage: Storage,
@@ -245,9 +144,11 @@ class Front:
             ask = await self._lines(turn, route, route.lines(turn.call))
         else:
             principal = await self._read(turn, route)
-            ask = dialect.decode(turn.call)
+            ask = await self._decoded(turn, route)
         if principal is LINK and not isinstance(ask.operation, Read):
             raise Forbidden("a signed address allows to read its file and nothing else")
+        if principal is NOBODY and not isinstance(ask.operation, Load):
+            raise Unauthenticated("who asks has to be known")
         request = Request(
             operation=ask.operation, principal=principal, until=ask.until, within=ask.within, seen=ask.seen
         )
@@ -261,6 +162,8 @@ class Front:
         if route.body is Body.STREAM:
             self._incoming(turn, route).check()
             return await self._identify(turn, route)
+        if route.body is Body.FORM:
+            return await self._form(turn, route)
         if route.body is Body.UPLOAD and not _is(turn.exchange, JSON):
             return await self._upload(turn, route)
         if route.early:
@@ -270,6 +173,28 @@ class Front:
         if route.body is not Body.NONE:
             await self._whole(turn, route)
         return await self._identify(turn, route)
+
+    async def _form(self, turn: _Turn, route: Route) -> Principal:
+        """Who sends a form with files is known, and allowed to, before the first of them is stored."""
+        known: list[Principal] = []
+
+        async def admit(fields: Mapping[str, bytes]) -> None:
+            turn.call = replace(turn.call, fields=fields)
+            known.append(await self._identify(turn, route))
+
+        if not turn.exchange.done:
+            kind = turn.exchange.headers.get("content-type", "")
+            incoming, most = self._incoming(turn, route), route.file_limit
+            got = await form.read(incoming, kind, self._storage, files=route.files, size=most, admit=admit)
+            turn.call = replace(turn.call, fields=got.fields, parts=got.files)
+        return known[0] if known else await self._identify(turn, route)
+
+    async def _decoded(self, turn: _Turn, route: Route) -> Ask:
+        """What is asked; a large form is read beside the loop, so that others are served meanwhile."""
+        decode = turn.table.dialect.decode
+        if route.body is Body.FORM and sum(map(len, turn.call.fields.values())) > _LARGE_FORM:
+            return await asyncio.to_thread(decode, turn.call)
+        return decode(turn.call)
 
     async def _lines(self, turn: _Turn, route: Route, reader: Lines) -> Ask:
         """What the body asks for, read as it comes in. The sender waits while its last piece is read."""
@@ -320,6 +245,9 @@ class Front:
         if self._linked(turn.exchange):
             seen.account = LINK.name
             return LINK
+        if route.open:
+            seen.account = NOBODY.name
+            return NOBODY
         principal = await self.authenticate(turn.table.dialect.credential(turn.call))
         seen.account = principal.name
         self._admit(principal)

@@ -13,7 +13,7 @@ from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved
-from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, bound
+from jobgate.model.ids import STRIDE, AccountId, BatchId, CredentialId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
 from jobgate.model.state import JobState
@@ -82,14 +82,18 @@ class Jobs:
         made = take(self._db, owner, guard, batch, now, kept="batch_get")
         return None if made is None else BatchId(made)
 
-    def seal(self, holder: BatchId | WebhookId, sealed: Mapping[str, bytes]) -> None:
-        """Keeps the secrets of a batch or a webhook, already encrypted."""
+    def seal(self, holder: BatchId | WebhookId | CredentialId, sealed: Mapping[str, bytes]) -> None:
+        """Keeps the secrets of a batch or a webhook, or a credential's value, already encrypted."""
         if sealed:
             self._db.many("secret_add", [(holder, name, value) for name, value in sealed.items()])
 
-    def sealed(self, holder: BatchId | WebhookId) -> dict[str, bytes]:
+    def sealed(self, holder: BatchId | WebhookId | CredentialId) -> dict[str, bytes]:
         """The secrets of a batch or a webhook, still encrypted."""
         return dict(self._db.all("secret_of", holder))
+
+    def unseal(self, holder: CredentialId) -> None:
+        """Forgets the value of a credential."""
+        self._db.run("secret_delete", holder)
 
     def reseal(self, anew: Callable[[int, str, bytes], bytes]) -> int:
         """Puts what `anew` makes of it in the place of each sealed secret; how many there are."""
