@@ -1,0 +1,1 @@
+"""BOINC's Web RPCs for remote job submission."""
