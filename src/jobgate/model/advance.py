@@ -356,7 +356,9 @@ def _replicate(log: _Log, spec: JobSpec) -> bool:
     if short:
         _withdraw(log)
         failed = errors(attempts)
-        told = failed[0] if failed and (Shortfall.ERRORS in short or not any(a.succeeded for a in attempts)) else None
+        told = None
+        if failed and (Shortfall.ERRORS in short or not any(a.succeeded for a in attempts)):
+            told = min(failed, key=lambda a: a.ended or a.created)
         return _fail(log, told, sum(1 for _ in log.live()), undecided(attempts, short, rule))
     missing = min(needed(attempts, rule), allowed(attempts, rule))
     if missing != log.job.wanted:

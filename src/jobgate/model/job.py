@@ -286,7 +286,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = 0
     """Number of the last fact; grows by one with each."""
     wanted: int = 0
-    """Further attempts to be made."""
+    """Further attempts to be made; none of one that is over or being cancelled."""
     ready: float = 0.0
     """Not to be started before."""
     started: float | None = None
@@ -303,3 +303,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """0 to 1."""
     spent: int = 0
     """Attempts made before the owner last asked for another: they count against no number of tries."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue: a claim can take it, for its first attempt or beside others that are live."""
+        return self.wanted > 0 and self.state is not JobState.HELD
