@@ -32,17 +32,18 @@ from jobgate.dialects.native.notices import wording
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
 from jobgate.files.partial import Partials
-from jobgate.model.account import Account, Credential, Kind, Signature
+from jobgate.model.account import Account, Credential, Kind, Principal, Signature
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, Unavailable
 from jobgate.model.ids import AccountId, EnvironmentName, NodeName
-from jobgate.model.operations import Request
-from jobgate.model.outcomes import Outcome
+from jobgate.model.operations import Request, Submit
+from jobgate.model.outcomes import Outcome, Submitted
 from jobgate.model.resources import Gpu, Network, Resources
 from jobgate.net.addresses import FORBIDDEN, networks
 from jobgate.net.egress import Egress, EgressSettings
 from jobgate.operations.context import Context
 from jobgate.operations.handle import handle
+from jobgate.operations.submit import submit
 from jobgate.runner.reaper import DAY, Retention
 from jobgate.runner.runner import Runner
 from jobgate.server.asgi import serve as serve_http
@@ -131,6 +132,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         limits=settings.limits,
         retention=Retention(files=settings.retention.files, records=settings.retention.records),
         wording=wording,
+        submit=lambda owner, operation: _submit_for(context, owner, operation),
         fenced=lambda: signal.raise_signal(signal.SIGTERM),
         chores=(lambda now: partials.expire(now - DAY),),
     )
@@ -152,6 +154,13 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
     front = _front(settings, context, storage, Links(key, clock))
     await runner.start()  # the last: a start that fails has touched no job
     return Gateway(settings, data, store, feed, runner, tuple(engine for _, engine in places), front, storage, context)
+
+
+async def _submit_for(context: Context, owner: AccountId, operation: Submit) -> Submitted:
+    """A submit that the gateway makes for an account, within what the account itself may have. Raises as `submit`."""
+    account = await context.store.read(lambda tx: tx.accounts.get(tx.accounts.heir(owner)))
+    principal = Principal(account=account.id, name=account.name, weight=account.weight, quota=account.quota)
+    return await submit(context, principal, operation)
 
 
 def _egress(settings: Settings) -> Egress:

@@ -6,8 +6,8 @@ what changed, and how many further attempts are wanted. Every pair of state and 
 - an event about an attempt is looked up in `ON_ATTEMPT` by the attempt's state: it *moves*, or it is *late* (the same
   word again, or one overtaken by another: nothing changes, no fact), or *illegal* (the caller's bug: IllegalMove);
 - an event about the job is decided by the job's state in the same way;
-- after either, `_settle` looks at all attempts together and says where the job stands. It alone knows retry, quorum
-  and cancel, and quorum 1 is the plain case of the same rule.
+- after either, `_settle` looks at all attempts together and says where the job stands. It alone knows retry and cancel,
+  and asks `replicas` what several attempts come to.
 
 An illegal event raises and leaves job and attempts as they were: they are values.
 """
@@ -60,6 +60,20 @@ from jobgate.model.facts import (
 )
 from jobgate.model.ids import EnvironmentName
 from jobgate.model.job import Job, JobSpec
+from jobgate.model.replicas import (
+    Shortfall,
+    allowed,
+    awaits_judge,
+    decided,
+    ending,
+    errors,
+    judgeable,
+    needed,
+    shortfalls,
+    undecided,
+    verdicts,
+    winner,
+)
 from jobgate.model.state import AttemptState, Failure, JobState, Limit, Verdict
 
 
@@ -130,11 +144,11 @@ def _hear(log: _Log, event: Event, spec: JobSpec) -> None:
 
 
 def unwanted(job: Job, attempts: Attempts, spec: JobSpec) -> tuple[AttemptId, ...]:
-    """The live attempts that the engine should stop: all of a job being cancelled, all but the winner of one decided.
+    """The live attempts that the engine should stop: all of a job being cancelled, or decided without them.
 
     Their own end, as the engine reports it, is what ends them.
     """
-    if job.state is not _S.CANCELLING and _winner(attempts[job.spent :], spec) is None:
+    if job.state is not _S.CANCELLING and not decided(attempts[job.spent :], spec.replication):
         return ()
     stoppable = (_A.CLAIMED, _A.STARTING, _A.RUNNING)
     return tuple(a.id for a in attempts if a.state in stoppable)
@@ -181,9 +195,9 @@ def _on_job(log: _Log, event: Event) -> None:
             log.say(Ranked(priority))
         case Cancel(message) if not state.over and state is not _S.CANCELLING:
             _cancel(log, message)
-        case GiveUp() if state in (_S.HELD, _S.QUEUED):
+        case GiveUp() if state in (_S.HELD, _S.QUEUED) or (state is _S.STAGING_OUT and not any(log.live())):
             _withdraw(log)
-            log.say(Moved(_S.FAILED, event.message, event.failure, event.limit, *_last_exit(log.attempts)))
+            _end(log, Moved(_S.FAILED, event.message, event.failure, event.limit, *_last_exit(log.attempts)))
         case Offer(environment):
             _offer(log, environment)
         case _:
@@ -202,7 +216,15 @@ def _cancel(log: _Log, message: str) -> None:
     if any(log.live()):
         log.say(Moved(_S.CANCELLING, message))
     else:
-        log.say(Moved(_S.CANCELLED, message, None, None, *_last_exit(log.attempts)))
+        _end(log, Moved(_S.CANCELLED, message, None, None, *_last_exit(log.attempts)))
+
+
+def _end(log: _Log, end: Moved) -> None:
+    """The job is over; what waited to be compared never is."""
+    for attempt in log.counted:
+        if attempt.verdict is Verdict.PENDING:
+            log.say(Judged(attempt.id.number, Verdict.INCONCLUSIVE))
+    log.say(end)
 
 
 def _offer(log: _Log, environment: EnvironmentName) -> None:
@@ -254,14 +276,15 @@ def _move(log: _Log, attempt: Attempt, event: Event, spec: JobSpec) -> None:
         case Exited():
             log.say(_exited(number, event))
         case Collected():
-            log.say(_collected(attempt, event, spec))
+            log.say(_collected(log, attempt, event, spec))
         case Broke(_, failure, message, limit):
-            log.say(Closed(number, _A.ENDED, failure, limit, message))
+            log.say(Closed(number, _A.ENDED, failure, limit, message, ending(log.counted, failure, spec.replication)))
         case Vanished(_, message):
-            log.say(Closed(number, _A.LOST, Failure.LOST, None, message))
-        case Judge(_, verdict):
-            if verdict is not attempt.verdict:
-                log.say(Judged(number, verdict))
+            log.say(Closed(number, _A.LOST, Failure.LOST, None, message, ending(log.counted, Failure.LOST, spec.replication)))
+        case Judge(_, verdict, best):
+            counts = number > log.job.spent and not log.job.state.over and awaits_judge(attempt, spec.replication)
+            if counts and (verdict, best) != (attempt.verdict, attempt.best):
+                log.say(Judged(number, verdict, best))
         case _:
             raise IllegalMove(f"{type(event).__name__} is not about an attempt")
 
@@ -283,16 +306,15 @@ def _exited(number: int, event: Exited) -> Reached:
     )
 
 
-def _collected(attempt: Attempt, event: Collected, spec: JobSpec) -> Closed:
+def _collected(log: _Log, attempt: Attempt, event: Collected, spec: JobSpec) -> Closed:
     failed = attempt.failure or event.failure
-    compare = spec.replication.quorum > 1 and failed is None
     return Closed(
         attempt.id.number,
         _A.ENDED,
         failed,
         attempt.limit or event.limit,
         attempt.message or event.message,
-        Verdict.PENDING if compare else Verdict.NONE,
+        ending(log.counted, failed, spec.replication),
         event.outputs,
         event.skipped,
         event.logs,
@@ -301,55 +323,59 @@ def _collected(attempt: Attempt, event: Collected, spec: JobSpec) -> Closed:
 
 def _settle(log: _Log, spec: JobSpec) -> None:
     """Where the job stands, now that an attempt or a wish has changed."""
-    job = log.job
+    job, rule = log.job, spec.replication
     if job.state.over or job.state is _S.HELD:
         return
     if job.state is _S.CANCELLING:
         if not any(log.live()):
-            log.say(Moved(_S.CANCELLED, job.message, None, None, *_last_exit(log.attempts)))
+            _end(log, Moved(_S.CANCELLED, job.message, None, None, *_last_exit(log.attempts)))
         return
-    winner = _winner(log.counted, spec)
-    if winner is not None:
+    if not rule.plain:
+        for number, verdict in verdicts(log.counted, spec).items():
+            log.say(Judged(number, verdict))
+    chosen = winner(log.counted, rule)
+    if chosen is not None:
         _withdraw(log)
         if log.job.wanted:
             log.say(Wanted(0))
         if not any(log.live()):
-            code = winner.exit.code if winner.exit else None
-            log.say(Moved(_S.SUCCEEDED, canonical=winner.id.number, exit_code=code))
+            code = chosen.exit.code if chosen.exit else None
+            log.say(Moved(_S.SUCCEEDED, canonical=chosen.id.number, exit_code=code))
             return
-    elif _want(log, spec):
+    elif _want(log, spec) if rule.plain else _replicate(log, spec):
         return
-    state = _standing(log)
+    state = _standing(log, spec)
     if state is not log.job.state:
         log.say(Moved(state, ready=log.job.ready))
 
 
-def _winner(attempts: Attempts, spec: JobSpec) -> Attempt | None:
-    if spec.replication.quorum == 1:
-        return next((a for a in attempts if a.succeeded), None)
-    valid = [a for a in attempts if a.verdict is Verdict.VALID]
-    return valid[0] if len(valid) >= spec.replication.quorum else None
+def _replicate(log: _Log, spec: JobSpec) -> bool:
+    """Asks for the replicas that are missing; True when the job failed because they may not be, or are of no use."""
+    rule, attempts = spec.replication, log.counted
+    short = shortfalls(attempts, rule)
+    if short:
+        _withdraw(log)
+        failed = errors(attempts)
+        told = None
+        if failed and (Shortfall.ERRORS in short or not any(a.succeeded for a in attempts)):
+            told = min(failed, key=lambda a: a.ended or a.created)
+        return _fail(log, told, sum(1 for _ in log.live()), undecided(attempts, short, rule))
+    missing = min(needed(attempts, rule), allowed(attempts, rule))
+    if missing != log.job.wanted:
+        failed = errors(attempts)
+        pause = spec.retry.backoff * 2.0 ** (_tried(attempts, failed[-1]) - 1) if failed and missing else 0.0
+        log.say(Wanted(missing, log.now + pause if pause else 0.0))
+    return False
 
 
 def _want(log: _Log, spec: JobSpec) -> bool:
-    """Asks for the attempts that are missing; True when the job failed because it may not."""
-    rule = spec.replication
+    """Asks for the next try of a plain job; True when it failed because there may be none."""
     attempts = log.counted
     live = sum(1 for _ in log.live())
-    good = [a for a in attempts if a.succeeded and a.verdict is not Verdict.INVALID]
-    bad = [a for a in attempts if a.state.over and not a.succeeded] + [
-        a for a in attempts if a.succeeded and a.verdict is Verdict.INVALID
-    ]
-    again = all(_may_retry(attempts, a, spec) for a in bad)
-    target = rule.replicas
-    pending = any(a.verdict is Verdict.PENDING for a in good)
-    if not pending and not live and rule.quorum <= len(good):
-        target = len(good) + 1
-    missing = max(0, target - live - len(good))
-    if missing and bad and not again:
+    bad = [a for a in attempts if a.state.over]
+    missing = 0 if live else 1
+    if missing and not all(_may_retry(attempts, a, spec) for a in bad):
         return _fail(log, bad[-1], live)
-    if len(attempts) + missing > rule.total and missing and rule.quorum > 1:
-        return _fail(log, bad[-1] if bad else None, live)
     if missing != log.job.wanted:
         pause = spec.retry.backoff * 2.0 ** (_tried(attempts, bad[-1]) - 1) if bad and missing else 0.0
         log.say(Wanted(missing, log.now + pause if pause else 0.0))
@@ -358,9 +384,6 @@ def _want(log: _Log, spec: JobSpec) -> bool:
 
 def _may_retry(attempts: Attempts, attempt: Attempt, spec: JobSpec) -> bool:
     """Whether the retry policy names what happened to `attempt`, and tries are left."""
-    if spec.replication.quorum > 1:
-        errors = sum(1 for a in attempts if a.state.over and not a.succeeded)
-        return errors <= spec.replication.errors
     tried = _tried(attempts, attempt)
     if attempt.failure is Failure.ENGINE or (attempt.failure is Failure.LOST and attempt.started is None):
         return tried < max(spec.retry.faults, spec.retry.tries)
@@ -372,20 +395,21 @@ def _tried(attempts: Attempts, attempt: Attempt) -> int:
     return sum(1 for a in attempts if a.replica == attempt.replica and a.id.number <= attempt.id.number)
 
 
-def _fail(log: _Log, attempt: Attempt | None, live: int) -> bool:
+def _fail(log: _Log, attempt: Attempt | None, live: int, message: str = "") -> bool:
+    """Fails the job with an attempt's word, or as undecided; False while something of it is still live."""
     if log.job.wanted:
         log.say(Wanted(0))
     if live:
         return False
     if attempt is None:
-        log.say(Moved(_S.FAILED, "the replicas never agreed", Failure.UNDECIDED, Limit.ATTEMPTS))
+        _end(log, Moved(_S.FAILED, message, Failure.UNDECIDED, Limit.ATTEMPTS))
     else:
         code = attempt.exit.code if attempt.exit else None
-        log.say(Moved(_S.FAILED, attempt.message, attempt.failure, attempt.limit, attempt.id.number, code))
+        _end(log, Moved(_S.FAILED, attempt.message, attempt.failure, attempt.limit, attempt.id.number, code))
     return True
 
 
-def _standing(log: _Log) -> JobState:
+def _standing(log: _Log, spec: JobSpec) -> JobState:
     states = {a.state for a in log.live()}
     if _A.RUNNING in states:
         return _S.RUNNING
@@ -393,9 +417,7 @@ def _standing(log: _Log) -> JobState:
         return _S.STAGING_OUT
     if states & {_A.CLAIMED, _A.STARTING}:
         return _S.STAGING_IN
-    if _A.OFFERED in states:
-        return _S.QUEUED
-    if any(a.verdict is Verdict.PENDING for a in log.counted) and not log.job.wanted:
+    if judgeable(log.counted, spec.replication):
         return _S.STAGING_OUT
     return _S.QUEUED
 

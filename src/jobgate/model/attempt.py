@@ -79,6 +79,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: Limit | None = None
     message: str = ""
     verdict: Verdict = Verdict.NONE
+    best: bool = False
+    """Its judge named it first of those that agree."""
     outputs: tuple[Artifact, ...] = ()
     skipped: int = 0
     """Links, devices and names that were refused when collecting."""

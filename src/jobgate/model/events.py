@@ -38,7 +38,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", gc=False):
 
 
 class GiveUp(msgspec.Struct, frozen=True, tag="give_up", gc=False):
-    """The gateway ends its waiting: no room in the longest wait, or an image nobody has."""
+    """The gateway ends its waiting: for room, longer than it may; or for a judge's word that will not come."""
 
     failure: Failure
     message: str
@@ -131,10 +131,12 @@ class Vanished(msgspec.Struct, frozen=True, tag="vanished", gc=False):
 
 
 class Judge(msgspec.Struct, frozen=True, tag="judge", gc=False):
-    """The validator compared an attempt with its siblings."""
+    """A judge compared an attempt with its siblings. Of a bitwise comparison nobody is told: `advance` makes it."""
 
     number: int
     verdict: Verdict
+    best: bool = False
+    """Of those that agree, the one to take."""
 
 
 Event = (

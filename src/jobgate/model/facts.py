@@ -104,11 +104,12 @@ class Closed(msgspec.Struct, frozen=True, tag="closed", omit_defaults=True):
     logs: Mapping[str, Artifact] = {}
 
 
-class Judged(msgspec.Struct, frozen=True, tag="judged", gc=False):
+class Judged(msgspec.Struct, frozen=True, tag="judged", gc=False, omit_defaults=True):
     """An attempt's verdict."""
 
     number: int
     verdict: Verdict
+    best: bool = False
 
 
 class Progressed(msgspec.Struct, frozen=True, tag="progressed", gc=False):
@@ -202,8 +203,8 @@ def evolve(job: Job, attempts: Attempts, fact: Fact) -> tuple[Job, Attempts]:
             return replace(job, wanted=max(job.wanted - 1, 0)), (*attempts, attempt)
         case Taken(number, lease):
             return job, _put(attempts, replace(_get(attempts, number), lease=lease))
-        case Judged(number, verdict):
-            return job, _put(attempts, replace(_get(attempts, number), verdict=verdict))
+        case Judged(number, verdict, best):
+            return job, _put(attempts, replace(_get(attempts, number), verdict=verdict, best=best))
         case Reached() as reached:
             attempt = _reached(_get(attempts, reached.number), reached, fact.at)
             if attempt.started is not None and job.started is None:

@@ -5,6 +5,7 @@ A lone job is a batch of one. All are frozen; a change is a new value.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -117,22 +118,30 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Bitwise(msgspec.Struct, frozen=True, tag="bitwise", gc=False):
-    """Attempts agree whose outputs are the same files, byte for byte."""
+    """Attempts agree whose outputs are the same files, byte for byte; where none are named, whose logs are."""
 
 
 class Numeric(msgspec.Struct, frozen=True, tag="numeric", gc=False):
-    """Attempts agree whose outputs differ in numbers alone, and each by no more than one of these allows."""
+    """Attempts agree whose outputs, or logs, differ in numbers alone, each by no more than one of these allows.
+
+    See `runner.likeness` for what a number is.
+    """
 
     absolute: float = 0.0
     relative: float = 1e-6
     """Of the greater of the two."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.absolute < math.inf and 0 <= self.relative < math.inf):
+            raise Invalid("tolerances must be numbers of 0 or more", field="replication.compare")
 
 
 class Validator(msgspec.Struct, frozen=True, kw_only=True, tag="validator", omit_defaults=True):
     """A program decides: it is run as a job of the same owner, with the outputs of each attempt as its inputs.
 
     It finds those of attempt 2 below `2/`, and says which agree: on each line of its standard output the numbers of
-    attempts that do, best first, with blanks between; what it names on no line is invalid.
+    attempts that do, best first, with blanks between; what it names on no line is invalid. The first line that names
+    a quorum decides the job, and the first attempt on it is the canonical one.
     """
 
     command: Command
@@ -155,6 +164,11 @@ class Replication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """More attempts than this fail the job."""
     compare: Compare = Bitwise()
     """When attempts agree; with a quorum of 1 nothing is compared."""
+
+    @property
+    def plain(self) -> bool:
+        """One attempt is all it takes: its retry policy decides, and none of the limits here."""
+        return self.replicas == self.quorum == 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.quorum <= self.replicas <= self.total:
@@ -272,7 +286,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = 0
     """Number of the last fact; grows by one with each."""
     wanted: int = 0
-    """Further attempts to be made."""
+    """Further attempts to be made; none of one that is over or being cancelled."""
     ready: float = 0.0
     """Not to be started before."""
     started: float | None = None
@@ -289,3 +303,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """0 to 1."""
     spent: int = 0
     """Attempts made before the owner last asked for another: they count against no number of tries."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is in the queue: a claim can take it, for its first attempt or beside others that are live."""
+        return self.wanted > 0 and self.state is not JobState.HELD

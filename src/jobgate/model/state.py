@@ -113,13 +113,17 @@ class Verdict(StrEnum):
     NONE = "none"
     """Nothing to compare."""
     PENDING = "pending"
-    """Waits for the validator."""
+    """Waits to be compared."""
     VALID = "valid"
+    """It is one of the quorum that agrees, or agrees with it."""
     INVALID = "invalid"
+    """It differs from the quorum that agrees, or its validator named it on no line."""
     INCONCLUSIVE = "inconclusive"
-    """Compared, and no quorum agreed yet."""
+    """Compared, or never to be, and no quorum agreed."""
     UNNEEDED = "unneeded"
-    """Stopped because the job was over without it."""
+    """Not started, or stopped, because the job was decided without it [BOINC: didn't need]."""
+    TOO_LATE = "too_late"
+    """It succeeded when the job was decided already, and was not compared."""
 
 
 class Failure(StrEnum):

@@ -12,7 +12,7 @@ from jobgate.model.errors import Invalid, NotFound, TooLarge, TooMany, Unavailab
 from jobgate.model.files import Input, Stored, UserFile
 from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, FolderId
-from jobgate.model.job import Batch, Job, JobSpec, check_labels
+from jobgate.model.job import Batch, Job, JobSpec, Step, Validator, check_labels
 from jobgate.model.operations import Group, Submit
 from jobgate.model.outcomes import Counted, Submitted
 from jobgate.model.state import JobState
@@ -54,6 +54,9 @@ def waits_of(context: Context, account: AccountId, groups: Sequence[Group]) -> l
         spec = group.spec
         for step in spec.steps:
             context.catalogue.check(step, pulls=context.pulls)
+        compare = spec.replication.compare
+        if isinstance(compare, Validator):
+            context.catalogue.check(Step(command=compare.command, program=compare.program), pulls=context.pulls)
         key = (id(spec.resources), id(spec.place))
         if key not in known:
             runnable(context.environments, spec, account)

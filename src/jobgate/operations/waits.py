@@ -11,6 +11,7 @@ from jobgate.model.environment import ComputeEnvironment, refusal
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.queue import Reason
+from jobgate.model.replicas import may_take
 from jobgate.model.state import JobState
 from jobgate.model.waits import Offer, Turn, Waits
 from jobgate.operations.context import Context
@@ -35,13 +36,14 @@ class Look:
         """Why it waits; None when it does not."""
         if job.state is JobState.HELD:
             return words.held()
-        if job.state is not JobState.QUEUED:
+        if job.state is not JobState.QUEUED and not job.waits:
             return None
         if job.ready > self._now:
             return words.not_before(job, self._now)
         turns, others = [], []
+        left = self._left(job, spec)
         for environment in self._shown(job.owner):
-            refused = refusal(environment, spec, job.owner)
+            refused = refusal(environment, spec, job.owner) or left.get(environment.name)
             if refused is None:
                 turns.append(self._turn(environment, job, spec))
             else:
@@ -53,6 +55,23 @@ class Look:
             self._know(turn)
         offers = [words.offer(turn, words.told(turn, job.owner, self._names, self._now)) for turn in turns]
         return words.explained(turns[0], (*offers, *others), job.owner, self._names, self._now)
+
+    def _left(self, job: Job, spec: JobSpec) -> Mapping[EnvironmentName, str]:
+        """The places that leave its next replica to others; not those where that is the job's only hope."""
+        if spec.replication.plain:
+            return {}
+        _, attempts = self._tx.jobs.get((job.id,))[job.id]
+        sights = self._snapshot.places
+        able = [
+            e.name
+            for e in self._context.environments
+            if (sight := sights.get(e.name)) is not None
+            and sight.down is None
+            and refusal(e, spec, job.owner) is None
+        ]
+        counted = attempts[job.spent :]
+        left = [name for name in able if not may_take(name, counted, lambda: able, spec.replication)]
+        return dict.fromkeys(left, "another replica of this job was there, and its next is to run elsewhere")
 
     def of_batch(self, batch: Batch, counts: Mapping[JobState, int]) -> Waits | None:
         """Why the first of its jobs waits that does; None when none does."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from jobgate.engines.engine import Start
@@ -13,10 +14,11 @@ from jobgate.model.environment import refusal
 from jobgate.model.errors import EngineError, FetchError, JobgateError, NotFound, Unavailable
 from jobgate.model.events import Broke, Claim, Event, Staged
 from jobgate.model.files import OutputKind
-from jobgate.model.ids import AccountId, JobId, SpecId, batch_text, job_text, place
+from jobgate.model.ids import AccountId, EnvironmentName, JobId, SpecId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job, JobSpec, Late
 from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Waiting, dominant, pick
+from jobgate.model.replicas import may_take
 from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.runner.hall import Hall, Hand, Live
@@ -29,6 +31,10 @@ _HEADS_EXTRA: Final = 16
 
 _SECOND: Final = 2
 """Fact of a job that was claimed as it was made: never held, never tried before."""
+_APART: Final = 5.0
+"""Seconds before a replica that was left to other places is looked at again: one of them may be down by then."""
+_LEFT: Final = 1_000
+"""After so many of them no further replicated job is looked at: this place is that far ahead of the others."""
 _ASKED_KEPT: Final = 4096
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
@@ -41,15 +47,18 @@ _Taken = tuple[Attempt, AccountId, JobSpec, bool, float | None]
 class Dispatch:
     """The way in. `wake` is called whenever there may be something to do."""
 
-    def __init__(self, world: World, hall: Hall) -> None:
+    def __init__(self, world: World, hall: Hall, peers: Callable[[], Iterable[Hall]]) -> None:
         self._world = world
         self._hall = hall
+        self._peers = peers
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._away = False
         """The engine said that it takes nothing now."""
         self._idle = False
         """A slot was free when the queue was looked at last: whoever came since then found it free."""
+        self._left = 0
+        """Replicas that were left to other places when the queue was looked at last."""
         self._pause = 0.0
         self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
         """The request of each spec as this place fills it in; None: it cannot run here."""
@@ -83,7 +92,10 @@ class Dispatch:
             now = world.clock()
             return self._choose(tx, room.slots, now), tx.jobs.next_ready(now)
 
+        self._left = 0
         chosen, later = await world.write(work)
+        if self._left and not chosen:
+            later = min(world.clock() + _APART, later if later is not None else math.inf)
         if later is not None:
             self._look_again(later - world.clock())
         lives = []
@@ -101,7 +113,7 @@ class Dispatch:
         waiting: dict[JobId, tuple[Waiting, JobSpec]] = {}
 
         def fits(head: Head) -> bool:
-            return self._request(tx, head) is not None
+            return self._request(tx, head) is not None and self._may_take(tx, head, now)
 
         for head in tx.jobs.heads(now, slots + _HEADS_EXTRA, place=hall.environment.name, fits=fits):
             asked = self._request(tx, head)
@@ -121,6 +133,25 @@ class Dispatch:
                 made = step.job.created if step.facts[0].seq == _SECOND else None
                 taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight, made))
         return taken
+
+    def _may_take(self, tx: Transaction, head: Head, now: float) -> bool:
+        """Whether a replica is to start here rather than where fewer of its siblings were."""
+        spec = tx.jobs.spec(head.spec)
+        if spec.replication.plain:
+            return True
+        if self._left >= _LEFT:
+            return False
+        job, attempts = tx.jobs.get((head.job,))[head.job]
+
+        def able() -> Iterable[EnvironmentName]:
+            for hall in self._peers():
+                if hall.trouble(now) is None and refusal(hall.environment, spec, head.owner) is None:
+                    yield hall.environment.name
+
+        if may_take(self._hall.environment.name, attempts[job.spent :], able, spec.replication):
+            return True
+        self._left += 1
+        return False
 
     def _request(self, tx: Transaction, head: Head) -> Resources | None:
         key = (head.spec, head.owner)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ from jobgate.runner.dispatch import Dispatch
 from jobgate.runner.growth import Growth
 from jobgate.runner.hall import Hall, Live
 from jobgate.runner.history import History
+from jobgate.runner.judging import Judging, Submitting
 from jobgate.runner.outbox import Outbox, Wording
 from jobgate.runner.reaper import Chore, Reaper, Retention
 from jobgate.runner.saver import Saver
@@ -44,9 +45,9 @@ _LAST_WORDS: Final = 10.0
 class _Desk:
     """The duties of one environment."""
 
-    def __init__(self, world: World, hall: Hall) -> None:
+    def __init__(self, world: World, hall: Hall, peers: Callable[[], Iterable[Hall]]) -> None:
         self.hall = hall
-        self.dispatch = Dispatch(world, hall)
+        self.dispatch = Dispatch(world, hall, peers)
         self.collect = Collect(world, hall, self.dispatch)
         self.watch = Watch(world, hall, self.dispatch, self.collect)
 
@@ -69,6 +70,7 @@ class Runner:
         limits: Limits,
         retention: Retention,
         wording: Wording,
+        submit: Submitting,
         fenced: Callable[[], None] = lambda: None,
         chores: Sequence[Chore] = (),
     ) -> None:
@@ -84,6 +86,8 @@ class Runner:
         self._limits = limits
         self._retention = retention
         self._wording = wording
+        self._submit = submit
+        self._judging: Judging | None = None
         self._fenced = fenced
         self._chores = chores
         self._desks: dict[EnvironmentName, _Desk] = {}
@@ -121,7 +125,8 @@ class Runner:
         self._saving = asyncio.get_running_loop().create_task(saver.run())
         for environment, engine in self._places:
             await engine.open()
-            self._desks[environment.name] = _Desk(world, Hall(environment, engine))
+            self._desks[environment.name] = _Desk(world, Hall(environment, engine), self._halls)
+        self._judging = Judging(world, self._submit)
         await self._take_over(world)
         self._store.listen(self._heard)
         for desk in self._desks.values():
@@ -131,6 +136,7 @@ class Runner:
         outbox = Outbox(world, self._wording)
         self._store.listen_outbox(outbox.wake)
         world.keep(outbox.run)
+        world.keep(self._judging.run)
         world.keep(Reaper(world, self._retention, self._chores).run)
         world.keep(world.sweeping)
 
@@ -151,6 +157,9 @@ class Runner:
             self._saving.cancel()
         for desk in self._desks.values():
             await desk.hall.engine.close()
+
+    def _halls(self) -> Iterable[Hall]:
+        return (desk.hall for desk in self._desks.values())
 
     # --- live logs
 
@@ -192,12 +201,14 @@ class Runner:
     # --- hearing commits
 
     def _heard(self, steps: list[Step], queued: int) -> None:
-        if queued or any(step.job.state is JobState.QUEUED and step.job.wanted for step in steps):
+        if queued or any(step.job.waits for step in steps):
             for desk in self._desks.values():
                 desk.dispatch.wake()
         for step in steps:
-            if step.job.state is JobState.CANCELLING or (len(step.attempts) > 1 and step.job.state.over):
+            if step.job.state is JobState.CANCELLING or len(step.attempts) > 1:
                 self._stop_unwanted(step)
+            if self._judging is not None:
+                self._judging.heard(step)
 
     def _stop_unwanted(self, step: Step) -> None:
         assert self._world is not None  # noqa: S101  # commits are heard after the start only
@@ -206,7 +217,8 @@ class Runner:
             if mine:
                 spec = desk.hall.live[mine[0]].spec
                 wanted_no_more = [ident for ident in unwanted(step.job, step.attempts, spec) if ident in mine]
-                self._world.spawn(desk.watch.stop(wanted_no_more))
+                if wanted_no_more:
+                    self._world.spawn(desk.watch.stop(wanted_no_more))
 
     # --- taking over
 
@@ -224,7 +236,7 @@ class Runner:
                     continue
                 names.add(str(attempt.id))
                 self._adopt(world, job, attempt, spec, handed)
-            if job.state is JobState.CANCELLING:
+            if job.state is JobState.CANCELLING or len(attempts) > 1:
                 stops.append(Step(job, attempts, (), job.wanted))
         world.leftovers(names)
         await world.saver.drain()

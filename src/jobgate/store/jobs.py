@@ -37,7 +37,8 @@ class Jobs:
         self._db = driver
         self._shared = shared
         self._loaded: dict[JobId, tuple[Job, Attempts]] = {}
-        self._changed: dict[JobId, None] = {}
+        self._changed: dict[JobId, int] = {}
+        """Each with what its row says of `more`."""
         self._facts: list[Fact] = []
         self._tallies = Tallies(driver, shared)
         self._ends: dict[BatchId, int] = {}
@@ -67,7 +68,7 @@ class Jobs:
         born = births.add(self._db, self._shared.ids, batch, groups, held=held, waits=waits)
         for job in born.several:
             self._loaded[job.id] = (job, ())
-            self._changed[job.id] = None
+            self._changed[job.id] = 0
         self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED)
         self.made = True
         self.queued += 0 if held else batch.count
@@ -136,7 +137,7 @@ class Jobs:
                 continue
             if step.facts:
                 self._loaded[ident] = (step.job, step.attempts)
-                self._changed[ident] = None
+                self._changed.setdefault(ident, _more(job))
                 self._facts.extend(step.facts)
                 self.steps.append(step)
                 self._tallies.moved(job, step.job)
@@ -144,7 +145,7 @@ class Jobs:
                     self.lives[job.owner] = self.lives.get(job.owner, 0) + (1 if job.state.over else -1)
                     if step.job.state.over:
                         self._ends[job.batch] = len(self._facts)
-                if _waits(step.job) and not _waits(job):
+                if step.job.waits and not job.waits:
                     self.queued += 1
             results.append(step)
         return results
@@ -155,12 +156,16 @@ class Jobs:
             mark(self._facts, self._ends[batch], end)
         if not self._changed:
             return
-        puts = []
-        for ident in self._changed:
+        puts, more = [], []
+        for ident, before in self._changed.items():
             job, attempts = self._loaded[ident]
+            if (now := _more(job)) != before:
+                more.append((now, ident))
             number = STATE_NUMBERS[job.state]
             puts.append((number, job.priority, job.ready, job.ended, job.version, rows.document(job, attempts), ident))
         self._db.many("job_put", puts)
+        if more:
+            self._db.many("job_more", more)
         self._db.many("event_add", [(f.job, f.seq, f.at, rows.encode(f.data)) for f in self._facts])
         for fact in self._facts:
             if isinstance(fact.data, Moved) and fact.data.state is JobState.QUEUED:
@@ -356,6 +361,6 @@ class Jobs:
         Blobs(self._db).let_go(-batch.id, now)
 
 
-def _waits(job: Job) -> bool:
-    """Whether a claim can take it."""
-    return job.state is JobState.QUEUED and job.wanted > 0
+def _more(job: Job) -> int:
+    """What keeps it in the queue while attempts of it are live."""
+    return job.wanted if job.waits and job.state is not JobState.QUEUED else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 
@@ -37,6 +37,8 @@ _JOB: Final = (_J.id, _J.batch, _J.owner, _J.spec, _J.state, _J.priority, _J.cre
 """The columns a job is read by; `rows.job_of` knows their order."""
 
 p = bindparam
+_WAITS: Final = or_(_J.state == QUEUED, _J.more > literal_column("0"))
+"""In the words of the index of the queue: it is used where they stand just so."""
 
 
 def _insert(table: Any, *columns: str) -> Insert:
@@ -66,6 +68,7 @@ _say(
     "d",
     "i",
 )
+_say("job_more", update(job).where(_J.id == p("i")).values(more=p("m")), "m", "i")
 _say("job_waits_until", update(job).where(_J.id == p("i")).values(gives_up=p("u")), "u", "i")
 _say("job_waits_on", update(job).where(_J.id == p("i")).values(gives_up=_J.gives_up + p("s")), "s", "i")
 _say(
@@ -78,7 +81,7 @@ _say(
 _say(
     "job_heads",
     select(_J.id, _J.owner, _J.priority, _J.created, _J.spec)
-    .where(_J.state == QUEUED, _J.place == p("w"), _J.owner == p("o"), _J.ready <= p("n"))
+    .where(_WAITS, _J.place == p("w"), _J.owner == p("o"), _J.ready <= p("n"))
     .order_by(_J.priority.desc(), _J.id)
     .limit(p("l"))
     .offset(p("f")),
@@ -91,13 +94,13 @@ _say(
 _say(
     "job_owner_after",
     select(_J.owner)
-    .where(_J.state == QUEUED, _J.place == p("w"), _J.owner > p("o"))
+    .where(_WAITS, _J.place == p("w"), _J.owner > p("o"))
     .order_by(_J.owner)
     .limit(literal_column("1")),
     "w",
     "o",
 )
-_QUEUED = (_J.state == QUEUED, _J.place == p("w"), _J.owner == p("o"))
+_QUEUED = (_WAITS, _J.place == p("w"), _J.owner == p("o"))
 _LEAP = (_J.id, _J.priority, _J.batch)
 _say(
     "queue_above",
@@ -133,7 +136,7 @@ _say(
 )
 _say(
     "job_next_ready",
-    select(func.min(_J.ready)).where(_J.state == QUEUED, _J.ready > literal_column("0"), _J.ready > p("n")),
+    select(func.min(_J.ready)).where(_WAITS, _J.ready > literal_column("0"), _J.ready > p("n")),
     "n",
 )
 _say("job_live", select(*_JOB).where(_J.state.between(FIRST_TAKEN, FIRST_OVER - 1)))

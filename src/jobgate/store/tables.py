@@ -132,15 +132,19 @@ job = Table(
     Column("ended", Float),
     Column("version", Integer, nullable=False),
     Column("doc", LargeBinary),
+    Column("more", SmallInteger, nullable=False, server_default="0"),
 )
+"""`more`: further attempts that are wanted while others of the job are live, and 0 otherwise: it waits in the queue all
+the same. No statement of a plain job writes it."""
+_WAITS: Final = "(state = 1 OR more > 0)"
 Index(
     "job_queued",
     job.c.place,
     job.c.owner,
     job.c.priority.desc(),
     job.c.id,
-    sqlite_where=text("state = 1"),
-    postgresql_where=text("state = 1"),
+    sqlite_where=text(_WAITS),
+    postgresql_where=text(_WAITS),
 )
 Index(
     "job_live", job.c.state, sqlite_where=text("state BETWEEN 2 AND 5"), postgresql_where=text("state BETWEEN 2 AND 5")
@@ -154,8 +158,8 @@ Index(
 Index(
     "job_not_before",
     job.c.ready,
-    sqlite_where=text("state = 1 AND ready > 0"),
-    postgresql_where=text("state = 1 AND ready > 0"),
+    sqlite_where=text(f"{_WAITS} AND ready > 0"),
+    postgresql_where=text(f"{_WAITS} AND ready > 0"),
 )
 Index("job_owner", job.c.owner, job.c.id)
 Index(
