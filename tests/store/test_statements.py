@@ -16,8 +16,8 @@ from jobgate.store.statements import compiled
 from jobgate.store.tables import STATES, job
 
 TEXTS = compiled(sqlite_dialect())
-SMALL = frozenset({"account", "credential", "node", "orphan", "past"})
-"""Tables that stay small: what people hold, processes, blobs that are deleted within the hour, kinds of past runs."""
+SMALL = frozenset({"account", "credential", "load", "node", "orphan", "past"})
+"""Tables that stay small: what people hold, one row, processes, blobs deleted within the hour, kinds of past runs."""
 NEWEST = frozenset({"event_last"})
 """Reads from one end, and stops at the first row."""
 RUNS = frozenset({"job_run", "event_run"})

@@ -14,6 +14,8 @@ ANYONE: Final = AccountId(0)
 """In the place of an account: runs of all of them."""
 ENOUGH: Final = 5
 """Past runs of a kind from which a wider kind is not asked."""
+FADES: Final = 0.98
+"""What a run counts when one more has ended: half as much after 34 of them."""
 _SCRIPTS: Final = (".py", ".sh", ".R", ".r", ".jl", ".pl", ".rb", ".js", ".m", ".lua")
 _LONGEST: Final = 120
 """Characters of a program's name that tell it from others."""
@@ -36,6 +38,23 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
             yield Kind(self.environment)
 
 
+class Pace(msgspec.Struct, frozen=True, gc=False):
+    """What runs got done that said how many operations they take; older ones count less and less."""
+
+    operations: float = 0.0
+    seconds: float = 0.0
+    runs: float = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Floating-point operations a second, of one slot; 0 when nothing was measured."""
+        return self.operations / self.seconds if self.seconds > 0 else 0.0
+
+    def after(self, operations: float, seconds: float) -> Pace:
+        """With one more run."""
+        return Pace(self.operations * FADES + operations, self.seconds * FADES + seconds, self.runs * FADES + 1.0)
+
+
 class Past(msgspec.Struct, frozen=True):
     """The last runs of one kind, the newest last."""
 
@@ -43,6 +62,7 @@ class Past(msgspec.Struct, frozen=True):
     """Seconds from start to end."""
     lags: tuple[float, ...] = ()
     """Seconds from submit to start, of those that found a slot free: what a start takes when nothing is before it."""
+    pace: Pace = Pace()
 
 
 def program(spec: JobSpec) -> str:

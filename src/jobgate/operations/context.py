@@ -18,6 +18,7 @@ from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, Digest
 from jobgate.model.limits import Limits
 from jobgate.model.sight import Snapshot
+from jobgate.operations.marks import Marks
 from jobgate.store.feed import Feed
 from jobgate.store.store import Store
 
@@ -90,6 +91,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     environments: tuple[ComputeEnvironment, ...]
     catalogue: Catalogue = Catalogue()
     limits: Limits = Limits()
+    marks: Marks = msgspec.field(default_factory=Marks)
+    """When answers were given that somebody may ask on from."""
 
     @property
     def pulls(self) -> bool:

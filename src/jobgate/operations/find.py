@@ -7,6 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobgate.model.account import Principal
+from jobgate.model.credit import ends
 from jobgate.model.errors import TooLarge
 from jobgate.model.ids import BatchId, EnvironmentName
 from jobgate.model.job import Batch
@@ -16,6 +17,7 @@ from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.failures import failures
 from jobgate.operations.select import batch_of, present, select, view
+from jobgate.operations.speed import throughput
 from jobgate.operations.waits import Look
 from jobgate.store.transaction import Transaction
 
@@ -60,7 +62,8 @@ async def count(context: Context, principal: Principal, operation: Count) -> Cou
 
     def work(tx: Transaction) -> Counted:
         look = Look(tx, context, principal) if operation.waits else None
-        return _looked(counted(tx, batch_of(tx, principal, operation.batch)), look)
+        stands = _looked(counted(tx, batch_of(tx, principal, operation.batch)), look)
+        return valued(tx, context, stands) if operation.ledger else stands
 
     found = await context.store.read(work)
     if not operation.failures:
@@ -79,6 +82,14 @@ def counted(tx: Transaction, batch: Batch) -> Counted:
         ended=tally.ended,
         environments=_environments(tx, batch),
     )
+
+
+def valued(tx: Transaction, context: Context, stands: Counted) -> Counted:
+    """With what its jobs are worth, and when the last of them will have ended."""
+    known = tx.jobs.ledger(stands.batch)
+    over = all(state.over for state, number in stands.counts.items() if number)
+    end = stands.ended if over else ends(known, context.clock(), throughput(context))
+    return replace(stands, ledger=known, est_end=end)
 
 
 def _looked(stands: Counted, look: Look | None) -> Counted:
@@ -108,7 +119,8 @@ async def find_batches(context: Context, principal: Principal, operation: FindBa
                 return FoundBatches(batches=tuple(found), more=found[-1].batch.id)
             one = counted(tx, batch)
             if not where.states or one.state in where.states:
-                found.append(_looked(one, look))
+                shown = _looked(one, look)
+                found.append(valued(tx, context, shown) if operation.ledger else shown)
             looks -= 1
             if not looks:
                 return FoundBatches(batches=tuple(found), more=batch.id)

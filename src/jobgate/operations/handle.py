@@ -21,6 +21,8 @@ from jobgate.model.operations import (
     Find,
     FindBatches,
     Follow,
+    Load,
+    Members,
     OnWebhooks,
     Operation,
     Programs,
@@ -41,6 +43,8 @@ from jobgate.operations.describe import describe, programs
 from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
 from jobgate.operations.follow import follow
+from jobgate.operations.load import load
+from jobgate.operations.members import members
 from jobgate.operations.retry import retry
 from jobgate.operations.select import named
 from jobgate.operations.stored import STORED
@@ -88,6 +92,8 @@ VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     Environments: environments,
     Estimate: estimate,
     Follow: follow,
+    Members: members,
+    Load: load,
     **dict.fromkeys(get_args(OnWebhooks), on_webhooks),
     **STORED,
 }

@@ -48,7 +48,8 @@ class Collect:
             hall.lasted(ended - seen.started)
             if not live.stopped:
                 lag = None if live.prompt is None else seen.started - live.prompt
-                world.history.note(hall.environment.name, live.owner, live.spec, ended - seen.started, lag)
+                well = seen.failure is None and seen.exit is not None and seen.exit.code == 0
+                world.history.note(hall.environment.name, live.owner, live.spec, ended - seen.started, lag, well=well)
             world.used(live.owner, dominant(live.asked, hall.environment.room), ended - seen.started)
             known.append(Started(number, seen.started, seen.handle))
         exited = Exited(

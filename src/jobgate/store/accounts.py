@@ -125,6 +125,11 @@ class Accounts:
                 used[account] = 0.0
         self._db.many("account_use", [(usage, now, account) for account, usage in used.items()])
 
+    def credit(self, account: AccountId) -> float:
+        """What its attempts were granted, ever."""
+        row = self._db.one("account_credit", account)
+        return 0.0 if row is None else float(row[0])
+
     # --- two become one
 
     def heir(self, account: AccountId) -> AccountId:

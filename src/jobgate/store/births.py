@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from jobgate.model.credit import Ledger, owed, worth
 from jobgate.model.facts import Submitted, born
 from jobgate.model.ids import STRIDE, Ids, JobId, SpecId
-from jobgate.model.job import Batch, Job
+from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group
 from jobgate.model.state import JobState
 from jobgate.store import rows
@@ -34,6 +35,32 @@ class Born(msgspec.Struct, frozen=True):
     """The first of them, `SHOWN` at most."""
     several: list[Job]
     """Those that want more than one attempt: their rows do not say it all."""
+    ledger: Ledger
+    """What they are worth together."""
+    wanted: int
+    """Attempts of all of them."""
+
+
+class _Worth:
+    """What jobs are worth together: equal ones at once, others while their specs are made."""
+
+    def __init__(self) -> None:
+        self.estimate = self.operations = 0.0
+
+    def specs(self, group: Group) -> Iterator[JobSpec]:
+        """Those of a group, each of them once."""
+        if group.each is None:
+            self._add(group.spec, group.count)
+            yield group.spec
+            return
+        for place in range(group.count):
+            spec = group.each(place)
+            self._add(spec, 1)
+            yield spec
+
+    def _add(self, spec: JobSpec, count: int) -> None:
+        self.estimate += worth(spec) * spec.replication.replicas * count
+        self.operations += owed(spec) * count
 
 
 class _Run(msgspec.Struct):
@@ -57,7 +84,8 @@ def add(  # noqa: PLR0913  # what is made, and in what state
     if batch.labels:
         db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
     first = ids.draw(now, sum(1 if group.each is None else group.count for group in groups))
-    made = chain.from_iterable(map(_specs, groups))
+    value = _Worth()
+    made = chain.from_iterable(map(value.specs, groups))
     db.load("spec_add", ((i, batch.id, rows.encode(spec)) for i, spec in zip(_from(first), made, strict=False)))
     state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
     runs = list(_runs(batch, first, groups, waits))
@@ -72,13 +100,7 @@ def add(  # noqa: PLR0913  # what is made, and in what state
             data = rows.encode(_birth(batch, run, run.spec, held))
             db.run("event_run", run.count - 1, run.job, now, data)
     db.load("event_add", _facts(batch, runs, held))
-    return _born(batch, runs, held)
-
-
-def _specs(group: Group) -> Iterator[object]:
-    if group.each is None:
-        return iter((group.spec,))
-    return map(group.each, range(group.count))
+    return _born(batch, runs, held, Ledger(estimate=value.estimate, operations=value.operations))
 
 
 def _from(first: int) -> Iterator[int]:
@@ -127,10 +149,11 @@ def _facts(batch: Batch, runs: Iterable[_Run], held: bool) -> Iterator[tuple[int
             yield run.job + place * STRIDE, 1, batch.created, data
 
 
-def _born(batch: Batch, runs: Sequence[_Run], held: bool) -> Born:
+def _born(batch: Batch, runs: Sequence[_Run], held: bool, ledger: Ledger) -> Born:
     def told(some: Iterable[_Run]) -> Iterator[Job]:
         for run in some:
             for job, spec in _pairs(run):
                 yield born(JobId(job), batch.created, _birth(batch, run, spec, held))
 
-    return Born(list(islice(told(runs), SHOWN)), list(told(run for run in runs if run.wanted != 1)))
+    several = list(told(run for run in runs if run.wanted != 1))
+    return Born(list(islice(told(runs), SHOWN)), several, ledger, sum(run.count * run.wanted for run in runs))

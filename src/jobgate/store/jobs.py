@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
+from jobgate.model.credit import Ledger, ledger
 from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved
@@ -28,6 +30,14 @@ from jobgate.store.tallies import Tallies, mark
 
 _SPECS_KEPT: Final = 4096
 _LOOKED: Final = 10_000
+
+
+class Stand(msgspec.Struct, frozen=True, gc=False):
+    """Where a job stands, and no more."""
+
+    job: JobId
+    state: JobState
+    spec: SpecId
 
 
 class Jobs:
@@ -69,7 +79,7 @@ class Jobs:
         for job in born.several:
             self._loaded[job.id] = (job, ())
             self._changed[job.id] = 0
-        self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED)
+        self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED, born)
         self.made = True
         self.queued += 0 if held else batch.count
         self.lives[batch.owner] = self.lives.get(batch.owner, 0) + batch.count
@@ -131,7 +141,8 @@ class Jobs:
         for ident, event in events:
             try:
                 job, attempts = self._load(ident)
-                step = advance(job, attempts, event, now, spec=self.spec(job.spec))
+                spec = self.spec(job.spec)
+                step = advance(job, attempts, event, now, spec=spec)
             except (IllegalMove, NotFound) as error:
                 results.append(error)
                 continue
@@ -140,7 +151,7 @@ class Jobs:
                 self._changed.setdefault(ident, _more(job))
                 self._facts.extend(step.facts)
                 self.steps.append(step)
-                self._tallies.moved(job, step.job)
+                self._tallies.moved(job, attempts, step.job, step.attempts, spec)
                 if step.job.state.over is not job.state.over:
                     self.lives[job.owner] = self.lives.get(job.owner, 0) + (1 if job.state.over else -1)
                     if step.job.state.over:
@@ -237,10 +248,38 @@ class Jobs:
         first, last = batch.id + start * STRIDE, batch.id + (end - 1) * STRIDE
         return (rows.job_of(row) for row in self._db.all("job_range", first, last, batch.id))
 
+    def roll(self, batch: Batch, after: JobId, most: int) -> list[Stand]:
+        """Numbers and states of the batch's next jobs."""
+        self.flush()
+        last = batch.id + (batch.count - 1) * STRIDE
+        return [_stand(*row) for row in self._db.all("job_roll", after, last, batch.id, most)]
+
+    def stands(self, batch: Batch, jobs: Iterable[JobId]) -> list[Stand]:
+        """The same of some jobs: those of them that are the batch's, and there."""
+        self.flush()
+        found = (self._db.one("job_stand", job, batch.id) for job in jobs)
+        return [_stand(*row) for row in found if row is not None]
+
     def tally(self, batch: Batch) -> Tally:
         """How a batch's jobs stand; of a million as soon as of one."""
         self.flush()
         return self._tallies.of(batch)
+
+    def ledger(self, batch: Batch) -> Ledger:
+        """What a batch's jobs are worth; of a million as soon as of one."""
+        self.flush()
+        if batch.count > 1:
+            return self._tallies.ledger(batch)
+        row = self._db.one("job_get", batch.id)
+        if row is None:
+            return Ledger()
+        job, attempts = rows.job_of(row)
+        return ledger(job, attempts, self.spec(job.spec))
+
+    def load(self) -> tuple[int, int]:
+        """How many attempts of all accounts wait, and how many run."""
+        self.flush()
+        return self._tallies.totals.load()
 
     def counts(self, batch: Batch) -> Mapping[JobState, int]:
         """How many of a batch's jobs are in which state."""
@@ -336,6 +375,7 @@ class Jobs:
             batches.add(BatchId(row[1]))
             self._tallies.gone(BatchId(row[1]), row[4], row[8])
             if not STATES[row[4]].over:
+                self._tallies.gone_live(*rows.job_of(row), self.spec(SpecId(row[3])))
                 self.lives[row[2]] = self.lives.get(row[2], 0) - 1
             blobs.let_go(ident, now)
             self._db.run("event_delete", ident)
@@ -364,3 +404,7 @@ class Jobs:
 def _more(job: Job) -> int:
     """What keeps it in the queue while attempts of it are live."""
     return job.wanted if job.waits and job.state is not JobState.QUEUED else 0
+
+
+def _stand(job: int, state: int, spec: int) -> Stand:
+    return Stand(JobId(job), STATES[state], SpecId(spec))

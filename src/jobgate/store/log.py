@@ -16,6 +16,7 @@ from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId
 from jobgate.model.told import Entry
 from jobgate.store import rows
 from jobgate.store.driver import Driver, Row
+from jobgate.store.tables import NO_JOB
 
 STEP: Final = 2000
 """Entries of the log that one piece walks over, whosesoever they are."""
@@ -65,6 +66,11 @@ class Log:
         """The next facts of all jobs, with their cursors."""
         self._flush()
         return [(row[0], rows.fact_of(*row[1:5])) for row in self._db.all("event_after", after, limit)]
+
+    def touched(self, after: int, upto: int) -> list[JobId]:
+        """Jobs of anybody's with an event after the one cursor, up to the other; in no order."""
+        self._flush()
+        return [JobId(row[0]) for row in self._db.all("event_touched", after, upto) if row[0] != NO_JOB]
 
     def head(self) -> int:
         """The cursor of the last fact."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, case, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.sql.dml import Insert
 
-from jobgate.store.tables import FIRST_OVER, STATE_NUMBERS, event, job, reaped, tally
+from jobgate.store.tables import FIRST_OVER, LEDGER, STATE_NUMBERS, account, event, job, load, reaped, tally
 
 _J = job.c
 p = bindparam
@@ -65,6 +65,7 @@ _say(
     ),
     *"abc",
 )
+_say("event_touched", select(event.c.job).where(event.c.cursor > p("c"), event.c.cursor <= p("d")).distinct(), *"cd")
 _say("event_born", select(event.c.cursor).where(event.c.job == p("j"), event.c.seq == 1), "j")
 _say(
     "event_end",
@@ -92,13 +93,21 @@ _say("event_delete", delete(event).where(event.c.job == p("j")), "j")
 
 _T = tally.c
 _NUMBERS = [_T[state.value] for state in STATE_NUMBERS]
-_TALLY = ("batch", *(column.name for column in _NUMBERS), "facts", "started", "ended")
+_TALLY = ("batch", *(column.name for column in _NUMBERS), "facts", "started", "ended", "estimate", "operations")
+_MOVING = [_T[name] for name in LEDGER if name != "estimate"]
 _say("tally_new", _insert(tally, *_TALLY), *_TALLY)
 _say("tally_is", select(_T.batch).where(_T.batch == p("b")).limit(1), "b")
 _say("tally_delete", delete(tally).where(_T.batch == p("b")), "b")
 _say(
     "tally_of",
     select(*map(func.sum, _NUMBERS), func.sum(_T.facts), func.min(_T.started), func.max(_T.ended)).where(
+        _T.batch == p("b")
+    ),
+    "b",
+)
+_say(
+    "ledger_of",
+    select(*(func.sum(_T[name]) for name in LEDGER), func.sum(reduce(add, _NUMBERS[:FIRST_OVER]))).where(
         _T.batch == p("b")
     ),
     "b",
@@ -113,9 +122,26 @@ _say(
             _T.facts: _T.facts + p("f"),
             _T.started: case((or_(_T.started.is_(None), _T.started > p("s")), p("s")), else_=_T.started),
             _T.ended: case((or_(_T.ended.is_(None), _T.ended < p("e")), p("e")), else_=_T.ended),
+            **{column: column + p(f"m_{column.name}", type_=column.type) for column in _MOVING},
         }
     )
     .returning(reduce(add, _NUMBERS[:FIRST_OVER]), *_NUMBERS[FIRST_OVER:]),
     *(f"n_{column.name}" for column in _NUMBERS),
-    *"fsseeb",
+    *"fssee",
+    *(f"m_{column.name}" for column in _MOVING),
+    "b",
 )
+_say(
+    "account_grant",
+    update(account).where(account.c.id == p("i")).values(credit=account.c.credit + p("c", type_=account.c.credit.type)),
+    *"ci",
+)
+_say("account_credit", select(account.c.credit).where(account.c.id == p("i")), "i")
+_say(
+    "load_add",
+    update(load).values(
+        {column: column + p(column.name[0], type_=column.type) for column in (load.c.waiting, load.c.running)}
+    ),
+    *"wr",
+)
+_say("load_of", select(func.sum(load.c.waiting), func.sum(load.c.running)))

@@ -25,6 +25,7 @@ def merge(db: Driver, gone: Account, heir: Account, now: float) -> Mapping[str, 
     told["jobs"] = db.run("job_move", heir.id, gone.id)
     db.run("label_move", heir.id, gone.id)
     _reaped(db, gone.id, heir.id)
+    _credit(db, gone.id, heir.id)
     told["keys_given_up"] = db.run("guard_older", gone.id, heir.id)
     db.run("guard_older", heir.id, gone.id)
     db.run("guard_move", heir.id, gone.id)
@@ -58,6 +59,14 @@ def _reaped(db: Driver, gone: AccountId, heir: AccountId) -> None:
         db.run("reaped_delete", owner)
     if cursors:
         db.run("reaped_add", heir, max(cursors))
+
+
+def _credit(db: Driver, gone: AccountId, heir: AccountId) -> None:
+    """What the one was granted is the other's; jobs say whose they are, and those are the heir's now."""
+    row = db.one("account_credit", gone)
+    if row is not None:
+        db.run("account_grant", row[0], heir)
+        db.run("account_grant", -row[0], gone)
 
 
 def _credentials(db: Driver, gone: AccountId, heir: AccountId) -> int:

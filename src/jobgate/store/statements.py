@@ -78,6 +78,13 @@ _say(
     "b",
     "c",
 )
+_STAND = (_J.id, _J.state, _J.spec)
+_say(
+    "job_roll",
+    select(*_STAND).where(_J.id > p("a"), _J.id <= p("b"), _J.batch == p("c")).order_by(_J.id).limit(p("l")),
+    *"abcl",
+)
+_say("job_stand", select(*_STAND).where(_J.id == p("i"), _J.batch == p("c")), *"ic")
 _say(
     "job_heads",
     select(_J.id, _J.owner, _J.priority, _J.created, _J.spec)

@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from jobgate.model.credit import Ledger
 from jobgate.model.state import JobState
 
 METADATA: Final = MetaData()
@@ -49,6 +50,8 @@ RARE: Final = frozenset(STATE_NUMBERS[state] for state in (JobState.HELD, JobSta
 NO_JOB: Final = 0
 """Whose event only marks how far the cursor has come, when the last real ones were deleted."""
 
+LEDGER: Final = Ledger.__struct_fields__
+"""Columns of a batch's tally that say what its jobs are worth."""
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite's row id is an INTEGER by that name only."""
 
@@ -60,6 +63,7 @@ account = Table(
     Column("doc", LargeBinary, nullable=False),
     Column("usage", Float, nullable=False, server_default="0"),
     Column("used_at", Float, nullable=False, server_default="0"),
+    Column("credit", Float, nullable=False, server_default="0"),
 )
 credential = Table(
     "credential",
@@ -188,7 +192,16 @@ tally = Table(
     Column("facts", _BIG, nullable=False),
     Column("started", Float),
     Column("ended", Float),
+    *(Column(name, Float, nullable=False, server_default="0") for name in LEDGER),
 )
+load = Table(
+    "load",
+    METADATA,
+    Column("id", _BIG, primary_key=True, autoincrement=False),
+    Column("waiting", _BIG, nullable=False),
+    Column("running", _BIG, nullable=False),
+)
+"""One row: attempts of all accounts. A database with many writers adds up several."""
 reaped = Table(
     "reaped",
     METADATA,

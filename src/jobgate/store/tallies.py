@@ -5,6 +5,8 @@ moves themselves. Here, with one writer, `tally_add` changes the batch's row. A 
 same sums as a row of their own, and `tally_of`, which adds up whatever rows there are, stays as it is (decision 0011).
 
 A batch of one has no tally: its job says it all.
+
+The same row has the batch's ledger. What was granted stays in it when jobs are deleted, as long as the batch is there.
 """
 
 from __future__ import annotations
@@ -15,14 +17,17 @@ import msgspec
 from msgspec.structs import replace
 
 from jobgate.model.attempt import Attempt
-from jobgate.model.facts import Fact, Moved
+from jobgate.model.credit import Ledger, owed, worth
+from jobgate.model.facts import Attempts, Fact, Moved
 from jobgate.model.ids import BatchId
-from jobgate.model.job import Batch, Job
+from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.state import JobState
 from jobgate.model.tally import ENDS, BatchEnd, Tally
 from jobgate.store import rows
+from jobgate.store.births import Born
 from jobgate.store.driver import Driver, Shared
-from jobgate.store.tables import STATE_NUMBERS, STATES
+from jobgate.store.tables import LEDGER, STATE_NUMBERS, STATES
+from jobgate.store.totals import Totals, gained
 
 DELETED: Final = 1 << 32
 """What a deleted job adds to its batch's version: more than the facts that went with it."""
@@ -37,6 +42,10 @@ class _Sum(msgspec.Struct):
     ends: int = 0
     started: float | None = None
     ended: float | None = None
+    canonical: float = 0.0
+    total: float = 0.0
+    cpu: float = 0.0
+    operations: float = 0.0
 
 
 class Tallies:
@@ -44,21 +53,29 @@ class Tallies:
 
     def __init__(self, driver: Driver, shared: Shared) -> None:
         self._db = driver
+        self.totals = Totals(driver)
         self._known = shared.tallied
         self._sums: dict[BatchId, _Sum] = {}
         self._lone: dict[BatchId, BatchEnd] = {}
 
-    def born(self, batch: Batch, state: JobState) -> None:
+    def born(self, batch: Batch, state: JobState, born: Born) -> None:
         """All jobs of a new batch are in `state`."""
+        if state is not JobState.HELD:
+            self.totals.wait(born.wanted)
         if len(self._known) >= _KNOWN:
             self._known.clear()
         self._known[batch.id] = batch.count > 1
         if batch.count > 1:
             counts = [batch.count if number == STATE_NUMBERS[state] else 0 for number in STATES]
-            self._db.run("tally_new", batch.id, *counts, batch.count, None, None)
+            worth = born.ledger
+            self._db.run("tally_new", batch.id, *counts, batch.count, None, None, worth.estimate, worth.operations)
 
-    def moved(self, before: Job, after: Job) -> None:
-        """A job went from the one to the other."""
+    def moved(self, before: Job, had: Attempts, after: Job, has: Attempts, spec: JobSpec) -> None:
+        """A job went from the one to the other, and its attempts with it."""
+        gain, value = gained(had, has, spec), worth(spec)
+        self.totals.moved(before, after, gain)
+        if gain.good and value:
+            self.totals.grant(after.owner, gain.good * value)
         if not self._kept(after.batch):
             if after.state.over and not before.state.over:
                 self._lone[after.batch] = _end_of(after.state)
@@ -70,6 +87,11 @@ class Tallies:
         known.counts[STATE_NUMBERS[after.state]] += 1
         known.facts += after.version - before.version
         known.ends += after.state.over and not before.state.over
+        known.cpu += gain.cpu
+        known.total += gain.good * value
+        if after.state.over is not before.state.over:
+            known.operations += owed(spec) * (before.state.over - after.state.over)
+            known.canonical += value * (after.state is JobState.SUCCEEDED)
         if before.started is None and after.started is not None:
             known.started = after.started if known.started is None else min(known.started, after.started)
         if after.ended is not None and after.ended != before.ended:
@@ -82,13 +104,20 @@ class Tallies:
             known.counts[state] -= 1
             known.facts -= version
 
+    def gone_live(self, job: Job, attempts: Attempts, spec: JobSpec) -> None:
+        """A job that was not over is deleted; `gone` is told, too."""
+        self.totals.gone(job, attempts, spec)
+        if self._kept(job.batch):
+            self._sum(job.batch).operations -= owed(spec)
+
     def fold(self) -> dict[BatchId, BatchEnd]:
         """Adds what was gathered; the batches of it that have no live job any more, and had one."""
+        self.totals.fold()
         ended, self._lone = self._lone, {}
         for batch, one in self._sums.items():
-            found = self._db.all(
-                "tally_add", *one.counts, one.facts, one.started, one.started, one.ended, one.ended, batch
-            )
+            times = one.started, one.started, one.ended, one.ended
+            worth = one.canonical, one.total, one.cpu, one.operations
+            found = self._db.all("tally_add", *one.counts, one.facts, *times, *worth, batch)
             if one.ends and found and found[0][0] == 0:
                 ended[batch] = BatchEnd(*found[0][1:])
         self._sums.clear()
@@ -109,6 +138,12 @@ class Tallies:
         counts = {STATES[state]: number for state, number in enumerate(numbers) if number}
         lost = batch.count - sum(counts.values())
         return Tally(counts=counts, version=(facts or 0) + lost * DELETED, started=started, ended=ended)
+
+    def ledger(self, batch: Batch) -> Ledger:
+        """What the jobs of a batch of several are worth; everything gathered must have been added."""
+        *sums, live = self._db.all("ledger_of", batch.id)[0]
+        known = Ledger(**{name: value or 0.0 for name, value in zip(LEDGER, sums, strict=True)})
+        return known if live else replace(known, operations=0.0)  # a sum of fractions need not come back to 0
 
     def _kept(self, batch: BatchId) -> bool:
         known = self._known.get(batch)
