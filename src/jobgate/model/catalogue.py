@@ -49,6 +49,22 @@ class App(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deprecated: bool = False
     """Nothing new is submitted to it."""
 
+    def at(self, version: int) -> App:
+        """The app as that version of it is. Raises NotFound (`app-version-not-found`)."""
+        if version in (0, self.version):
+            return self
+        older = self.versions.get(version)
+        if older is None:
+            known = ", ".join(map(str, sorted({self.version, *self.versions}, reverse=True)))
+            told = f"the app {self.name!r} has no version {version} here; there are: {known}"
+            raise NotFound(told, code="app-version-not-found")
+        own = {name: value for name in older.__struct_fields__ if (value := getattr(older, name))}
+        return replace(self, version=version, **own)
+
+    def open_to(self, account: str) -> bool:
+        """Whether the account of that name may use it."""
+        return not self.accounts or account in self.accounts
+
 
 class Image(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an image's name means on an engine that pulls none."""
@@ -64,20 +80,29 @@ class Catalogue(msgspec.Struct, frozen=True):
     apps: Mapping[str, App] = {}
     images: Mapping[str, Image] = {}
 
-    def app(self, name: str) -> App:
-        """Raises NotFound for a name that is not in the catalogue."""
+    def app(self, name: str, account: str | None = None) -> App:
+        """Raises NotFound for a name that is not in the catalogue, or not open to the account of that name."""
         app = self.apps.get(name)
-        if app is None:
+        if app is None or not (account is None or app.open_to(account)):
             raise NotFound(f"there is no app {name!r} here; the catalogue lists those there are", code="app-not-found")
         return app
 
-    def check(self, step: Step, *, pulls: bool) -> None:
-        """Raises NotFound or Unrunnable unless the step's program can be run; `pulls`: the engine fetches images."""
+    def seen_by(self, account: str) -> Catalogue:
+        """What of it the account of that name may use."""
+        return Catalogue({name: app for name, app in self.apps.items() if app.open_to(account)}, self.images)
+
+    def check(self, step: Step, *, pulls: bool, account: str | None = None) -> None:
+        """Raises NotFound or Unrunnable unless the step's program can be run; `pulls`: the engine fetches images.
+
+        `account` is whose new job it would be; None: the job was accepted before.
+        """
         program = step.program
         if isinstance(program, AppRef):
-            image = self.app(program.name).image
-            if image and not pulls and image not in self.images:
-                raise Unrunnable(f"the app {program.name!r} needs the image {image!r}, which is not here")
+            app = self.app(program.name, account).at(program.version)
+            if app.deprecated and account is not None:
+                raise Unrunnable(f"the app {app.name!r} takes no new jobs here", code="app-deprecated")
+            if app.image and not pulls and app.image not in self.images:
+                raise Unrunnable(f"the app {program.name!r} needs the image {app.image!r}, which is not here")
         elif isinstance(program, ImageRef) and not pulls and (program.archive or program.name not in self.images):
             raise Unrunnable(
                 f"the image {program.name!r} is not in the catalogue of this server, and none of its environments "
@@ -86,10 +111,14 @@ class Catalogue(msgspec.Struct, frozen=True):
             )
 
     def resolve(self, step: Step) -> Step:
-        """The step with its app replaced by what it stands for. Raises NotFound when the app has left the catalogue."""
+        """The step with its app replaced by what it stands for.
+
+        The app's own command is in the step's since it was submitted. Raises NotFound when the app, or its version, has
+        left the catalogue.
+        """
         if not isinstance(step.program, AppRef):
             return step
-        app = self.app(step.program.name)
+        app = self.app(step.program.name).at(step.program.version)
         env = {**app.env, **step.env}
         if app.path:
             env["PATH"] = ":".join((*app.path, env.get("PATH", "/usr/bin:/bin")))

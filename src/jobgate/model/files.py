@@ -62,6 +62,12 @@ class UserFile(msgspec.Struct, frozen=True, tag="user", gc=False, omit_defaults=
     """What the owner calls the folder, where its number is not known."""
 
 
+class StagedFile(msgspec.Struct, frozen=True, tag="staged", gc=False):
+    """A file that the owner staged under a name that always holds the same [BOINC: local_staged]."""
+
+    name: str
+
+
 class HostFile(msgspec.Struct, frozen=True, tag="host", gc=False):
     """A file of the server's own, below a directory that the operator named; copied when the job is submitted."""
 
@@ -75,8 +81,8 @@ class Copied(msgspec.Struct, frozen=True, tag="copied", gc=False):
     url: str
 
 
-FileRef = Inline | Stored | Remote | UserFile | HostFile | Copied
-"""The last two are `Stored` before the job is made."""
+FileRef = Inline | Stored | Remote | UserFile | StagedFile | HostFile | Copied
+"""The last four are `Stored` before the job is made."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

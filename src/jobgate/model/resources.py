@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -71,6 +72,11 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.walltime is not None and not 0 < self.walltime < 1 << 53:
             raise Invalid("walltime must be more than 0 seconds", field="walltime")
 
+    def over(self, under: Resources) -> Resources:
+        """This request, with what it leaves open as `under` says."""
+        said = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) != _OPEN[name]}
+        return msgspec.structs.replace(under, **said) if said else under
+
     def fits(self, room: Resources) -> bool:
         """Whether this request can be met from `room`; network and wall time are not counted."""
         return (
@@ -79,3 +85,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             and self.disk <= room.disk
             and sum(g.count for g in self.gpus) <= sum(g.count for g in room.gpus)
         )
+
+
+_OPEN: Final[Mapping[str, Any]] = msgspec.structs.asdict(Resources())
+"""What each member is where nothing is said."""

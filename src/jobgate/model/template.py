@@ -5,10 +5,15 @@ A job that is made by one says only what differs: its arguments, and its files i
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import msgspec
 
 from jobgate.model.job import Replication
 from jobgate.model.resources import Resources
+
+_WORD: Final = re.compile(r""""([^"]*)(?:"|\Z)|'([^']*)(?:'|\Z)|(\S+)""")
 
 
 class InputSlot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,3 +56,15 @@ class Template(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def wanted(self) -> int:
         """How many files a job has to bring."""
         return sum(1 for slot in self.inputs if not slot.file and not slot.url)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a line of arguments [BOINC, section 7.3].
+
+    White space parts them. One that begins with `'` or `"` goes on to the next of the same, or to the end, and loses
+    both; within a word they are letters like others. A backslash is one always.
+    """
+    return tuple(
+        double if double is not None else single if single is not None else plain
+        for double, single, plain in (match.groups() for match in _WORD.finditer(text))
+    )

@@ -46,6 +46,6 @@ def _own(limits: Limits, account: Account) -> Limits:
 
 
 async def programs(context: Context, principal: Principal, operation: Programs) -> Offered:
-    """The catalogue, which is the same for every account."""
-    del principal, operation
-    return Offered(context.catalogue)
+    """What of the catalogue the account may use."""
+    del operation
+    return Offered(context.catalogue.seen_by(principal.name))

@@ -38,7 +38,7 @@ async def estimate(context: Context, principal: Principal, operation: Estimate) 
         raise Invalid("a batch needs at least one job", field="jobs")
     for group in groups:
         for step in group.spec.steps:
-            context.catalogue.check(step, pulls=context.pulls)
+            context.catalogue.check(step, pulls=context.pulls, account=principal.name)
         runnable(context.environments, group.spec, principal.account)
 
     def work(tx: Transaction) -> Estimated:

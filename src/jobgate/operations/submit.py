@@ -38,14 +38,17 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     check_labels(operation.labels)
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
-    waits = waits_of(context, principal.account, operation.groups)
+    waits = waits_of(context, principal.account, operation.groups, name=principal.name)
     now = context.clock()
     return await context.store.write(lambda tx: _write(tx, context, principal, operation, waits, now))
 
 
-def waits_of(context: Context, account: AccountId, groups: Sequence[Group]) -> list[float | None]:
+def waits_of(
+    context: Context, account: AccountId, groups: Sequence[Group], *, name: str | None = None
+) -> list[float | None]:
     """The longest wait of each group's jobs. Raises NotFound or Unrunnable when one of them could never run here.
 
+    `name` is the account's; without it the jobs were accepted before, and nobody is asked whether they may be.
     Jobs of one request share what they have in common: what was looked at once is not looked at again.
     """
     known: dict[tuple[int, int], float | None] = {}
@@ -53,10 +56,11 @@ def waits_of(context: Context, account: AccountId, groups: Sequence[Group]) -> l
     for group in groups:
         spec = group.spec
         for step in spec.steps:
-            context.catalogue.check(step, pulls=context.pulls)
+            context.catalogue.check(step, pulls=context.pulls, account=name)
         compare = spec.replication.compare
         if isinstance(compare, Validator):
-            context.catalogue.check(Step(command=compare.command, program=compare.program), pulls=context.pulls)
+            judge = Step(command=compare.command, program=compare.program)
+            context.catalogue.check(judge, pulls=context.pulls, account=name)
         key = (id(spec.resources), id(spec.place))
         if key not in known:
             runnable(context.environments, spec, account)
