@@ -81,6 +81,12 @@ class Copied(msgspec.Struct, frozen=True, tag="copied", gc=False):
     url: str
 
 
+class Given(msgspec.Struct, frozen=True, tag="given", gc=False):
+    """Content that came with the request, of any length; stored when the job is submitted."""
+
+    content: bytes
+
+
 FileRef = Inline | Stored | Remote | UserFile | StagedFile | HostFile | Copied
 """The last four are `Stored` before the job is made."""
 

@@ -13,7 +13,7 @@ from jobgate.model.state import AttemptState, Failure, JobState, Limit, Verdict
 NEW, IN_PROGRESS, COMPLETE, ABORTED, RETIRED = range(5)
 
 _BITS: Final[Mapping[Shortfall, tuple[int, str]]] = {
-    Shortfall.NOT_SENT: (1, "couldnt_send_result"),
+    Shortfall.UNSENT: (1, "couldnt_send_result"),
     Shortfall.ERRORS: (2, "too_many_error_results"),
     Shortfall.SUCCESSES: (4, "too_many_success_results"),
     Shortfall.TOTAL: (8, "too_many_total_results"),
