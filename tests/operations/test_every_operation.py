@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from jobgate.model.operations import SCOPES, Operation
+from jobgate.model.operations import SCOPES, Called, Operation
 from jobgate.operations.handle import VERBS
 
 
 def test_every_operation_is_carried_out_by_somebody_and_asks_for_a_scope() -> None:
-    assert set(VERBS) == set(get_args(Operation)) == set(SCOPES)
+    assert {*VERBS, Called} == set(get_args(Operation)) == set(SCOPES)

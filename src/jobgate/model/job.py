@@ -21,6 +21,8 @@ from jobgate.model.state import Failure, JobState, Limit
 PRIORITIES: Final = (-1000, 1000)
 LABELS: Final = 16_384
 """Characters of all labels of a batch: each of its jobs is shown with them."""
+NAME: Final = 191
+"""Characters of a job's name: with an attempt's number behind it, it is still short [BOINC, section 15]."""
 
 
 Value = bool | int | float | str
@@ -259,10 +261,32 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it is called where numbers are small; 0: it has none. See `numbers`."""
     first: int = 0
     """What its first job is called there."""
+    room: int = 0
+    """How many jobs there are ids for, when it was made empty; 0: it was made with its jobs."""
+    filled: float | None = None
+    """When a batch that was made empty got its jobs."""
+    cancelled: float | None = None
+    """Since when an empty one was cancelled: nothing fills it any more."""
+    named: bool = False
+    """Some of its jobs have names."""
     webhook: WebhookId | None = None
     """The webhook that it names; those that are told of named batches only hear of it."""
     renamed: int = 0
-    """How often its name or labels were changed."""
+    """How often something of it was changed that is no fact of a job: name, labels, lease, being filled or retired."""
+
+    @property
+    def vacant(self) -> JobState | None:
+        """Where it stands without jobs: held until it is filled, or cancelled; None when it has, or had, some."""
+        if self.count:
+            return None
+        return JobState.HELD if self.cancelled is None else JobState.CANCELLED
+
+
+def check_name(name: str, field: str) -> None:
+    """Raises Invalid for what cannot be a job's name."""
+    if not 1 <= len(name) <= NAME or not name.isprintable():
+        told = f"{field}: a job's name is 1 to {NAME} printable characters"
+        raise Invalid(told, code="invalid-field", field=field)
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

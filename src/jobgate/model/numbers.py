@@ -7,6 +7,7 @@ number of its own. A number is free again when its batch is gone.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 MOST: Final = (1 << 31) - 1
@@ -33,3 +34,50 @@ def parts(first: int, number: int) -> tuple[int, int]:
 def width(count: int) -> int:
     """How many numbers a batch of so many jobs has."""
     return max(count, 1) * WIDTH
+
+
+class Counter:
+    """Draws ranges of numbers; one object per gateway, owned by its only writer. What it knows is in memory alone.
+
+    When it has come to the end it goes on in the lowest gap that is large enough; when that is full, in the next one
+    above it.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._beyond = most + 1
+        self._next = 0
+        """0: nobody has looked yet."""
+        self._end = self._beyond
+        self._barren = self._beyond + 1
+        """No gap has so many, until a batch is deleted."""
+
+    def draw(self, count: int, last: Callable[[], int], gaps: Callable[[int, int], Iterable[tuple[int, int]]]) -> int:
+        """The first number of a range for so many jobs; 0 when there is no room for them.
+
+        `last` tells what follows the last range that is taken, and `gaps` what lies between those that are, from a
+        number on and below another. What was drawn is to be among them before there is another draw.
+        """
+        size = width(count)
+        if not self._next:
+            self._next = last()
+        if self._next + size > self._end and not self._move(size, gaps):
+            return 0
+        first = self._next
+        self._next += size
+        return first
+
+    def freed(self) -> None:
+        """A batch was deleted."""
+        self._barren = self._beyond + 1
+
+    def _move(self, size: int, gaps: Callable[[int, int], Iterable[tuple[int, int]]]) -> bool:
+        """To the next gap above for so many, or else to the lowest; whether there is one."""
+        if size >= self._barren:
+            return False
+        for start in (self._end, 1):
+            for begin, end in gaps(start, self._beyond):
+                if end - begin >= size:
+                    self._next, self._end = begin, end
+                    return True
+        self._barren = size
+        return False

@@ -104,7 +104,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True, tag="counted"):
     @property
     def state(self) -> JobState:
         """Where the batch stands: over when all its jobs are, running as soon as one has started."""
-        return Tally(counts=self.counts, version=self.version, started=self.started).state
+        counts, vacant = self.counts, self.batch.vacant
+        return Tally(counts=counts, version=self.version, started=self.started, vacant=vacant).state
 
 
 class Portion(msgspec.Struct, frozen=True):

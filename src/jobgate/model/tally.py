@@ -42,6 +42,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """When the first of them started."""
     ended: float | None = None
     """When one of them ended last; it may have been asked for another attempt since."""
+    vacant: JobState | None = None
+    """Where a batch stands that never had jobs."""
 
     @property
     def live(self) -> int:
@@ -51,6 +53,8 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> JobState:
         """Where the batch stands: over when all its jobs are, running as soon as one has started."""
+        if self.vacant is not None:
+            return self.vacant
         live = {state for state, number in self.counts.items() if number and not state.over}
         if not live:
             counts = self.counts

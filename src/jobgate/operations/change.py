@@ -54,7 +54,8 @@ async def change(context: Context, principal: Principal, operation: Change) -> C
         return Told(selector).changed(await look(context, principal, selector) if operation.show else None)
     renamed = set[BatchId]()
 
-    def first(tx: Transaction, jobs: Sequence[Job]) -> None:
+    def first(tx: Transaction, jobs: Sequence[Job], now: float) -> None:
+        del now
         for job in jobs if renames else ():
             if job.batch not in renamed:
                 renamed.add(job.batch)
@@ -79,6 +80,8 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
         await _all_over(context, principal, selector, operation.seen)
 
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[JobName], list[JobName]]:
+        if isinstance(selector, Of) and not jobs and (batch := batch_of(tx, principal, selector.batch)).vacant:
+            tx.jobs.forget(batch, now)
         over = [job for job in jobs if job.state.over]
         live_still = [job for job in jobs if not job.state.over] if operation.force else []
         tx.jobs.delete([job.id for job in over], now)
@@ -121,9 +124,14 @@ def _rename(tx: Transaction, selector: Selector, operation: Change, ident: Batch
 
 
 async def _cancel(context: Context, principal: Principal, operation: Cancel, live: _Live) -> Told:
-    """Puts into `live` those that are not over yet."""
-    event = CancelEvent(operation.message or "cancelled by its owner")
-    return await _apply(context, principal, operation, (event,), live)
+    """Puts into `live` those that are not over yet. An empty batch is cancelled for good: nothing fills it any more."""
+    event, selector = CancelEvent(operation.message or "cancelled by its owner"), operation.selector
+
+    def first(tx: Transaction, jobs: Sequence[Job], now: float) -> None:
+        if isinstance(selector, Of) and not jobs:
+            tx.batches.cancel(batch_of(tx, principal, selector.batch), now)
+
+    return await _apply(context, principal, operation, (event,), live, first=first)
 
 
 async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
@@ -133,13 +141,13 @@ async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
     events: Sequence[Event],
     live: _Live | None = None,
     *,
-    first: Callable[[Transaction, Sequence[Job]], None] = lambda _tx, _jobs: None,
+    first: Callable[[Transaction, Sequence[Job], float], None] = lambda _tx, _jobs, _now: None,
 ) -> Told:
     """Tells each job; `first` is done with each slice before."""
     selector = operation.selector
 
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[Job], list[Job]]:
-        first(tx, jobs)
+        first(tx, jobs, now)
         done: list[Job] = []
         for job in jobs:
             if not job.state.over:

@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from jobgate.model.account import Principal
 from jobgate.model.credit import ends
 from jobgate.model.errors import TooLarge
-from jobgate.model.ids import BatchId, EnvironmentName
+from jobgate.model.ids import EnvironmentName
 from jobgate.model.job import Batch
 from jobgate.model.operations import Count, Find, FindBatches
 from jobgate.model.outcomes import Counted, Found, FoundBatches
 from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.failures import failures
-from jobgate.operations.select import batch_of, present, select, view
+from jobgate.operations.select import batch_of, present, select, views
 from jobgate.operations.speed import throughput
 from jobgate.operations.waits import Look
 from jobgate.store.transaction import Transaction
@@ -41,12 +41,11 @@ async def find(context: Context, principal: Principal, operation: Find) -> Found
         jobs, missing, more = select(tx, principal, within)
         if within is not selector and more is not None:
             _fits(most + 1, most)
-        batches: dict[BatchId, Batch] = {}
-        views = tuple(view(tx, job, attempts, batches) for job, attempts in jobs)
+        found = views(tx, jobs)
         if operation.waits:
             look = Look(tx, context, principal)
-            views = tuple(replace(one, waits=look.waits(one.job, one.spec)) for one in views)
-        return Found(jobs=views, missing=missing, more=more)
+            found = tuple(replace(one, waits=look.waits(one.job, one.spec)) for one in found)
+        return Found(jobs=found, missing=missing, more=more)
 
     return await context.store.read(work)
 
@@ -117,10 +116,11 @@ async def find_batches(context: Context, principal: Principal, operation: FindBa
         for batch in tx.lists.batches(present(tx, principal).account, where):
             if len(found) == where.limit:
                 return FoundBatches(batches=tuple(found), more=found[-1].batch.id)
-            one = counted(tx, batch)
-            if not where.states or one.state in where.states:
-                shown = _looked(one, look)
-                found.append(valued(tx, context, shown) if operation.ledger else shown)
+            if batch.retired is None or where.retired:
+                one = counted(tx, batch)
+                if not where.states or one.state in where.states:
+                    shown = _looked(one, look)
+                    found.append(valued(tx, context, shown) if operation.ledger else shown)
             looks -= 1
             if not looks:
                 return FoundBatches(batches=tuple(found), more=batch.id)

@@ -70,7 +70,7 @@ def _topic(tx: Transaction, principal: Principal, operation: Follow) -> Topic:
         return Topic(Whose(job.owner, job.id, job.id), job.batch, job.id)
     if operation.batch is not None:
         batch = batch_of(tx, principal, operation.batch)
-        last = JobId(batch.id + (batch.count - 1) * STRIDE)
+        last = JobId(batch.id + ((batch.count or batch.room) - 1) * STRIDE)
         return Topic(Whose(batch.owner, JobId(batch.id), last), batch.id, count=batch.count)
     return Topic(Whose(present(tx, principal).account))
 
@@ -94,7 +94,7 @@ def _over(tx: Transaction, topic: Topic) -> bool:
             found = tx.jobs.get((topic.job,)).get(topic.job)
             return found is None or found[0].state.over
         if topic.batch is not None:
-            return tx.jobs.tally(tx.jobs.batch(topic.batch)).live == 0
+            return tx.jobs.tally(tx.jobs.batch(topic.batch)).state.over
     except NotFound:
         return True
     return False

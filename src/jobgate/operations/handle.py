@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, get_args
 
+from msgspec.structs import replace
+
 from jobgate.model.account import may
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId, JobName
 from jobgate.model.operations import (
     SCOPES,
     Archive,
+    Called,
     Cancel,
     Change,
     Count,
@@ -38,6 +41,7 @@ from jobgate.model.outcomes import Outcome, Submitted
 from jobgate.model.selectors import Ids, Of
 from jobgate.model.state import JobState
 from jobgate.operations import change, files, find, logs, uploads
+from jobgate.operations.called import meant
 from jobgate.operations.context import Context
 from jobgate.operations.describe import describe, programs
 from jobgate.operations.environments import environments
@@ -62,6 +66,9 @@ async def handle(context: Context, request: Request) -> Outcome:
     request completes it.
     """
     may(request.principal, SCOPES[type(request.operation)])
+    if isinstance(request.operation, Called):
+        operation = await meant(context, request.principal, request.operation)
+        return await handle(context, replace(request, operation=operation))
     if request.until is Until.ACCEPTED or request.within <= 0:
         return await _do(context, request)
     if isinstance(request.operation, Submit):
@@ -97,7 +104,7 @@ VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     **dict.fromkeys(get_args(OnWebhooks), on_webhooks),
     **STORED,
 }
-"""Who carries out which; a test holds it to the operations there are."""
+"""Who carries out which; a test holds it to the operations there are. `Called` is not among them: it stands for one."""
 
 
 async def _do(context: Context, request: Request) -> Outcome:

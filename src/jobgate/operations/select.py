@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -89,12 +89,26 @@ def batch_of(tx: Transaction, principal: Principal, ident: BatchId) -> Batch:
     return batch
 
 
-def view(tx: Transaction, job: Job, attempts: Attempts, batches: dict[BatchId, Batch]) -> JobView:
+def view(tx: Transaction, job: Job, attempts: Attempts, batches: dict[BatchId, Batch], name: str = "") -> JobView:
     """A job with all that belongs to it; `batches` remembers those read already."""
+    batch = _whole(tx, job, batches)
+    return JobView(job=job, batch=batch, spec=tx.jobs.spec(job.spec), attempts=attempts, name=name)
+
+
+def views(tx: Transaction, jobs: Sequence[tuple[Job, Attempts]]) -> tuple[JobView, ...]:
+    """Each with all that belongs to it, and what it is called."""
+    batches: dict[BatchId, Batch] = {}
+    called = [job.id for job, _ in jobs if _whole(tx, job, batches).named]
+    names = tx.names.of(called) if called else {}
+    return tuple(view(tx, job, attempts, batches, names.get(job.id, "")) for job, attempts in jobs)
+
+
+def _whole(tx: Transaction, job: Job, batches: dict[BatchId, Batch]) -> Batch:
+    """The batch of a job."""
     batch = batches.get(job.batch)
     if batch is None:
         batch = batches[job.batch] = tx.jobs.batch(job.batch)
-    return JobView(job=job, batch=batch, spec=tx.jobs.spec(job.spec), attempts=attempts)
+    return batch
 
 
 def named(tx: Transaction, name: JobName) -> tuple[Job, Attempts] | None:

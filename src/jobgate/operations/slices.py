@@ -12,14 +12,13 @@ from weakref import WeakKeyDictionary
 
 from jobgate.model.account import Principal
 from jobgate.model.errors import Conflict, NotFound
-from jobgate.model.ids import BatchId
-from jobgate.model.job import Batch, Job
+from jobgate.model.job import Job
 from jobgate.model.outcomes import Changed, Counted, JobView
 from jobgate.model.selectors import Ids, Of, Selector
 from jobgate.model.state import JobState
 from jobgate.operations.context import Context
 from jobgate.operations.find import counted
-from jobgate.operations.select import Piece, batch_of, one, piece, view
+from jobgate.operations.select import Piece, batch_of, one, piece, views
 from jobgate.store.births import SHOWN
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
@@ -126,9 +125,8 @@ def shown(tx: Transaction, principal: Principal, selector: Selector) -> JobView 
     """The one job or batch that is meant, as it is now. Raises NotFound."""
     match selector:
         case Ids(jobs=(name,), missing=()):
-            job, attempts = one(tx, principal, name)
-            batches: dict[BatchId, Batch] = {}
-            return view(tx, job, attempts, batches)
+            (found,) = views(tx, [one(tx, principal, name)])
+            return found
         case Of(batch):
             return counted(tx, batch_of(tx, principal, batch))
         case _:

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.environment import refusal, runnable
-from jobgate.model.errors import Invalid, NotFound, TooLarge, TooMany, Unavailable
+from jobgate.model.errors import Conflict, Invalid, NotFound, TooLarge, TooMany, Unavailable
 from jobgate.model.files import Input, Stored, UserFile
 from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, FolderId
-from jobgate.model.job import Batch, Job, JobSpec, Step, Validator, check_labels
+from jobgate.model.job import Batch, Job, JobSpec, Step, Validator, check_labels, check_name
 from jobgate.model.operations import Group, Submit
 from jobgate.model.outcomes import Counted, Submitted
 from jobgate.model.state import JobState
@@ -30,17 +30,29 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     Raises Invalid, NotFound, Unrunnable, TooLarge, TooMany, Conflict or Unavailable; then nothing was made.
     """
     count = sum(group.count for group in operation.groups)
-    if count < 1:
+    if operation.empty and (count or operation.into is not None or operation.names or operation.secrets):
+        raise Invalid("a batch that is made empty has no jobs, names or secrets yet", field="jobs")
+    if count < 1 and not operation.empty:
         raise Invalid("a batch needs at least one job", field="jobs")
     if count > context.limits.batch:
         told = f"a batch has at most {context.limits.batch} jobs here, and this one {count}"
         raise TooLarge(told, code="batch-too-large", field="count")
     check_labels(operation.labels)
+    _check_names(operation.names, count)
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     waits = waits_of(context, principal.account, operation.groups, name=principal.name)
     now = context.clock()
     return await context.store.write(lambda tx: _write(tx, context, principal, operation, waits, now))
+
+
+def _check_names(names: Sequence[str], count: int) -> None:
+    """Raises Invalid."""
+    if names and len(names) != count:
+        raise Invalid(f"there are {len(names)} names for {count} jobs", field="names")
+    for place, name in enumerate(names):
+        if name:
+            check_name(name, f"jobs[{place}].name")
 
 
 def waits_of(
@@ -79,33 +91,67 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
 ) -> Submitted:
     count = sum(group.count for group in operation.groups)
     principal = present(tx, principal)
-    ident = BatchId(tx.jobs.draw(now, count))
+    room = context.limits.fill if operation.empty else 0
+    ident = BatchId(tx.jobs.draw(now, room or count)) if operation.into is None else operation.into
     if operation.guard is not None:
         made = tx.jobs.take(principal.account, operation.guard, ident, now)
         if made is not None:
             earlier = tx.jobs.batch(made)
             return Submitted(batch=earlier, jobs=_jobs(tx, earlier), replayed=True, counted=counted(tx, earlier))
     room_for(tx, context, principal, count)
-    batch = Batch(
-        id=ident,
-        owner=principal.account,
-        count=count,
-        origin=operation.origin,
-        created=now,
-        name=operation.name,
-        app=operation.app,
-        labels=operation.labels,
-        priority=operation.priority,
-        expires=operation.expires,
-        webhook=named(tx, principal, operation.webhook),
-    )
+    if operation.into is not None:
+        batch = _filled(tx, principal, operation, count, now)
+    else:
+        number = tx.numbers.draw(count)
+        batch = Batch(
+            id=ident,
+            owner=principal.account,
+            count=count,
+            origin=operation.origin,
+            created=now,
+            name=operation.name,
+            app=operation.app,
+            labels=operation.labels,
+            priority=operation.priority,
+            expires=operation.expires,
+            number=number,
+            first=number if count else 0,
+            room=room,
+            named=any(operation.names),
+            webhook=named(tx, principal, operation.webhook),
+        )
     resolve = _Resolve(tx, principal, ident, now)
     groups = [resolve.group(group) for group in operation.groups]
     jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
+    if batch.named:
+        tx.names.add(batch, operation.names)
     tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
     state = JobState.HELD if operation.held else JobState.QUEUED
-    stands = Counted(batch=batch, counts={state: count}, version=count)
+    stands = Counted(batch=batch, counts={state: count} if count else {}, version=count + batch.renamed)
     return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else (), counted=stands)
+
+
+def _filled(tx: Transaction, principal: Principal, operation: Submit, count: int, now: float) -> Batch:
+    """The empty batch that is meant, as it is with its jobs. Raises NotFound, TooLarge, Conflict (`not-empty`)."""
+    batch = tx.jobs.batch(BatchId(operation.into or 0))
+    if batch.owner != principal.account:
+        raise NotFound
+    if batch.vacant is not JobState.HELD or batch.retired is not None:
+        was = "retired" if batch.retired is not None else "cancelled" if batch.vacant is not None else "filled"
+        raise Conflict(f"this batch was {was} before; jobs are put into an empty batch, and once", code="not-empty")
+    if count > batch.room:
+        told = f"this batch has room for {batch.room} jobs, and these are {count}"
+        raise TooLarge(told, code="batch-too-large", field="count")
+    return replace(
+        batch,
+        count=count,
+        app=operation.app or batch.app,
+        priority=operation.priority,
+        first=tx.numbers.draw(count) if batch.number else 0,
+        filled=now,
+        named=any(operation.names),
+        renamed=batch.renamed + 1,
+    )
 
 
 def room_for(tx: Transaction, context: Context, principal: Principal, count: int) -> None:
@@ -122,7 +168,7 @@ def room_for(tx: Transaction, context: Context, principal: Principal, count: int
 
 
 def _jobs(tx: Transaction, batch: Batch) -> tuple[Job, ...]:
-    if batch.count > SHOWN:
+    if not 0 < batch.count <= SHOWN:
         return ()
     return tuple(job for job, _ in tx.jobs.members(batch))
 

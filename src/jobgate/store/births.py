@@ -19,6 +19,7 @@ from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group
 from jobgate.model.state import JobState
 from jobgate.store import rows
+from jobgate.store.batches import save
 from jobgate.store.driver import Driver
 from jobgate.store.tables import STATE_NUMBERS
 
@@ -78,11 +79,15 @@ class _Run(msgspec.Struct):
 def add(  # noqa: PLR0913  # what is made, and in what state
     db: Driver, ids: Ids, batch: Batch, groups: Sequence[Group], *, held: bool, waits: Sequence[float | None]
 ) -> Born:
-    """Writes the batch, its specs and its jobs, each with its first fact. Raises what making a group's specs raises."""
-    now = batch.created
-    db.run("batch_add", batch.id, batch.owner, batch.app, batch.count, batch.expires, rows.encode(batch), batch.name)
-    if batch.labels:
-        db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
+    """Writes the batch, its specs and its jobs, each with its first fact. Raises what making a group's specs raises.
+
+    One that was made empty is there already.
+    """
+    if batch.filled is None:
+        _batch(db, batch)
+    else:
+        save(db, batch)
+    now = _begins(batch)
     first = ids.draw(now, sum(1 if group.each is None else group.count for group in groups))
     value = _Worth()
     made = chain.from_iterable(map(value.specs, groups))
@@ -103,6 +108,18 @@ def add(  # noqa: PLR0913  # what is made, and in what state
     return _born(batch, runs, held, Ledger(estimate=value.estimate, operations=value.operations))
 
 
+def _batch(db: Driver, batch: Batch) -> None:
+    about = (batch.app, batch.count, batch.expires, rows.encode(batch), batch.name, batch.number, batch.first)
+    db.run("batch_add", batch.id, batch.owner, *about, batch.expires)
+    if batch.labels:
+        db.many("label_add", [(batch.owner, key, value, batch.id) for key, value in batch.labels.items()])
+
+
+def _begins(batch: Batch) -> float:
+    """When its jobs are made."""
+    return batch.created if batch.filled is None else batch.filled
+
+
 def _from(first: int) -> Iterator[int]:
     return iter(range(first, 1 << 63, STRIDE))
 
@@ -114,7 +131,7 @@ def _runs(batch: Batch, first: int, groups: Sequence[Group], waits: Sequence[flo
     for group, wait in zip(groups, chain(waits, repeat(None)), strict=False):
         each = 1 if group.each is not None else group.count
         place = group.spec.place.environment or ""
-        ends, wanted = None if wait is None else batch.created + wait, group.spec.replication.replicas
+        ends, wanted = None if wait is None else _begins(batch) + wait, group.spec.replication.replicas
         if last is not None and (last.each, last.place, last.ends, last.wanted) == (each, place, ends, wanted):
             last.count += group.count
         else:
@@ -146,14 +163,14 @@ def _facts(batch: Batch, runs: Iterable[_Run], held: bool) -> Iterator[tuple[int
         for place in range(run.count):
             if place % run.each == 0:
                 data = rows.encode(_birth(batch, run, run.spec + place // run.each * STRIDE, held))
-            yield run.job + place * STRIDE, 1, batch.created, data
+            yield run.job + place * STRIDE, 1, _begins(batch), data
 
 
 def _born(batch: Batch, runs: Sequence[_Run], held: bool, ledger: Ledger) -> Born:
     def told(some: Iterable[_Run]) -> Iterator[Job]:
         for run in some:
             for job, spec in _pairs(run):
-                yield born(JobId(job), batch.created, _birth(batch, run, spec, held))
+                yield born(JobId(job), _begins(batch), _birth(batch, run, spec, held))
 
     several = list(told(run for run in runs if run.wanted != 1))
     return Born(list(islice(told(runs), SHOWN)), several, ledger, sum(run.count * run.wanted for run in runs))

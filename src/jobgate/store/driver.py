@@ -9,6 +9,7 @@ import msgspec
 
 from jobgate.model.ids import AccountId, BatchId, Ids, SpecId
 from jobgate.model.job import JobSpec
+from jobgate.model.numbers import Counter
 from jobgate.model.webhook import Webhook
 
 Row = tuple[Any, ...]
@@ -53,6 +54,8 @@ class Shared(msgspec.Struct):
     """The webhooks of each account, as of the last commit; looked up once, then kept."""
     tallied: dict[BatchId, bool] = {}
     """Whether a batch has a tally; looked up once, then kept. It never changes."""
+    numbers: Counter = msgspec.field(default_factory=Counter)
+    """Where the next small numbers are."""
     seen: int = 0
     """The last entry of the audit trail that is reflected here."""
     moved: dict[AccountId, AccountId] = {}

@@ -60,6 +60,12 @@ class Jobs:
         """Jobs that this transaction put into the queue."""
         self.made = False
         """Whether it made any."""
+        self.touched: dict[BatchId, None] = {}
+        """Batches of which something changed beside their jobs."""
+
+    def touch(self, batch: BatchId) -> None:
+        """Something of the batch itself changed."""
+        self.touched[batch] = None
 
     # --- making
 
@@ -70,7 +76,9 @@ class Jobs:
     def add(
         self, batch: Batch, groups: Sequence[Group], *, held: bool = False, waits: Sequence[float | None] = ()
     ) -> list[Job]:
-        """Makes the batch and all of its jobs; `batch.id` was drawn for as many ids as it has jobs.
+        """Makes the batch and all of its jobs; `batch.id` was drawn for as many ids as it has jobs, or gets.
+
+        A batch with `filled` is there already, without jobs.
 
         `waits`: for each group, the seconds its jobs may wait in the queue. Returns the first of the jobs, `SHOWN` at
         most, in order.
@@ -79,8 +87,11 @@ class Jobs:
         for job in born.several:
             self._loaded[job.id] = (job, ())
             self._changed[job.id] = 0
-        self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED, born)
+        if batch.count:
+            self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED, born)
         self.made = True
+        if batch.filled is not None or batch.expires is not None:
+            self.touch(batch.id)
         self.queued += 0 if held else batch.count
         self.lives[batch.owner] = self.lives.get(batch.owner, 0) + batch.count
         return born.jobs
@@ -239,7 +250,7 @@ class Jobs:
         row = self._db.one("batch_get", ident)
         if row is None:
             raise NotFound
-        return rows.batch_of(row[0])
+        return rows.batch_of(*row)
 
     def members(self, batch: Batch, start: int = 0, most: int | None = None) -> Iterator[tuple[Job, Attempts]]:
         """The jobs of a batch that are still kept, in order; of a part of it: those of `most` places from `start`."""
@@ -366,13 +377,16 @@ class Jobs:
         """Deletes jobs with all that belongs to them; a batch goes with its last job."""
         self.flush()
         blobs = Blobs(self._db)
-        batches = set()
+        batches: dict[BatchId, Batch] = {}
         cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
                 continue
-            batches.add(BatchId(row[1]))
+            if (whole := batches.get(BatchId(row[1]))) is None:
+                whole = batches[BatchId(row[1])] = self.batch(BatchId(row[1]))
+            if whole.named:
+                self._db.run("name_delete", ident)
             self._tallies.gone(BatchId(row[1]), row[4], row[8])
             if not STATES[row[4]].over:
                 self._tallies.gone_live(*rows.job_of(row), self.spec(SpecId(row[3])))
@@ -385,10 +399,11 @@ class Jobs:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         self._tallies.fold()
-        for batch in batches:
-            self._forget(self.batch(batch), now)
+        for batch in batches.values():
+            self.forget(batch, now)
 
-    def _forget(self, batch: Batch, now: float) -> None:
+    def forget(self, batch: Batch, now: float) -> None:
+        """Deletes a batch that has no job any more, or never had one."""
         if self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id) is not None:
             return
         for key, value in batch.labels.items():
@@ -398,6 +413,7 @@ class Jobs:
         outlive(self._db, batch.id, now)
         self._db.run("batch_delete", batch.id)
         self._tallies.forget(batch.id)
+        self._shared.numbers.freed()
         Blobs(self._db).let_go(-batch.id, now)
 
 

@@ -78,13 +78,16 @@ class Lists:
         return found, None
 
     def batches(self, owner: AccountId, where: BatchesWhere) -> Iterator[Batch]:
-        """An account's batches that meet all conditions but those about states, newest first, as far as it is read."""
+        """An account's batches, newest first, as far as it is read.
+
+        They meet all conditions but those about states; and there are retired ones among them, whatever is asked.
+        """
         self._flush()
         low, high = _ids(where.since, where.before)
         if where.after is not None:
             high = min(high, where.after - 1)
-        for _, _, doc in self._batches(owner, where, low, high):
-            batch = rows.batch_of(doc)
+        for _, _, _, *row in self._batches(owner, where, low, high):
+            batch = rows.batch_of(*row)
             if (where.since is None or batch.created >= where.since) and (
                 where.before is None or batch.created < where.before
             ):
@@ -94,13 +97,18 @@ class Lists:
 
     def _parts(self, owner: AccountId, where: Where) -> Iterator[_Part]:
         low, high = _ids(where.since, where.before)
+        if where.since is not None:
+            low = self._filled(owner, where.since, low)
         if where.after is not None:
             low, high = (max(low, where.after + 1), high) if where.ascending else (low, min(high, where.after - 1))
         numbers = frozenset(STATE_NUMBERS[state] for state in where.states)
         if where.batch is None and where.app is None and where.name is None and not where.labels:
             yield _within(numbers, _Part(("j.owner = ?",), (owner,), low, high))
             return
-        for ident, count, _ in self._batches(owner, where, 0, high):
+        for ident, count, retired, *_ in self._batches(owner, where, 0, high):
+            if not count or (retired is not None and where.batch is None):
+                yield _Part((), (), 1, 0)  # it costs a look
+                continue
             last = ident + (count - 1) * STRIDE
             if last < low:
                 if where.since is None:
@@ -111,8 +119,13 @@ class Lists:
                 part = _within(numbers, _Part(("j.owner = ?", "+j.batch = ?"), (owner, ident), part.low, part.high))
             yield part
 
+    def _filled(self, owner: AccountId, since: float, low: int) -> int:
+        """Jobs that filled a batch have the ids it was made with: lower ones than others of their time."""
+        row = self._db.one("batch_filled_since", owner, since)
+        return low if row is None or row[0] is None else min(low, row[0])
+
     def _batches(self, owner: AccountId, where: Where | BatchesWhere, low: int, high: int) -> Iterator[Row]:
-        """Id, number of jobs and document of each batch that bears the name, app and labels."""
+        """Of each batch that bears the name, app and labels: id, number of jobs, whether it is retired, document."""
         clauses, tables, ident = ["b.owner = ?"], "batch b", "b.id"
         values: list[object] = [owner]
         for number, (key, value) in enumerate(where.labels):
@@ -128,7 +141,7 @@ class Lists:
         if isinstance(where, Where) and where.batch is not None:
             low = high = where.batch
         sql = (
-            f"SELECT b.id, b.count, b.doc FROM {tables} WHERE {' AND '.join(clauses)} "  # noqa: S608  # our own words
+            f"SELECT b.id, b.count, b.retired, b.doc, b.number, b.first FROM {tables} WHERE {' AND '.join(clauses)} "  # noqa: S608  # our own words
             f"AND {ident} >= ? AND {ident} <= ? ORDER BY {ident} DESC LIMIT ?"
         )
         size = min(where.limit + 1, _PIECE)
@@ -184,6 +197,8 @@ def _narrow(where: Where) -> tuple[list[str], list[object]]:
     """What is to be seen of each row."""
     clauses: list[str] = []
     values: list[object] = []
+    if where.batch is None:
+        clauses.append("NOT EXISTS (SELECT 1 FROM batch r WHERE r.id = j.batch AND r.retired IS NOT NULL)")
     if where.states:
         numbers = sorted(STATE_NUMBERS[state] for state in where.states)
         clauses.append(f"+j.state IN ({', '.join(map(str, numbers))})")

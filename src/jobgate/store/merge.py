@@ -2,7 +2,7 @@
 
 What clashes: of two idempotency keys that are the same, the one that holds longer stays, so that no request is carried
 out twice. Uploads are named by their content, so those folders become one. Of two other folders of one name, the one
-that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices.
+that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices. So it is with names of jobs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Account
 from jobgate.model.folder import FolderKind
 from jobgate.model.ids import STRIDE, AccountId, Digest
-from jobgate.store import rows
+from jobgate.store import names, rows
 from jobgate.store.driver import Driver
 from jobgate.store.folders import Blobs
 
@@ -29,6 +29,7 @@ def merge(db: Driver, gone: Account, heir: Account, now: float) -> Mapping[str, 
     told["keys_given_up"] = db.run("guard_older", gone.id, heir.id)
     db.run("guard_older", heir.id, gone.id)
     db.run("guard_move", heir.id, gone.id)
+    told["names_changed"] = names.merge(db, gone, heir.id)
     told["files"] = _folders(db, gone, heir.id, now)
     told["webhooks"] = db.run("webhook_move", heir.id, gone.id)
     told["credentials"] = _credentials(db, gone.id, heir.id)
@@ -42,7 +43,7 @@ def _batches(db: Driver, gone: AccountId, heir: AccountId) -> int:
         row = db.one("batch_get", ident)
         if row is None:
             continue
-        batch = replace(rows.batch_of(row[0]), owner=heir)
+        batch = replace(rows.batch_of(*row), owner=heir)
         db.run("batch_put", heir, rows.encode(batch), ident)
         last = ident + (batch.count - 1) * STRIDE
         for (data,) in db.all("event_first", ident, last):

@@ -246,9 +246,9 @@ class Ring:
         for batch, channel in self._batches.items():
             if channel.stale and channel.counting and channel.summed + COUNTS <= now:
                 try:
-                    tally = tx.jobs.tally(tx.jobs.batch(batch))
+                    known = tx.jobs.batch(batch)
                 except NotFound:
                     continue
-                cursor, count = upto(self._head), channel.topic.count
-                channel.counted(summed_up(cursor, self._clock(), batch, count, tally), now)
+                cursor, tally = upto(self._head), tx.jobs.tally(known)
+                channel.counted(summed_up(cursor, self._clock(), batch, known.count, tally), now)
                 woken[channel] = None

@@ -87,9 +87,12 @@ def spec_of(doc: bytes) -> JobSpec:
     return _spec.decode(doc)
 
 
-def batch_of(doc: bytes) -> Batch:
-    """A batch, from its row."""
-    return _batch.decode(doc)
+def batch_of(doc: bytes, number: int, first: int) -> Batch:
+    """A batch, from its row. Its numbers are what the columns say: a document may be older than they are."""
+    batch = _batch.decode(doc)
+    msgspec.structs.force_setattr(batch, "number", number)  # nobody has seen it yet
+    msgspec.structs.force_setattr(batch, "first", first)
+    return batch
 
 
 def past_of(doc: bytes) -> Past:

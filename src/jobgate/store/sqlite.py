@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,11 +26,12 @@ from sqlalchemy.exc import DBAPIError
 
 from jobgate.model.advance import Step
 from jobgate.model.errors import Unavailable
-from jobgate.model.ids import Ids
+from jobgate.model.ids import BatchId, Ids
+from jobgate.model.numbers import MOST, Counter
 from jobgate.store.accounts import notice
 from jobgate.store.driver import Row, Shared
 from jobgate.store.statements import compiled
-from jobgate.store.store import Listener
+from jobgate.store.store import BatchListener, Listener
 from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class _Driver:
 class _Write:
     """One function that waits for the writer, and what came of it."""
 
-    __slots__ = ("error", "future", "made", "posted", "queued", "result", "steps", "work")
+    __slots__ = ("error", "future", "made", "posted", "queued", "result", "steps", "touched", "work")
 
     def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
         self.work = work
@@ -103,13 +104,23 @@ class _Write:
         self.queued = 0
         self.posted = False
         self.made = False
+        self.touched: dict[BatchId, None] = {}
 
 
 class SqliteStore:
-    """The store on one file. Made inside a running loop; `calm` says that nothing else is going on."""
+    """The store on one file. Made inside a running loop; `calm` says that nothing else is going on.
 
-    def __init__(
-        self, path: Path, *, busy_timeout: float = 5.0, node: int = 0, calm: Callable[[], bool] = lambda: True
+    `numbers` is the greatest of the small numbers that it gives to batches.
+    """
+
+    def __init__(  # noqa: PLR0913  # where it is, and how it behaves
+        self,
+        path: Path,
+        *,
+        busy_timeout: float = 5.0,
+        node: int = 0,
+        calm: Callable[[], bool] = lambda: True,
+        numbers: int = MOST,
     ) -> None:
         self._path = path
         self._busy = busy_timeout
@@ -118,7 +129,8 @@ class SqliteStore:
             self._writer = self._connect()
             self._reader = self._connect(query_only=True)
             last = _Driver(self._writer).one("job_last")
-            self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
+            ids = Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0))
+            self._shared = Shared(ids, numbers=Counter(numbers))
         except sqlite3.Error as error:
             raise Unavailable(f"the database {path} cannot be opened: {error}") from error
         self._reading = Shared(self._shared.ids)
@@ -128,6 +140,7 @@ class SqliteStore:
         self._running = False
         self._closed = False
         self._listeners: list[Listener] = []
+        self._batch_listeners: list[BatchListener] = []
         self._senders: list[Callable[[], None]] = []
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -150,6 +163,10 @@ class SqliteStore:
     def listen_outbox(self, wake: Callable[[], None]) -> None:
         """From now on `wake` is called after each commit that made a delivery due."""
         self._senders.append(wake)
+
+    def listen_batches(self, listener: BatchListener) -> None:
+        """From now on `listener` is told of each commit that changed batches."""
+        self._batch_listeners.append(listener)
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """What `work` returns, when it is on disk; see `Store.write`."""
@@ -249,6 +266,7 @@ class SqliteStore:
         else:
             jobs = transaction.jobs
             write.steps, write.queued, write.made = jobs.steps, jobs.queued, jobs.made
+            write.touched = jobs.touched
             write.posted = transaction.outbox.fresh
         connection.execute("RELEASE one")
 
@@ -257,7 +275,10 @@ class SqliteStore:
         steps = [step for write in writes if write.error is None for step in write.steps]
         queued = sum(write.queued for write in writes if write.error is None)
         if steps or queued or any(write.made for write in writes if write.error is None):
-            self._tell(steps, queued)
+            self._tell([partial(listener, steps, queued) for listener in self._listeners])
+        touched = {batch for write in writes if write.error is None for batch in write.touched}
+        if touched:
+            self._tell([partial(listener, touched) for listener in self._batch_listeners])
         if any(write.posted for write in writes if write.error is None):
             for wake in self._senders:
                 wake()
@@ -272,10 +293,10 @@ class SqliteStore:
         if not self._running:
             self._quiet.set()
 
-    def _tell(self, steps: list[Step], queued: int) -> None:
-        for listener in self._listeners:
+    def _tell(self, listeners: Iterable[Callable[[], None]]) -> None:
+        for tell in listeners:
             try:
-                listener(steps, queued)
+                tell()
             except Exception as error:  # noqa: BLE001  # those who wrote are answered all the same
                 self._loop.call_exception_handler({"message": "a listener of the store failed", "exception": error})
 

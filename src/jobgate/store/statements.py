@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal_column, or_, sel
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.dml import Insert
 
+from jobgate.store.batch_statements import BATCHES
 from jobgate.store.folder_statements import FOLDERS
 from jobgate.store.log_statements import LOG
 from jobgate.store.outbox_statements import OUTBOX
@@ -19,7 +20,6 @@ from jobgate.store.tables import (
     QUEUED,
     account,
     audit,
-    batch,
     blob_ref,
     credential,
     guard,
@@ -182,20 +182,6 @@ _say(
 _say("job_move", update(job).where(_J.owner == p("o")).values(owner=p("t")), "t", "o")
 _say("job_last", select(func.max(_J.id)))
 
-_BATCH = ("id", "owner", "app", "count", "expires", "doc", "name")
-_say("batch_add", _insert(batch, *_BATCH), *_BATCH)
-_say("batch_get", select(batch.c.doc).where(batch.c.id == p("i")), "i")
-_say("batch_count", select(batch.c.count).where(batch.c.id == p("i")), "i")
-_say(
-    "batch_rename",
-    update(batch).where(batch.c.id == p("i")).values(name=p("n"), doc=p("d")),
-    "d",
-    "n",
-    "i",
-)
-_say("batch_delete", delete(batch).where(batch.c.id == p("i")), "i")
-_say("batch_put", update(batch).where(batch.c.id == p("i")).values(owner=p("o"), doc=p("d")), "o", "d", "i")
-_say("batch_of_owner", select(_J.batch).where(_J.owner == p("o")).distinct(), "o")
 _say("label_move", update(label).where(label.c.owner == p("o")).values(owner=p("t")), "t", "o")
 _say("label_add", _insert(label, "owner", "key", "value", "batch"), "owner", "key", "value", "batch")
 _say(
@@ -300,6 +286,7 @@ _say("audit_last", select(func.max(audit.c.id)))
 _say("audit_since", select(audit.c.id, audit.c.doc).where(audit.c.id > p("i")).order_by(audit.c.id), "i")
 _say("audit_of", select(audit.c.doc).where(audit.c.account == p("a")).order_by(audit.c.id), "a")
 
+_STATEMENTS.update(BATCHES)
 _STATEMENTS.update(FOLDERS)
 
 _say("ref_get", select(blob_ref.c.digest).where(blob_ref.c.digest == p("d"), blob_ref.c.holder == p("h")), "d", "h")

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from jobgate.model.advance import Step
 from jobgate.model.errors import Invalid
+from jobgate.model.ids import BatchId
 from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -21,6 +22,17 @@ class Listener(Protocol):
 
         Jobs that were made and held are told as neither.
         """
+        ...
+
+
+class BatchListener(Protocol):
+    """Is told of each commit that changed batches beside their jobs, on the loop, before those who wrote are answered.
+
+    One was filled, cancelled while it was empty, given another lease, or retired; or made with a lease.
+    """
+
+    def __call__(self, touched: set[BatchId]) -> None:
+        """`touched`: which."""
         ...
 
 
@@ -41,6 +53,10 @@ class Store(Protocol):
 
     def listen(self, listener: Listener) -> None:
         """From now on `listener` is told of each commit."""
+        ...
+
+    def listen_batches(self, listener: BatchListener) -> None:
+        """From now on `listener` is told of each commit that changed batches."""
         ...
 
     def listen_outbox(self, wake: Callable[[], None]) -> None:

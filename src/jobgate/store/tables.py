@@ -85,7 +85,36 @@ batch = Table(
     Column("expires", Float),
     Column("doc", LargeBinary, nullable=False),
     Column("name", String, nullable=False, server_default=""),
+    Column("number", Integer, nullable=False, server_default="0"),
+    Column("first", Integer, nullable=False, server_default="0"),
+    Column("filled", Float),
+    Column("retired", Float),
+    Column("wakes", Float),
 )
+"""`number` and `first` are kept here alone. `wakes`: when its lease ends, or since when it is being retired; NULL when
+nobody has to look at it."""
+Index(
+    "batch_number",
+    batch.c.number,
+    unique=True,
+    sqlite_where=text("number > 0"),
+    postgresql_where=text("number > 0"),
+)
+Index(
+    "batch_first",
+    batch.c.first,
+    sqlite_where=text("first <> number"),
+    postgresql_where=text("first <> number"),
+)
+Index(
+    "batch_filled",
+    batch.c.owner,
+    batch.c.filled,
+    sqlite_where=text("filled IS NOT NULL"),
+    postgresql_where=text("filled IS NOT NULL"),
+)
+Index("batch_wakes", batch.c.wakes, sqlite_where=text("wakes IS NOT NULL"), postgresql_where=text("wakes IS NOT NULL"))
+Index("batch_empty", batch.c.id, sqlite_where=text("count = 0"), postgresql_where=text("count = 0"))
 Index("batch_owner", batch.c.owner, batch.c.id)
 Index(
     "batch_app",
@@ -174,6 +203,16 @@ Index(
     sqlite_where=text("state IN (0, 7, 8)"),
     postgresql_where=text("state IN (0, 7, 8)"),
 )
+job_name = Table(
+    "job_name",
+    METADATA,
+    Column("owner", _BIG, primary_key=True, autoincrement=False),
+    Column("name", String, primary_key=True),
+    Column("batch", _BIG, nullable=False),
+    Column("job", _BIG, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("job_name_job", job_name.c.job)
 event = Table(
     "event",
     METADATA,

@@ -4,7 +4,7 @@ A transaction gathers what its moves come to for each batch and adds it in one s
 moves themselves. Here, with one writer, `tally_add` changes the batch's row. A database with many writers appends the
 same sums as a row of their own, and `tally_of`, which adds up whatever rows there are, stays as it is (decision 0011).
 
-A batch of one has no tally: its job says it all.
+A batch of one has no tally: its job says it all. An empty batch has none until it is filled.
 
 The same row has the batch's ledger. What was granted stays in it when jobs are deleted, as long as the batch is there.
 """
@@ -131,6 +131,8 @@ class Tallies:
 
     def of(self, batch: Batch) -> Tally:
         """How the batch's jobs stand; everything gathered must have been added."""
+        if batch.vacant is not None:
+            return Tally(counts={}, version=0, ended=batch.cancelled, vacant=batch.vacant)
         if batch.count == 1:
             row = self._db.one("job_get", batch.id)
             return Tally(counts={}, version=DELETED) if row is None else _of_one(*rows.job_of(row))

@@ -1,4 +1,4 @@
-"""What can be done in one transaction: eight narrow look-ups, the same for every database.
+"""What can be done in one transaction: narrow look-ups, the same for every database.
 
 The functions handed to `Store.write` get one of these. All of it happens, or nothing.
 """
@@ -6,12 +6,15 @@ The functions handed to `Store.write` get one of these. All of it happens, or no
 from __future__ import annotations
 
 from jobgate.store.accounts import Accounts, Nodes
+from jobgate.store.batches import Batches
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs, Folders
 from jobgate.store.history import Pasts
 from jobgate.store.jobs import Jobs
 from jobgate.store.lists import Lists
 from jobgate.store.log import Log
+from jobgate.store.names import Names
+from jobgate.store.numbers import Numbers
 from jobgate.store.outbox import Outbox
 from jobgate.store.queue import Queue
 
@@ -21,6 +24,9 @@ class Transaction:
 
     def __init__(self, driver: Driver, shared: Shared) -> None:
         self.jobs = Jobs(driver, shared)
+        self.batches = Batches(driver, self.jobs.touch)
+        self.names = Names(driver)
+        self.numbers = Numbers(driver, shared.numbers)
         self.lists = Lists(driver, self.jobs.flush)
         self.log = Log(driver, self.jobs.flush)
         self.accounts = Accounts(driver, shared)

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Exit, Lease
@@ -95,29 +96,47 @@ class Lab:
         secrets: Mapping[str, bytes] | None = None,
         wait: float | None = None,
         name: str = "",
+        names: Sequence[str] = (),
+        expires: float | None = None,
+        room: int = 0,
     ) -> Batch:
-        """A batch, as a submit makes it; the one that its key made before, if it did."""
+        """A batch, as a submit makes it; the one that its key made before, if it did. With `room` it is empty."""
         now = self.tick()
-        ident = BatchId(tx.jobs.draw(now, count))
+        ident = BatchId(tx.jobs.draw(now, room or count))
         mine = self.owner if owner is None else owner
         if guard is not None:
             known = tx.jobs.take(mine, guard, ident, now)
             if known is not None:
                 return tx.jobs.batch(known)
+        number = tx.numbers.draw(count)
         batch = Batch(
             id=ident,
             owner=mine,
-            count=count,
+            count=0 if room else count,
             origin=Origin(dialect="test"),
             created=now,
             app=app,
             name=name,
             labels=labels or {},
             priority=priority,
+            expires=expires,
+            number=number,
+            first=0 if room else number,
+            room=room,
+            named=bool(names),
         )
-        tx.jobs.add(batch, [Group(spec, count)], held=held, waits=[wait])
+        tx.jobs.add(batch, [] if room else [Group(spec, count)], held=held, waits=[wait])
+        tx.names.add(batch, names)
         tx.jobs.seal(ident, secrets or {})
         return batch
+
+    def fill(self, tx: Transaction, batch: Batch, count: int, names: Sequence[str] = ()) -> Batch:
+        """The empty batch with so many jobs."""
+        first = tx.numbers.draw(count) if batch.number else 0
+        filled = replace(batch, count=count, filled=self.tick(), first=first, named=bool(names), renamed=1)
+        tx.jobs.add(filled, [Group(PLAIN, count)])
+        tx.names.add(filled, names)
+        return filled
 
     def told(self, tx: Transaction, job: JobId, *events: Event) -> list[Step]:
         """What each event came to; all of them can happen."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0009"
+down_revision = "0012"
 
 _BIG: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _LEDGER: Final = ("estimate", "canonical", "total", "cpu_seconds", "operations")

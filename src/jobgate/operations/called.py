@@ -1,0 +1,80 @@
+"""Called: what things are that people, or small APIs, call by numbers or names."""
+
+from __future__ import annotations
+
+from jobgate.model.account import Principal, Scope
+from jobgate.model.errors import NotFound
+from jobgate.model.ids import JobName, batch_id, job_name
+from jobgate.model.job import Batch
+from jobgate.model.operations import Called, Known, KnownJob, Operation
+from jobgate.model.selectors import BatchCalled, JobCalled
+from jobgate.operations.context import Context
+from jobgate.operations.select import batch_of, one, present
+from jobgate.store.transaction import Transaction
+
+
+async def meant(context: Context, principal: Principal, operation: Called) -> Operation:
+    """The operation that was meant, on the asker's own things; an operator's may be anybody's.
+
+    Raises what `then` raises.
+    """
+
+    def work(tx: Transaction) -> Known:
+        asker = present(tx, principal)
+        return Known(
+            batches=tuple(_batch(tx, asker, called) for called in operation.batches),
+            jobs=tuple(_job(tx, asker, called) for called in operation.jobs),
+        )
+
+    return operation.then(await context.store.read(work))
+
+
+def _batch(tx: Transaction, principal: Principal, called: BatchCalled) -> Batch | None:
+    if called.number:
+        batch = tx.numbers.batch(called.number)
+        return batch if batch is not None and _owns(principal, batch) else None
+    found = tx.batches.called(principal.account, called.name) if called.name else None
+    if found is not None:
+        return found
+    try:
+        return batch_of(tx, principal, batch_id(called.name))
+    except NotFound:
+        return None
+
+
+def _owns(principal: Principal, batch: Batch) -> bool:
+    return batch.owner == principal.account or Scope.OPERATE in principal.scopes
+
+
+def _job(tx: Transaction, principal: Principal, called: JobCalled) -> KnownJob | None:
+    if called.number:
+        found = tx.numbers.job(called.number)
+        return None if found is None else _there(tx, principal, *found)
+    name = _named(tx, principal, called.name)
+    if name is not None:
+        return _there(tx, principal, name, 0)
+    whole, mark, last = called.name.rpartition("_")
+    if not mark or not (last.isascii() and last.isdigit()) or len(last) > 9 or (last[0] == "0" and last != "0"):
+        return None
+    name = _named(tx, principal, whole)
+    return None if name is None else _there(tx, principal, name, int(last) + 1)
+
+
+def _named(tx: Transaction, principal: Principal, name: str) -> JobName | None:
+    """The job of this name, or else of this id."""
+    found = tx.names.find(principal.account, name) if name else None
+    if found is not None:
+        return found
+    try:
+        return job_name(name)
+    except NotFound:
+        return None
+
+
+def _there(tx: Transaction, principal: Principal, name: JobName, attempt: int) -> KnownJob | None:
+    """Unless it is not there, or is another's, or has no such attempt."""
+    try:
+        _, attempts = one(tx, principal, name)
+    except NotFound:
+        return None
+    return KnownJob(name, attempt) if attempt <= len(attempts) else None
