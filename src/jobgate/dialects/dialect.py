@@ -57,8 +57,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of each."""
     scope: Scope = Scope.READ
     """What it asks of the credential, known before the body is read as an operation."""
-    open: bool = False
-    """Anyone may ask, without a credential: the operation is Load."""
     early: bool = False
     """Who asks stands in the headers, and is known before any of the body is read."""
     page: Callable[[Call], Reply] | None = None
@@ -117,6 +115,10 @@ class Stream(msgspec.Struct, frozen=True):
 
     items: AsyncIterator[Any]
     encode: Callable[[Any], bytes]
+    head: bytes = b""
+    """What goes before the first item."""
+    tail: bytes = b""
+    """What follows the last one, when it came to its end."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,8 +191,8 @@ class Dialect(Protocol):
         """Every address it owns; a path below its prefix that is none of them is refused in its own words."""
         ...
 
-    def credential(self, call: Call) -> Proof | Signature:
-        """Who the call says is asking. Raises Unauthenticated when it does not say, Invalid when it cannot be read."""
+    def credential(self, call: Call) -> Proof | Signature | None:
+        """Who the call says is asking; None where nobody has to be known, and the operation is Load. Raises Unauthenticated when it does not say, Invalid when it cannot be read."""
         ...
 
     def decode(self, call: Call) -> Ask:

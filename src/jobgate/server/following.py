@@ -24,11 +24,15 @@ async def worded(
     """What is sent of each item. Raises what `holds` raises: the answer is then broken off where it is."""
     looked = clock()
     try:
+        if stream.head:
+            yield stream.head
         async for item in stream.items:
             if clock() - looked >= LOOK:
                 await holds()
                 looked = clock()
             yield stream.encode(item)
+        if stream.tail:
+            yield stream.tail
     finally:
         if isinstance(stream.items, AsyncGenerator):
             await stream.items.aclose()

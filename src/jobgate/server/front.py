@@ -189,12 +189,15 @@ class Front:
             turn.call = replace(turn.call, fields=got.fields, parts=got.files)
         return known[0] if known else await self._identify(turn, route)
 
+    async def _proof(self, turn: _Turn, route: Route) -> Proof | Signature | None:
+        """Who is said to ask; a large form is read beside the loop."""
+        say = turn.table.dialect.credential
+        return await asyncio.to_thread(say, turn.call) if _large(turn, route) else say(turn.call)
+
     async def _decoded(self, turn: _Turn, route: Route) -> Ask:
         """What is asked; a large form is read beside the loop, so that others are served meanwhile."""
         decode = turn.table.dialect.decode
-        if route.body is Body.FORM and sum(map(len, turn.call.fields.values())) > _LARGE_FORM:
-            return await asyncio.to_thread(decode, turn.call)
-        return decode(turn.call)
+        return await asyncio.to_thread(decode, turn.call) if _large(turn, route) else decode(turn.call)
 
     async def _lines(self, turn: _Turn, route: Route, reader: Lines) -> Ask:
         """What the body asks for, read as it comes in. The sender waits while its last piece is read."""
@@ -245,10 +248,11 @@ class Front:
         if self._linked(turn.exchange):
             seen.account = LINK.name
             return LINK
-        if route.open:
+        proof = await self._proof(turn, route)
+        if proof is None:
             seen.account = NOBODY.name
             return NOBODY
-        principal = await self.authenticate(turn.table.dialect.credential(turn.call))
+        principal = await self.authenticate(proof)
         seen.account = principal.name
         self._admit(principal)
         may(principal, route.scope)
@@ -270,7 +274,8 @@ class Front:
         """Asks again whether the one who asked may: a stream may last for hours, and a credential end meanwhile."""
         if turn.exchange.seen.account == LINK.name:
             return forever
-        return lambda: self.authenticate(turn.table.dialect.credential(turn.call))
+        proof = turn.table.dialect.credential(turn.call)
+        return forever if proof is None else lambda: self.authenticate(proof)
 
     async def _stream(self, turn: _Turn, reply: Reply, artifact: Artifact) -> None:
         """A stored file, or the part of it that was asked for. Raises NotFound before anything is sent."""
@@ -307,6 +312,10 @@ class Front:
 
 _JSON: Final = Reply().media
 _NO_GUESSING: Final = {"x-content-type-options": "nosniff"}
+
+
+def _large(turn: _Turn, route: Route) -> bool:
+    return route.body is Body.FORM and sum(map(len, turn.call.fields.values())) > _LARGE_FORM
 
 
 def _report(seen: Seen, error: Exception) -> None:

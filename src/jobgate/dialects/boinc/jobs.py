@@ -20,7 +20,6 @@ from jobgate.model.binding import Binder, Brought
 from jobgate.model.catalogue import App, Catalogue
 from jobgate.model.errors import Invalid, JobgateError, NotFound
 from jobgate.model.files import INLINE_LIMIT, Copied, FileRef, Given, HostFile, Inline, Remote, StagedFile, UserFile
-from jobgate.model.folder import staged_name
 from jobgate.model.ids import BatchId, FolderId
 from jobgate.model.job import PRIORITIES, Argv, JobSpec, Origin, Replication, Retry, Step
 from jobgate.model.operations import Estimate, Group, Submit
@@ -36,7 +35,8 @@ _LEGACY: Final[Mapping[str, str]] = {
     "output_template_filename": "result_template_file",
 }
 _ANY: Final = frozenset(Failure)
-_FILE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,191}", re.ASCII)
+PHYSICAL: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.\- ]{1,191}", re.ASCII)
+"""What a stored file may be called; a template file too."""
 _MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -72,6 +72,13 @@ def title(text: str, app: str, now: float) -> str:
     if not text:
         return f"{app}:{formatdate(now)}"
     return _plain(text, "batch name")
+
+
+def physical(name: str) -> str:
+    """Raises Invalid (`bad-filename`) for what no stored file can be called."""
+    if not PHYSICAL.fullmatch(name):
+        raise Invalid("bad filename", code="bad-filename")
+    return name
 
 
 def _plain(text: str, what: str) -> str:
@@ -131,12 +138,11 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
     if not elements:
         raise Invalid("no jobs in batch", code="no-jobs")
     makers = _Makers(app, batch.integer("app_version_num"))
-    standard, named = _of_batch(words, batch, app)
+    standard = _of_batch(words, batch, app)
     params = figures(batch.get("job_params") or Element(""), zero_is_unset=True)
     allocated = batch.has("allocation_priority")
-    jobs = [
-        _read(words, element, place, _Common(standard, params, allocated, named)) for place, element in enumerate(elements)
-    ]
+    common = _Common(standard, params, allocated)
+    jobs = [_read(words, element, place, common) for place, element in enumerate(elements)]
     groups = tuple(_groups(jobs, makers))
     names = tuple(name and _plain(name, "job name") for name in (job.word("name") for job in elements))
     document = Document(app_version=batch.integer("app_version_num"), allocation_priority=allocated)
@@ -158,16 +164,15 @@ class _Common(msgspec.Struct, frozen=True):
     standard: Template
     params: Resources
     allocated: bool
-    named: bool
-    """The batch names its template file: that one goes before the batch's figures? No: after them, like the app's."""
+    """Their priority follows from the account's share, which is how accounts take turns here anyway."""
 
 
-def _of_batch(words: Words, batch: Element, app: App) -> tuple[Template, bool]:
+def _of_batch(words: Words, batch: Element, app: App) -> Template:
     """The template of the batch's jobs, unless they bring their own."""
     standard = words.standard(app)
     names = {new: batch.word(new) or batch.word(old) for new, old in _LEGACY.items()}
     for name in names.values():
-        if name and not _FILE.fullmatch(name):
+        if name and not PHYSICAL.fullmatch(name):
             raise wrong(f"{name[:60]!r} is no name of a template file")
     inputs, outputs = names["input_template_filename"], names["output_template_filename"]
     if inputs:
@@ -180,7 +185,7 @@ def _of_batch(words: Words, batch: Element, app: App) -> tuple[Template, bool]:
         if slots is None:
             raise wrong(f"there is no template file {outputs}")
         standard = replace(standard, outputs=slots)
-    return standard, bool(inputs)
+    return standard
 
 
 def _read(words: Words, job: Element, place: int, common: _Common) -> _Job:
@@ -251,8 +256,7 @@ def _source(own: Settings, file: Element) -> tuple[FileRef, str]:
     source = file.word("source")
     match mode:
         case "local_staged":
-            if not staged_name(source):
-                raise wrong(f"bad filename {source[:60]!r}")
+            physical(source)
             return StagedFile(source), source
         case "local":
             return HostFile(source or _no_source(mode)), source.rpartition("/")[2]

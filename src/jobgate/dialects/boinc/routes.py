@@ -1,0 +1,229 @@
+"""The dialect itself: its addresses, and the four things every dialect does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobgate.dialects.boinc import batches, instances, outputs, rpc, staging, xml
+from jobgate.dialects.boinc.jobs import NAME, Words
+from jobgate.dialects.boinc.rpc import REQUEST, Rpc
+from jobgate.dialects.boinc.settings import Settings, settings
+from jobgate.dialects.boinc.xml import Document
+from jobgate.dialects.dialect import Ask, Body, Call, Reply, Route, Setup, Stream
+from jobgate.model.account import Kind, Proof, Scope, Signature
+from jobgate.model.errors import Invalid, JobgateError, MethodNotAllowed, NotFound, Unauthenticated
+from jobgate.model.operations import Load
+from jobgate.model.outcomes import Archived, Content, Loaded, Outcome
+from jobgate.model.storing import Gathered
+
+DOWNLOADS: Final = frozenset({"GET", "HEAD"})
+XML: Final = "text/xml"
+HANDLER: Final = "submit_rpc_handler"
+FILES: Final = "job_file"
+COUNTS: Final = "server_status"
+_RPCS: Final = {
+    HANDLER: {one.name: one for one in (*batches.RPCS, *instances.RPCS)},
+    FILES: {one.name: one for one in staging.RPCS},
+}
+_UNKNOWN: Final = {HANDLER: "bad command", FILES: "no such action"}
+_STUFFING: Final = f"<?{'x' * 4200} x?>\n"
+"""In an error of query_batches the C++ client stops here and keeps the error; otherwise it would forget it."""
+
+
+class Boinc:
+    """BOINC's Web RPCs for remote job submission."""
+
+    name = NAME
+
+    def __init__(self, setup: Setup) -> None:
+        self._own = settings(setup.settings)
+        self._words = Words(setup.catalogue, setup.templates, self._own)
+        for app in setup.catalogue.apps.values():
+            self._words.standard(app)  # a template file that cannot be used stops the start
+        self._read: dict[int, tuple[bytes, Document]] = {}
+        self.routes = _routes(self._own)
+
+    def credential(self, call: Call) -> Proof | Signature | None:
+        """The authenticator, or a signature made with it; None where nobody has to be known.
+
+        Raises Unauthenticated when there is none, Invalid for what cannot be read.
+        """
+        if call.verb == COUNTS:
+            return None
+        if call.verb not in _RPCS:
+            return outputs.credential(call)
+        document = self._document(call, keep=True)
+        self._rpc(call, document.root)
+        if document.root == "ping":
+            return None
+        value = document.body.word("authenticator")
+        if not value:
+            raise Unauthenticated("no authenticator", code="no-authenticator")
+        return Proof(Kind.BOINC, value)
+
+    def decode(self, call: Call) -> Ask:
+        """What the call asks for. Raises a RequestError."""
+        if call.verb == COUNTS:
+            return Ask(operation=Load())
+        if call.verb not in _RPCS:
+            return outputs.signed(call) if call.verb == "get_output" else outputs.plain(call)
+        document = self._document(call, keep=False)
+        return self._rpc(call, document.root).ask(self._words, document.body, call)
+
+    def encode(self, call: Call, outcome: Outcome) -> Reply:
+        """The answer to a call that went well."""
+        if isinstance(outcome, Loaded) and call.verb == COUNTS:
+            return Reply(body=xml.reply("job_counts", _counts(outcome)), media=XML)
+        if call.verb not in _RPCS:
+            return _output(outcome)
+        name = xml.root_of(call.fields.get(REQUEST, b""))
+        one = self._rpc(call, name)
+        root = xml.EMPTY if one.large else xml.read(call.fields[REQUEST]).body
+        try:
+            told = one.tell(self._words, root, outcome)
+        except JobgateError as error:
+            return self.refuse(call, error)
+        shape = _Legacy(one) if self._own.legacy else _Today(one)
+        if isinstance(told, Stream):
+            head, tail = shape.around()
+            return Reply(
+                body=Stream(told.items, told.encode, head=xml.HEAD + head + told.head, tail=told.tail + tail), media=XML
+            )
+        return Reply(body=shape.whole(told), media=XML)
+
+    def refuse(self, call: Call, error: JobgateError) -> Reply:
+        """The answer to a call that did not: status 200, since clients stop at any other."""
+        if isinstance(error, MethodNotAllowed | NotFound) and not call.verb:
+            status = 405 if isinstance(error, MethodNotAllowed) else 404
+            return Reply(status=status, body=xml.HEAD + rpc.error(error.message).encode(), media=XML)
+        if call.verb not in _RPCS:
+            return _refused_output(error)
+        content = call.fields.get(REQUEST, b"")
+        self._read.pop(id(content), None)
+        name = xml.root_of(content)
+        known = _RPCS[call.verb].get(name)
+        told = rpc.error(rpc.words_of(error, known))
+        if known is None or error.code == "unreadable" or self._own.legacy:
+            return Reply(body=xml.HEAD + told.encode(), media=XML)
+        return Reply(body=xml.reply(name, told + (_STUFFING if name == "query_batches" else "")), media=XML)
+
+    def _document(self, call: Call, *, keep: bool) -> Document:
+        """The request, read once for who asks and what: `keep` it for the second time, or give it up."""
+        content = call.fields.get(REQUEST, b"")
+        known = self._read.get(id(content)) if keep else self._read.pop(id(content), None)
+        if known is not None and known[0] is content:
+            return known[1]
+        document = xml.read(content)
+        if keep:
+            if len(self._read) >= _KEPT:
+                self._read.clear()  # of calls that were refused in between
+            self._read[id(content)] = (content, document)
+        return document
+
+    @staticmethod
+    def _rpc(call: Call, name: str) -> Rpc:
+        known = _RPCS[call.verb].get(name)
+        if known is None:
+            raise Invalid(_UNKNOWN[call.verb], code="bad-command")
+        return known
+
+
+_KEPT: Final = 16
+
+
+class _Today:
+    """Replies whose root is named like the call."""
+
+    def __init__(self, one: Rpc) -> None:
+        self._name = one.name
+
+    def whole(self, told: str) -> bytes:
+        return xml.reply(self._name, told)
+
+    def around(self) -> tuple[bytes, bytes]:
+        return f"<{self._name}>\n".encode(), f"</{self._name}>\n".encode()
+
+
+class _Legacy:
+    """Replies before July 2016: a root of another name, or none around the one element [BOINC, section 14]."""
+
+    def __init__(self, one: Rpc) -> None:
+        self._root = one.legacy
+        self._jobs = one.name == "query_batch2"
+
+    def whole(self, told: str) -> bytes:
+        return xml.reply(self._root, told) if self._root and not told.startswith(f"<{self._root}>") else _bare(told)
+
+    def around(self) -> tuple[bytes, bytes]:
+        if self._jobs:
+            return b"", b""
+        return f"<{self._root}>\n".encode(), f"</{self._root}>\n".encode()
+
+
+def _bare(told: str) -> bytes:
+    return xml.HEAD + told.encode()
+
+
+def _counts(load: Loaded) -> str:
+    zero = ("results_need_file_delete", "wus_need_validate", "wus_need_assimilate", "wus_need_file_delete")
+    told = xml.tag("results_ready_to_send", load.waiting) + xml.tag("results_in_progress", load.running)
+    return told + "".join(xml.tag(name, 0) for name in zero)
+
+
+def _output(outcome: Outcome) -> Reply:
+    match outcome:
+        case Content(artifact, name):
+            saved = name.replace("\\", "_").replace('"', "_")
+            return Reply(
+                body=artifact,
+                media="application/octet-stream",
+                headers={"content-disposition": f'attachment; filename="{saved}"'},
+            )
+        case Archived() | Gathered():
+            return Reply(body=outcome, media="application/zip")
+        case _:
+            raise NotFound("no such file")
+
+
+def _refused_output(error: JobgateError) -> Reply:
+    status = 403 if isinstance(error, Unauthenticated) else 404 if isinstance(error, NotFound) else 400
+    told = "bad authenticator" if isinstance(error, Unauthenticated) else error.message or "no such file"
+    return Reply(status=status, body=f"ERROR: {' '.join(told.split())}\n".encode(), media="text/plain; charset=utf-8")
+
+
+def _routes(own: Settings) -> tuple[Route, ...]:
+    def download(path: str, verb: str, summary: str) -> Route:
+        return Route(path=path, methods=DOWNLOADS, verb=verb, body=Body.NONE, limit=0, summary=summary)
+
+    counts = (
+        Route(
+            path="/server_status.php",
+            methods=frozenset({"GET", "HEAD", "POST"}),
+            verb=COUNTS,
+            body=Body.FORM,
+            limit=65_536,
+            summary="How many instances wait and run; for anyone",
+        ),
+    )
+    return (
+        Route(
+            path="/submit_rpc_handler.php",
+            verb=HANDLER,
+            body=Body.FORM,
+            limit=own.body,
+            summary="Every call about jobs and batches: the root element of the request says which",
+        ),
+        Route(
+            path="/job_file.php",
+            verb=FILES,
+            body=Body.FORM,
+            limit=own.uploaded,
+            files=own.uploads,
+            file_limit=own.upload,
+            scope=Scope.SUBMIT,
+            summary="query_files and upload_files",
+        ),
+        download("/get_output.php", "get_output", "Output files and archives, by signed links"),
+        download("/get_output2.php", "get_output2", "The same by the authenticator, with readable names"),
+        *(counts if own.counts else ()),
+    )

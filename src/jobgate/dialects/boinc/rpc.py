@@ -1,0 +1,131 @@
+"""What one remote procedure call is: how it is asked, what is told, and how errors are worded [BOINC, sections 2 and 3]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from jobgate.dialects.boinc import xml
+from jobgate.dialects.boinc.jobs import Words
+from jobgate.dialects.boinc.xml import Element
+from jobgate.dialects.dialect import Ask, Call, Stream
+from jobgate.model.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    JobgateError,
+    NotFound,
+    RequestError,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unrunnable,
+)
+from jobgate.model.job import Batch
+from jobgate.model.operations import Called, Known, Operation
+from jobgate.model.outcomes import Outcome
+from jobgate.model.selectors import BatchCalled
+
+LONGEST: Final = 250
+"""Bytes of an error's text, escaped: clients keep 256 and cut it badly."""
+FAILED: Final = -1
+REQUEST: Final = "request"
+"""The form's field with the document."""
+DONE: Final = xml.tag("success", 1)
+
+
+class Rpc(msgspec.Struct, frozen=True, kw_only=True):
+    """One call."""
+
+    name: str
+    ask: Callable[[Words, Element, Call], Ask]
+    """Of the root element. Raises a RequestError."""
+    tell: Callable[[Words, Element, Outcome], str | Stream]
+    """What stands between the tags of the reply; of a stream, its head and tail are."""
+    large: bool = False
+    """Its document may be: it is not read again for the reply."""
+    submits: bool = False
+    """Who may not is refused in the words of those who may not submit."""
+    legacy: str = ""
+    """The root of its reply before July 2016; empty: the reply is one element itself."""
+
+
+def of_batch(root: Element, then: Callable[[Batch], Operation], *, unknown: str = "no such batch") -> Called:
+    """An operation on the batch that `batch_id` or `batch_name` says. Raises Invalid when none does.
+
+    What is another's looks like none.
+    """
+    number, name = root.integer("batch_id"), root.word("batch_name")
+    if not number and not name:
+        raise Invalid("batch not specified", code="batch-not-specified")
+
+    def meant(known: Known) -> Operation:
+        (batch,) = known.batches
+        if batch is None:
+            raise NotFound(unknown, code="batch-not-found")
+        return then(batch)
+
+    called = BatchCalled(number=number) if number else BatchCalled(name=name)
+    return Called(batches=(called,), then=meant)
+
+
+# --- errors
+
+
+def error(message: str, number: int = FAILED) -> str:
+    """The error element: what clients look for first, and no more than they can keep."""
+    one_line = " ".join(message.split()) or "unknown error"
+    kept = xml.text(one_line)
+    while len(kept.encode()) > LONGEST:
+        one_line = one_line[: -max((len(kept.encode()) - LONGEST) // 6, 1)]
+        kept = xml.text(one_line)
+    return f"<error>\n{xml.tag('error_num', number)}<error_msg>{kept}</error_msg>\n</error>\n"
+
+
+_SAID: Final = frozenset(
+    {
+        "unreadable",
+        "bad-command",
+        "create-work",
+        "app-not-found",
+        "batch-not-found",
+        "batch-not-specified",
+        "job-not-found",
+        "wrong-files",
+        "file-mode",
+        "no-estimate",
+        "no-jobs",
+        "bad-filename",
+        "staged",
+    }
+)
+"""Errors whose words are the contract's already."""
+
+
+def words_of(failed: JobgateError, rpc: Rpc | None) -> str:
+    """What is told of an error."""
+    match failed:
+        case Unauthenticated():
+            return "no authenticator" if failed.code == "no-authenticator" else "bad authenticator"
+        case Forbidden():
+            return "no submit access" if rpc is not None and rpc.submits else "no file access"
+        case TooMany(code="too-many-jobs"):
+            return "limit on jobs in progress exceeded"
+        case Conflict(code="not-empty"):
+            return "batch not in init state"
+        case Conflict(code="immutable"):
+            return f"file immutability violation for {failed.field or ''}".rstrip()
+        case TooLarge():
+            return f"request is too large: {failed.message}"
+        case RequestError() if failed.code in _SAID:
+            return failed.message
+        case NotFound(code="file-not-found") | Unrunnable() | Conflict() | Invalid() | NotFound() if _makes(rpc):
+            return f"create_work failed: {failed.message}"
+        case _:
+            return failed.message or "the server failed"
+
+
+def _makes(rpc: Rpc | None) -> bool:
+    return rpc is not None and rpc.name == "submit_batch"
