@@ -140,6 +140,8 @@ class Find(msgspec.Struct, frozen=True, kw_only=True, tag="find"):
     """With attempts, spec and batch of each; otherwise the job and its batch."""
     waits: bool = False
     """And why each of them waits, if it does."""
+    tail: int = 0
+    """And so many bytes from the end of the log of each."""
 
 
 class FindBatches(msgspec.Struct, frozen=True, kw_only=True, tag="find_batches"):

@@ -46,6 +46,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """Why it waits, where that was asked."""
     name: str = ""
     """What its owner calls it; empty: its id."""
+    tail: bytes | None = None
+    """The end of its log, where that was asked; None too when there is none, or it is deleted."""
 
     @property
     def called(self) -> str:

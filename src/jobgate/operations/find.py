@@ -16,6 +16,7 @@ from jobgate.model.outcomes import Counted, Found, FoundBatches
 from jobgate.model.selectors import Ids, Of, Where
 from jobgate.operations.context import Context
 from jobgate.operations.failures import failures
+from jobgate.operations.logs import tail
 from jobgate.operations.select import batch_of, present, select, views
 from jobgate.operations.speed import throughput
 from jobgate.operations.waits import Look
@@ -47,7 +48,11 @@ async def find(context: Context, principal: Principal, operation: Find) -> Found
             found = tuple(replace(one, waits=look.waits(one.job, one.spec)) for one in found)
         return Found(jobs=found, missing=missing, more=more)
 
-    return await context.store.read(work)
+    found = await context.store.read(work)
+    if not operation.tail:
+        return found
+    told = [replace(one, tail=await tail(context, one.job, one.attempts, operation.tail)) for one in found.jobs]
+    return replace(found, jobs=tuple(told))
 
 
 def _fits(number: int, most: int) -> None:

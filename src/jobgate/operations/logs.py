@@ -13,7 +13,7 @@ import msgspec
 
 from jobgate.model.account import Principal
 from jobgate.model.attempt import LOG, Attempt
-from jobgate.model.errors import NotFound, Unavailable
+from jobgate.model.errors import Gone, NotFound, Unavailable
 from jobgate.model.facts import Attempts
 from jobgate.model.job import Job
 from jobgate.model.operations import ReadLog
@@ -42,6 +42,24 @@ async def read_log(context: Context, principal: Principal, operation: ReadLog) -
             if piece is not None:
                 content, offset = piece.content, piece.offset
     return Log(job=job, offset=offset, content=content, complete=ended)
+
+
+async def tail(context: Context, job: Job, attempts: Attempts, size: int) -> bytes | None:
+    """The last bytes of a job's log, `size` at most; None when there is none, or it is deleted."""
+    attempt = shown(job, attempts)
+    if attempt is None:
+        return None
+    try:
+        stored = attempt.logs.get(LOG)
+        if stored is not None:
+            return await part(context, stored, max(stored.size - size, 0), size)
+        piece = None if attempt.state.over else await context.logs.read(attempt, 0, 0)
+        if piece is None:
+            return None
+        last = await context.logs.read(attempt, max(piece.size - size, 0), size)
+    except Gone:
+        return None
+    return None if last is None else last.content
 
 
 async def open_log(context: Context, principal: Principal, operation: OpenLog) -> OpenedLog:

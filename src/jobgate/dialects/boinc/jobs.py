@@ -196,7 +196,9 @@ def _read(words: Words, job: Element, place: int, common: _Common) -> _Job:
         raise wrong(f"rsc_fpops_est of job {place} must not be negative")
     said = Resources(operations=estimate)
     resources = first_given(said, own, common.params, common.standard.resources, USUAL)
-    if common.allocated and not (estimate or own.operations or common.params.operations or template.resources.operations):
+    if common.allocated and not (
+        estimate or own.operations or common.params.operations or template.resources.operations
+    ):
         raise Invalid("no rsc_fpops_est given", code="no-estimate")
     files = tuple(Brought(*_source(words.own, file)) for file in job.all("input_file"))
     if len(files) != template.wanted:
@@ -317,7 +319,8 @@ def estimate(words: Words, batch: Element) -> Estimate:
     return Estimate(
         groups=tuple(
             Group(
-                JobSpec(steps=(step,), resources=Resources(operations=operations), replication=standard.replication), count
+                JobSpec(steps=(step,), resources=Resources(operations=operations), replication=standard.replication),
+                count,
             )
             for operations, count in counted.items()
         )

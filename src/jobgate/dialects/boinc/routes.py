@@ -172,7 +172,7 @@ def _counts(load: Loaded) -> str:
 
 def _output(outcome: Outcome) -> Reply:
     match outcome:
-        case Content(artifact, name):
+        case Content(artifact=artifact, name=name):
             saved = name.replace("\\", "_").replace('"', "_")
             return Reply(
                 body=artifact,

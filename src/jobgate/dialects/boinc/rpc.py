@@ -1,4 +1,4 @@
-"""What one remote procedure call is: how it is asked, what is told, and how errors are worded [BOINC, sections 2 and 3]."""
+"""What one remote procedure call is: how it is asked, what is told, how errors are worded [BOINC, sections 2 and 3]."""
 
 from __future__ import annotations
 
