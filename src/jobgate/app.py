@@ -32,7 +32,7 @@ from jobgate.dialects.native.notices import wording
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
 from jobgate.files.partial import Partials
-from jobgate.model.account import Account, Credential, Kind, Principal, Signature
+from jobgate.model.account import SEALED, Account, Credential, Kind, Principal, Signature
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, Unavailable
 from jobgate.model.ids import AccountId, EnvironmentName, NodeName
@@ -43,6 +43,7 @@ from jobgate.net.addresses import FORBIDDEN, networks
 from jobgate.net.egress import Egress, EgressSettings
 from jobgate.operations.context import Context
 from jobgate.operations.handle import handle
+from jobgate.operations.signers import signers
 from jobgate.operations.submit import submit
 from jobgate.runner.reaper import DAY, Retention
 from jobgate.runner.runner import Runner
@@ -151,7 +152,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         catalogue=catalogue,
         limits=settings.limits,
     )
-    front = _front(settings, context, storage, Links(key, clock))
+    front = _front(settings, context, storage, Links(key, clock), seal)
     await runner.start()  # the last: a start that fails has touched no job
     return Gateway(settings, data, store, feed, runner, tuple(engine for _, engine in places), front, storage, context)
 
@@ -172,7 +173,7 @@ def _egress(settings: Settings) -> Egress:
     return Egress(EgressSettings(**msgspec.structs.asdict(settings.egress)))
 
 
-def _front(settings: Settings, context: Context, storage: Disk, links: Links) -> Front:
+def _front(settings: Settings, context: Context, storage: Disk, links: Links, seal: Seal) -> Front:
     async def ask(request: Request) -> Outcome:
         return await handle(context, request)
 
@@ -180,8 +181,8 @@ def _front(settings: Settings, context: Context, storage: Disk, links: Links) ->
         return await context.store.read(lambda tx: tx.accounts.credential(kind, value))
 
     async def candidates(signature: Signature) -> Sequence[tuple[Credential, Account, str]]:
-        del signature
-        return ()
+        kept = await signers(context, signature)
+        return [(credential, account, seal.open(credential.id, SEALED, value)) for credential, account, value in kept]
 
     rates = Rates(settings.limits.calls, time.monotonic)
     return Front(
@@ -201,16 +202,51 @@ def _mounts(settings: Settings, context: Context, links: Links) -> Iterator[Moun
         section: dict[str, Any] = dict(settings.dialects.get(name, {}))
         if not section.pop("enabled", True):
             continue
-        prefix = str(section.pop("prefix", usual)).rstrip("/")
-        setup = Setup(
-            prefix=prefix,
-            catalogue=context.catalogue,
-            pulls=context.pulls,
-            settings=section,
-            sign=links,
-            limits=context.limits,
-        )
-        yield Mount(prefix, load(name, setup))
+        for place in _places(name, section, usual):
+            setup = Setup(
+                prefix=place.path,
+                variant=place.variant,
+                catalogue=context.catalogue,
+                pulls=context.pulls,
+                settings=section,
+                templates=_templates(name, section),
+                sign=links,
+                limits=context.limits,
+            )
+            yield Mount(place.path, load(name, setup))
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of a dialect's mounts."""
+
+    path: str
+    variant: str = ""
+
+
+def _places(name: str, section: dict[str, Any], usual: str) -> list[_Place]:
+    """Where a dialect is spoken: at its prefix, or at each of its mounts."""
+    mounts, prefix = section.pop("mounts", None), section.pop("prefix", None)
+    if mounts is not None and prefix is not None:
+        raise Invalid("a dialect has a prefix or mounts, not both", field=f"dialects.{name}.mounts")
+    try:
+        places = msgspec.convert([{"path": prefix or usual}] if mounts is None else mounts, list[_Place])
+    except msgspec.ValidationError as error:
+        raise Invalid(
+            f"mounts are tables of a path, and perhaps a variant: {error}", field=f"dialects.{name}.mounts"
+        ) from error
+    return [_Place(path=place.path.rstrip("/"), variant=place.variant) for place in places]
+
+
+def _templates(name: str, section: Mapping[str, object]) -> dict[str, bytes]:
+    """The files in the directory that a dialect's section calls its templates."""
+    folder = section.get("templates")
+    if not folder:
+        return {}
+    try:
+        return {path.name: path.read_bytes() for path in sorted(Path(str(folder)).iterdir()) if path.is_file()}
+    except OSError as error:
+        told = f"{folder} cannot be read: {error.strerror}"
+        raise Invalid(told, field=f"dialects.{name}.templates") from error
 
 
 def _engine(name: str, section: Environment, data: Path, settings: Settings) -> LocalEngine:

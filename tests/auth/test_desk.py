@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from jobgate.auth.desk import VALUE, AccountDesk, open_accounts
+from jobgate.auth.desk import AccountDesk, open_accounts
 from jobgate.auth.keys import digest
 from jobgate.auth.rotate import KEY, rotate
 from jobgate.auth.seal import Seal, server_key
-from jobgate.model.account import Action, Kind, Scope
+from jobgate.model.account import SEALED, Action, Kind, Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound, Unavailable
 from jobgate.store.sqlite import SqliteStore
 from jobgate.store.store import database_path
@@ -177,9 +177,9 @@ def test_the_value_of_a_boinc_credential_is_kept_sealed_and_forgotten_when_it_is
 
     key = server_key(tmp_path / KEY)
     assert value.encode() not in (tmp_path / "jobgate.sqlite").read_bytes()
-    assert Seal(key).open(credential.id, VALUE, sealed()[VALUE]) == value
+    assert Seal(key).open(credential.id, SEALED, sealed()[SEALED]) == value
     rotate(tmp_path, database_path(tmp_path, ""), "op")
-    assert Seal(server_key(tmp_path / KEY)).open(credential.id, VALUE, sealed()[VALUE]) == value
+    assert Seal(server_key(tmp_path / KEY)).open(credential.id, SEALED, sealed()[SEALED]) == value
     desk.revoke("lab", credential.id)
     assert sealed() == {}
 
@@ -219,7 +219,7 @@ def test_what_is_sealed_while_a_rotation_is_broken_off_opens_under_the_key_that_
         store = SqliteStore(database_path(tmp_path, ""))
         try:
             kept = await store.read(lambda tx: tx.jobs.sealed(credential.id))
-            return Seal(server_key(tmp_path / KEY)).open(credential.id, VALUE, kept[VALUE])
+            return Seal(server_key(tmp_path / KEY)).open(credential.id, SEALED, kept[SEALED])
         finally:
             await store.close()
 

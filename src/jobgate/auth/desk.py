@@ -14,7 +14,7 @@ from msgspec.structs import asdict, replace
 from jobgate.auth.keys import digest, new_value
 from jobgate.auth.rotate import sealing_key
 from jobgate.auth.seal import Seal
-from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Quota, Scope
+from jobgate.model.account import SEALED, USER, Account, Action, Credential, Deed, Kind, Quota, Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound, Unavailable
 from jobgate.model.ids import AccountId
 from jobgate.store.sqlite import SqliteStore, migrate
@@ -22,8 +22,6 @@ from jobgate.store.store import database_path
 from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
-VALUE: Final = "value"
-"""What a credential's own value is sealed as."""
 NODE: Final = 63
 """Number of the account desk among those that draw ids from one database."""
 _LONGEST_NAME: Final = 200
@@ -121,7 +119,7 @@ class AccountDesk:
             made = tx.accounts.add(account.id, kind, known, time.time(), scopes, expires)
             if kind.signs:
                 seal = Seal(self._key(tx))
-                tx.jobs.seal(made.id, {VALUE: seal.close(made.id, VALUE, value)})
+                tx.jobs.seal(made.id, {SEALED: seal.close(made.id, SEALED, value)})
             told: dict[str, str | int] = {
                 "credential": made.id,
                 "kind": kind.value,

@@ -43,7 +43,8 @@ def reference() -> str:
     lines += [
         "## `[dialects.NAME]`",
         "",
-        "`enabled` (true) and `prefix` are known to every dialect; the other keys are on the dialect's own page.",
+        "`enabled` (true), `prefix`, and in its place `mounts`, a list of tables of a `path` and perhaps a `variant`, are "
+        "known to every dialect; the other keys are on the dialect's own page.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import Final, cast
 
 from jobgate.dialects.dialect import Dialect, Setup
-from jobgate.model.errors import NotFound
+from jobgate.model.errors import Invalid, NotFound
 
 DIALECTS: Final[Mapping[str, tuple[str, str]]] = {
+    "boinc": ("/boinc", "jobgate.dialects.boinc.routes:Boinc"),
     "charity_engine": ("/remotejobs/v2", "jobgate.dialects.charity_engine.routes:CharityEngine"),
     "native": ("/v1", "jobgate.dialects.native.routes:Native"),
 }
@@ -22,4 +23,8 @@ def load(name: str, setup: Setup) -> Dialect:
         raise NotFound(f"there is no dialect {name!r}; there are: {', '.join(sorted(DIALECTS))}", field="dialects")
     module, _, attribute = DIALECTS[name][1].partition(":")
     build = cast("Callable[[Setup], Dialect]", getattr(import_module(module), attribute))
+    variants: frozenset[str] = getattr(build, "variants", frozenset())
+    if setup.variant and setup.variant not in variants:
+        there = f"there are: {', '.join(sorted(variants))}" if variants else "it has none"
+        raise Invalid(f"{name} has no variant {setup.variant!r}; {there}", field=f"dialects.{name}.mounts")
     return build(setup)

@@ -155,6 +155,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
     prefix: str
     """Where it is mounted, with no slash at its end."""
+    variant: str = ""
+    """Which of its forms is spoken there; empty: the usual one. A dialect lists them as `variants`."""
     catalogue: Catalogue = Catalogue()
     pulls: bool = False
     """Some environment fetches container images."""
@@ -192,7 +194,10 @@ class Dialect(Protocol):
         ...
 
     def credential(self, call: Call) -> Proof | Signature | None:
-        """Who the call says is asking; None where nobody has to be known, and the operation is Load. Raises Unauthenticated when it does not say, Invalid when it cannot be read."""
+        """Who the call says is asking; None where nobody has to be known, and the operation is Load.
+
+        Raises Unauthenticated when it does not say, Invalid when it cannot be read.
+        """
         ...
 
     def decode(self, call: Call) -> Ask:

@@ -54,6 +54,10 @@ class Kind(StrEnum):
         return self is Kind.BOINC
 
 
+SEALED: Final = "value"
+"""What a credential's own value is sealed as, where its kind signs."""
+
+
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one account may use at once. None: what the server's limits say."""
 

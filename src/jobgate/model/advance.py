@@ -280,7 +280,11 @@ def _move(log: _Log, attempt: Attempt, event: Event, spec: JobSpec) -> None:
         case Broke(_, failure, message, limit):
             log.say(Closed(number, _A.ENDED, failure, limit, message, ending(log.counted, failure, spec.replication)))
         case Vanished(_, message):
-            log.say(Closed(number, _A.LOST, Failure.LOST, None, message, ending(log.counted, Failure.LOST, spec.replication)))
+            log.say(
+                Closed(
+                    number, _A.LOST, Failure.LOST, None, message, ending(log.counted, Failure.LOST, spec.replication)
+                )
+            )
         case Judge(_, verdict, best):
             counts = number > log.job.spent and not log.job.state.over and awaits_judge(attempt, spec.replication)
             if counts and (verdict, best) != (attempt.verdict, attempt.best):

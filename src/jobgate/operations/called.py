@@ -22,14 +22,15 @@ async def meant(context: Context, principal: Principal, operation: Called) -> Op
     def work(tx: Transaction) -> Known:
         asker = present(tx, principal)
         return Known(
-            batches=tuple(_batch(tx, asker, called) for called in operation.batches),
-            jobs=tuple(_job(tx, asker, called) for called in operation.jobs),
+            batches=tuple(batch_called(tx, asker, called) for called in operation.batches),
+            jobs=tuple(job_called(tx, asker, called) for called in operation.jobs),
         )
 
     return operation.then(await context.store.read(work))
 
 
-def _batch(tx: Transaction, principal: Principal, called: BatchCalled) -> Batch | None:
+def batch_called(tx: Transaction, principal: Principal, called: BatchCalled) -> Batch | None:
+    """The batch that is meant, if the principal has it."""
     if called.number:
         batch = tx.numbers.batch(called.number)
         return batch if batch is not None and _owns(principal, batch) else None
@@ -46,7 +47,8 @@ def _owns(principal: Principal, batch: Batch) -> bool:
     return batch.owner == principal.account or Scope.OPERATE in principal.scopes
 
 
-def _job(tx: Transaction, principal: Principal, called: JobCalled) -> KnownJob | None:
+def job_called(tx: Transaction, principal: Principal, called: JobCalled) -> KnownJob | None:
+    """The job, and perhaps the attempt, that is meant, if the principal has it."""
     if called.number:
         found = tx.numbers.job(called.number)
         return None if found is None else _there(tx, principal, *found)

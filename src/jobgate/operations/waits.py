@@ -65,9 +65,7 @@ class Look:
         able = [
             e.name
             for e in self._context.environments
-            if (sight := sights.get(e.name)) is not None
-            and sight.down is None
-            and refusal(e, spec, job.owner) is None
+            if (sight := sights.get(e.name)) is not None and sight.down is None and refusal(e, spec, job.owner) is None
         ]
         counted = attempts[job.spent :]
         left = [name for name in able if not may_take(name, counted, lambda: able, spec.replication)]

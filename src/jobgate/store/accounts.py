@@ -103,6 +103,10 @@ class Accounts:
         """All that an account holds, oldest first."""
         return [rows.credential_of(row[0]) for row in self._db.all("credential_of", account)]
 
+    def holders(self, kind: Kind) -> list[AccountId]:
+        """The accounts that hold credentials of a kind."""
+        return [AccountId(row[0]) for row in self._db.all("credential_holders", kind.value)]
+
     def replace(self, credential: Credential) -> None:
         """Saves a changed credential."""
         self._db.run("credential_put", rows.encode(credential), credential.id)

@@ -270,6 +270,11 @@ _say(
     "k",
     "d",
 )
+_say(
+    "credential_holders",
+    select(credential.c.account).where(credential.c.kind == p("k")).distinct().order_by(credential.c.account),
+    "k",
+)
 _say("credential_of", select(credential.c.doc).where(credential.c.account == p("a")).order_by(credential.c.id), "a")
 _say(
     "credential_move",

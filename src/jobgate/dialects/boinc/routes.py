@@ -18,6 +18,8 @@ from jobgate.model.storing import Gathered
 
 DOWNLOADS: Final = frozenset({"GET", "HEAD"})
 XML: Final = "text/xml"
+LEGACY: Final = "legacy"
+"""Replies as before July 2016, for clients of that age: on a mount of their own, since requests do not differ."""
 HANDLER: Final = "submit_rpc_handler"
 FILES: Final = "job_file"
 COUNTS: Final = "server_status"
@@ -34,9 +36,11 @@ class Boinc:
     """BOINC's Web RPCs for remote job submission."""
 
     name = NAME
+    variants: Final = frozenset({LEGACY})
 
     def __init__(self, setup: Setup) -> None:
         self._own = settings(setup.settings)
+        self._legacy = setup.variant == LEGACY
         self._words = Words(setup.catalogue, setup.templates, self._own)
         for app in setup.catalogue.apps.values():
             self._words.standard(app)  # a template file that cannot be used stops the start
@@ -83,7 +87,7 @@ class Boinc:
             told = one.tell(self._words, root, outcome)
         except JobgateError as error:
             return self.refuse(call, error)
-        shape = _Legacy(one) if self._own.legacy else _Today(one)
+        shape = _Legacy(one) if self._legacy else _Today(one)
         if isinstance(told, Stream):
             head, tail = shape.around()
             return Reply(
@@ -103,7 +107,7 @@ class Boinc:
         name = xml.root_of(content)
         known = _RPCS[call.verb].get(name)
         told = rpc.error(rpc.words_of(error, known))
-        if known is None or error.code == "unreadable" or self._own.legacy:
+        if known is None or error.code == "unreadable" or self._legacy:
             return Reply(body=xml.HEAD + told.encode(), media=XML)
         return Reply(body=xml.reply(name, told + (_STUFFING if name == "query_batches" else "")), media=XML)
 

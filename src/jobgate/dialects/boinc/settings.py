@@ -31,8 +31,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Directory with template files: `APP_in`, `APP_out`, and others that requests may name."""
     counts: bool = True
     """Whether server_status.php tells anyone how many instances wait and run."""
-    legacy: bool = False
-    """Replies as before July 2016: for clients of that age, on a mount of their own."""
 
 
 def settings(section: Mapping[str, object]) -> Settings:

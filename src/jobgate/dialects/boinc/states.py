@@ -26,10 +26,10 @@ def of_batch(stands: Counted) -> int:
     """The batch's state, 0 to 4."""
     if stands.batch.retired is not None:
         return RETIRED
-    if not stands.batch.count:
-        return ABORTED if stands.state is JobState.CANCELLED else NEW
-    if stands.state is JobState.CANCELLING or stands.aborted:
+    if stands.batch.cancelled is not None:
         return ABORTED
+    if not stands.batch.count:
+        return NEW
     return COMPLETE if stands.state.over else IN_PROGRESS
 
 
