@@ -47,6 +47,8 @@ class Group(msgspec.Struct, frozen=True, gc=False):
 
     Raises Invalid for a job that cannot be; nothing of the batch is made then.
     """
+    priority: int | None = None
+    """Of these jobs; None: the batch's."""
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True, tag="submit", omit_defaults=True):

@@ -74,6 +74,7 @@ class _Run(msgspec.Struct):
     place: str
     ends: float | None
     wanted: int
+    priority: int
 
 
 def add(  # noqa: PLR0913  # what is made, and in what state
@@ -95,7 +96,7 @@ def add(  # noqa: PLR0913  # what is made, and in what state
     state = STATE_NUMBERS[JobState.HELD if held else JobState.QUEUED]
     runs = list(_runs(batch, first, groups, waits))
     for run in runs:
-        tail = (run.place, state, batch.priority, now, 0.0, run.ends, 1)
+        tail = (run.place, state, run.priority, now, 0.0, run.ends, 1)
         if run.count >= _RUN:
             db.run("job_run", run.count - 1, run.job, batch.id, batch.owner, run.spec, run.each, *tail)
         else:
@@ -132,12 +133,14 @@ def _runs(batch: Batch, first: int, groups: Sequence[Group], waits: Sequence[flo
         each = 1 if group.each is not None else group.count
         place = group.spec.place.environment or ""
         ends, wanted = None if wait is None else _begins(batch) + wait, group.spec.replication.replicas
-        if last is not None and (last.each, last.place, last.ends, last.wanted) == (each, place, ends, wanted):
+        priority = batch.priority if group.priority is None else group.priority
+        alike = (each, place, ends, wanted, priority)
+        if last is not None and (last.each, last.place, last.ends, last.wanted, last.priority) == alike:
             last.count += group.count
         else:
             if last is not None:
                 yield last
-            last = _Run(job, spec, each, group.count, place, ends, wanted)
+            last = _Run(job, spec, each, group.count, place, ends, wanted, priority)
         job += group.count * STRIDE
         spec += group.count // each * STRIDE
     if last is not None:
@@ -151,7 +154,7 @@ def _pairs(run: _Run) -> Iterator[tuple[int, int]]:
 
 
 def _birth(batch: Batch, run: _Run, spec: int, held: bool) -> Submitted:
-    return Submitted(batch.id, batch.owner, SpecId(spec), batch.priority, run.wanted, held)
+    return Submitted(batch.id, batch.owner, SpecId(spec), run.priority, run.wanted, held)
 
 
 def _facts(batch: Batch, runs: Iterable[_Run], held: bool) -> Iterator[tuple[int, int, float, bytes]]:
