@@ -15,14 +15,14 @@ from jobgate.model.attempt import Exit
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, NotFound, Unrunnable
 from jobgate.model.events import Claim, Collected, Exited, Started
-from jobgate.model.history import Kind, Past
+from jobgate.model.history import Kind, Pace, Past
 from jobgate.model.ids import AccountId, EnvironmentName
-from jobgate.model.job import Argv, Batch, JobSpec, Place, Retry, Step
-from jobgate.model.operations import Count, Environments, Estimate, Find, Group, Request
+from jobgate.model.job import Argv, Batch, JobSpec, Place, Replication, Retry, Step
+from jobgate.model.operations import Cancel, Count, Environments, Estimate, Find, FindBatches, Group, Request
 from jobgate.model.outcomes import Counted, Estimated, Found, Places
 from jobgate.model.queue import Reason, Room, Standing
 from jobgate.model.resources import GIB, Gpu, Resources
-from jobgate.model.selectors import Ids
+from jobgate.model.selectors import BatchesWhere, Ids, Of
 from jobgate.model.sight import Down, Running, Sight, Snapshot
 from jobgate.model.state import Failure
 from jobgate.model.waits import Waits
@@ -371,3 +371,71 @@ def test_an_estimate_of_an_environment_that_is_down_names_no_time(tmp_path: Path
         assert found.start is not None
 
     asked(body, tmp_path)
+
+
+SIZED: Final = replace(ONE, resources=replace(ONE.resources, operations=1e12))
+
+
+def paced(speed: float) -> Callable[[Kind], Past]:
+    return lambda _: Past(pace=Pace(speed * 100, 100.0, 10.0))
+
+
+async def seconds(bench: Bench, *groups: Group) -> float | None:
+    found = await bench.ask(Estimate(groups=groups))
+    assert isinstance(found, Estimated)
+    return found.seconds
+
+
+@pytest.mark.parametrize("sight", [None, busy(LOCAL, 0)])
+def test_where_nothing_was_measured_the_whole_server_is_taken_for_one_usual_processor(
+    tmp_path: Path, sight: Sight | None
+) -> None:
+    async def body(bench: Bench) -> None:
+        seen(bench, (LOCAL, sight))
+        assert await seconds(bench, Group(SIZED, 2)) == 2000.0
+        assert await seconds(bench, Group(ONE, 2)) is None
+        paired = replace(SIZED, replication=Replication(replicas=2, quorum=2))
+        assert await seconds(bench, Group(paired), Group(SIZED)) == 3000.0
+
+    run(tmp_path, body)
+
+
+def test_a_measured_speed_counts_for_each_slot_and_no_job_is_split(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        seen(bench, (LOCAL, busy(LOCAL, 0)), past=paced(1e10))
+        assert await seconds(bench, Group(SIZED, 20)) == pytest.approx(1000.0)
+        assert await seconds(bench, Group(SIZED)) == pytest.approx(100.0)
+
+    run(tmp_path, body)
+
+
+def test_what_runs_and_waits_before_it_is_worked_off_first(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        runs = Running(Kind(LOCAL.name), AccountId(9), ONE.resources, since=bench.lab.now, operations=1e12)
+        seen(bench, (LOCAL, replace(busy(LOCAL, 2), running=(runs, runs))), past=paced(1e10))
+        alone = await seconds(bench, Group(SIZED, 4))
+        assert alone == pytest.approx((2 + 4) * 50.0, rel=0.02)
+        await bench.batch(10, spec=SIZED)
+        assert await seconds(bench, Group(SIZED, 4)) == pytest.approx((2 + 10 + 4) * 50.0, rel=0.02)
+        other = Estimate(groups=(Group(SIZED, 4),))
+        theirs = await bench.ask(other, who=bench.lab.other)
+        assert theirs.seconds == pytest.approx((2 + 4 + 4) * 50.0, rel=0.15)
+
+    run(tmp_path, body)
+
+
+def test_a_batch_is_expected_to_end_when_its_operations_are_worked_off(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        seen(bench, (LOCAL, busy(LOCAL, 0)), (LARGE, busy(LARGE, 0)), past=paced(1e10))
+        sized, silent = await bench.batch(12, spec=SIZED), await bench.batch(2, spec=ONE)
+        known = await bench.ask(Count(sized.id, ledger=True))
+        assert known.est_end == pytest.approx(bench.lab.now + 12e12 / (6 * 1e10))
+        assert (await bench.ask(Count(sized.id))).ledger is None
+        assert (await bench.ask(Count(silent.id, ledger=True))).est_end is None
+        found = await bench.ask(FindBatches(where=BatchesWhere(), ledger=True))
+        assert [one.ledger.operations for one in found.batches] == [0, 12e12]
+        await bench.ask(Cancel(selector=Of(sized.id)))
+        over = await bench.ask(Count(sized.id, ledger=True))
+        assert over.est_end == over.ended is not None
+
+    run(tmp_path, body)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from jobgate.model.history import ENOUGH, Kind, Past
+from msgspec.structs import replace
+
+from jobgate.model.history import ENOUGH, FADES, Kind, Pace, Past
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Argv, JobSpec, Step
+from jobgate.model.resources import Resources
 from jobgate.runner.history import NOTES, RUNS, History
 
 HERE = EnvironmentName("here")
@@ -71,6 +74,35 @@ def test_only_what_changed_is_saved_and_what_was_saved_is_known_after_a_restart(
     anew = History({**dict(saved), **dict(again)}.items())
     assert anew.past(Kind(HERE)) == Past((1.0, 2.0), (0.5,))
     assert anew.unsaved() == ([], [])
+
+
+def sized(word: str, operations: float) -> JobSpec:
+    return replace(spec(word), resources=Resources(operations=operations))
+
+
+def test_a_slots_speed_is_what_good_runs_said_they_take_by_the_time_they_took() -> None:
+    history = History()
+    history.note(HERE, ME, spec(), 50.0, None, well=True)
+    history.note(HERE, ME, sized("a", 1e12), 50.0, None)
+    assert history.past(Kind(HERE)).pace == Pace()
+    history.note(HERE, ME, sized("a", 3e10), 10.0, None, well=True)
+    assert history.past(Kind(HERE)).pace.speed == 3e9
+    history.note(HERE, ME, sized("a", 5e9), 5.0, None, well=True)
+    assert history.past(Kind(HERE, ME, "a")).pace.speed == (3e10 * FADES + 5e9) / (10 * FADES + 5)
+    assert history.past(Kind(HERE, OTHER, "b")).pace == history.past(Kind(HERE)).pace
+
+
+def test_a_program_with_enough_sized_runs_has_a_speed_of_its_own_and_keeps_it_over_a_restart() -> None:
+    history = History()
+    for _ in range(3 * ENOUGH):
+        history.note(HERE, OTHER, sized("slow", 1e9), 10.0, None, well=True)
+    for number in range(ENOUGH):
+        if number < ENOUGH - 1:
+            assert history.past(Kind(HERE, ME, "fast")).pace.runs > ENOUGH
+        history.note(HERE, ME, sized("fast", 1e11), 10.0, None, well=True)
+    assert round(history.past(Kind(HERE, ME, "fast")).pace.speed) == 1e10
+    anew = History(history.unsaved()[0])
+    assert anew.past(Kind(HERE, ME, "fast")) == history.past(Kind(HERE, ME, "fast"))
 
 
 def test_a_clock_that_went_back_makes_no_run_shorter_than_nothing() -> None:

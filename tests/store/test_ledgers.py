@@ -150,16 +150,17 @@ def test_the_sums_say_what_adding_up_would_whatever_happens(
 def test_equal_jobs_and_different_ones_are_worth_what_their_operations_are(tmp_path: Path) -> None:
     async def body(lab: Lab) -> None:
         def make(tx: Transaction) -> Batch:
-            ident = BatchId(tx.jobs.draw(lab.now, 13))
-            batch = Batch(id=ident, owner=lab.owner, count=13, origin=lab.make(tx).origin, created=lab.now)
-            each = Group(PLAIN, 10, lambda place: replace(PLAIN, resources=Resources(operations=(10 + place) * 1e9)))
-            tx.jobs.add(batch, [each, Group(replace(PLAIN, credit=2.0), 3)])
+            ident = BatchId(tx.jobs.draw(lab.now, 15))
+            batch = Batch(id=ident, owner=lab.owner, count=15, origin=lab.make(tx).origin, created=lab.now)
+            each = Group(SAYS, 2, lambda place: replace(SAYS, credit=float(place)))
+            sizes = [Group(replace(PLAIN, resources=Resources(operations=n * 1e9))) for n in range(10, 20)]
+            tx.jobs.add(batch, [each, *sizes, Group(replace(PLAIN, credit=2.0), 3)])
             return batch
 
         batch = await lab.store.write(make)
         known = await kept(lab, batch)
-        assert math.isclose(known.estimate, 145e9 * PER_OPERATION + 6.0)
-        assert known.operations == 145e9
+        assert math.isclose(known.estimate, 145e9 * PER_OPERATION + 1.0 + 6.0)
+        assert known.operations == 145e9 + 2 * 4.5e11
         lone = await lab.submit(1, spec=SAYS)
         assert await kept(lab, lone) == Ledger(estimate=4.5e11 * PER_OPERATION, operations=4.5e11)
 

@@ -304,7 +304,8 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True, tag="estimated"):
     cost: Span | None
     """Credits, of all jobs."""
     seconds: float | None = None
-    """From now until the last job is over: what the queue and measured speed say, or else `USUAL_SPEED`.
+    """From now until the last job is over: what the operations ahead and of these jobs take at the measured speed, or
+    else at `USUAL_SPEED`. Past run times have no say in it: they know nothing of the size of these jobs.
 
     None when no job says how many operations it takes.
     """

@@ -27,6 +27,8 @@ class Running(msgspec.Struct, frozen=True, gc=False):
     asked: Resources
     since: float | None = None
     """When it started; None: it is about to."""
+    operations: float = 0.0
+    """Floating-point operations that it said it takes."""
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice, repeat
 from typing import Final
 
 import msgspec
 
 from jobgate.model.account import Principal
+from jobgate.model.credit import USUAL_SPEED, owed
 from jobgate.model.environment import refusal, runnable
 from jobgate.model.errors import Invalid, Unrunnable
 from jobgate.model.estimate import Busy, Span
+from jobgate.model.history import Kind, program
 from jobgate.model.ids import STRIDE, AccountId, JobId
 from jobgate.model.job import JobSpec
 from jobgate.model.operations import Estimate, Group
@@ -57,10 +59,15 @@ def _estimated(
         if refusal(environment, first, principal.account) is None:
             outlook = look.outlook(environment)
             here = [group for group in groups if refusal(environment, group.spec, principal.account) is None]
+            asked = _Asked(principal.account, priority, context.clock(), here)
             if outlook is None or outlook.sight.down is not None:
-                found.append(Estimated(environment=environment.name, start=None, run=None, end=None, cost=None))
+                pace = context.past(Kind(environment.name, principal.account, program(first))).pace
+                seconds = _seconds(asked, pace.speed, environment.slots)
+                found.append(
+                    Estimated(environment=environment.name, start=None, run=None, end=None, cost=None, seconds=seconds)
+                )
             else:
-                found.append(_here(tx, outlook, _Asked(principal.account, priority, context.clock(), here)))
+                found.append(_here(tx, outlook, asked))
     if not found:
         raise Unrunnable("no environment of this account is there yet")
     return min(found, key=lambda one: one.start.value if one.start is not None else math.inf)
@@ -87,6 +94,7 @@ def _here(tx: Transaction, outlook: Outlook, asked: _Asked) -> Estimated:
     environment, specs = outlook.environment, asked.first()
     lines, rank = _with(tx, outlook, asked, specs)
     start = end = None
+    ahead: Mapping[AccountId, int] = {}
     sample = outlook.sample(asked.owner, specs[0])
     run = sample.span() if sample is not None else None
     if rank is not None:
@@ -97,15 +105,35 @@ def _here(tx: Transaction, outlook: Outlook, asked: _Asked) -> Estimated:
         ]
         forecast = outlook.forecast(own, turns)
         earlier = before(lines, outlook.standings, environment.room)
-        first, last = (
-            sum(outlook.ahead(earlier, asked.owner, place, asked.now).values())
-            for place in (rank, rank + asked.count - 1)
-        )
+        first = sum(outlook.ahead(earlier, asked.owner, rank, asked.now).values())
+        ahead = outlook.ahead(earlier, asked.owner, rank + asked.count - 1, asked.now)
+        last = sum(ahead.values())
         start = forecast.start(first, own[0].width)
         end = forecast.finish(last)
         if end is None and run is not None and (begins := forecast.start(last, own[-1].width)) is not None:
             end = begins.plus(run)
-    return Estimated(environment=environment.name, start=start, run=run, end=end, cost=_cost(outlook, asked))
+        if asked.owner in ahead:
+            ahead = {**ahead, asked.owner: min(ahead[asked.owner], rank)}  # not those that are asked about
+    speed = outlook.pace(asked.owner, specs[0]).speed
+    seconds = _seconds(asked, speed, environment.slots, outlook.operations(ahead, speed))
+    return Estimated(
+        environment=environment.name, start=start, run=run, end=end, cost=_cost(outlook, asked), seconds=seconds
+    )
+
+
+def _seconds(asked: _Asked, speed: float, slots: int, ahead: float = 0.0) -> float | None:
+    """From now until the last job is over, by the operations that they and those `ahead` say they take.
+
+    `speed` is that of one slot. Where none was measured, all slots together are as fast as `USUAL_SPEED`; where one
+    was, it takes at least as long as the longest job alone.
+    """
+    wanted = sum(owed(group.spec) * group.count for group in asked.groups)
+    if not wanted:
+        return None
+    if not speed:
+        return (ahead + wanted) / USUAL_SPEED
+    longest = max(group.spec.resources.operations for group in asked.groups)
+    return max((ahead + wanted) / (speed * slots), longest / speed)
 
 
 def _with(tx: Transaction, outlook: Outlook, asked: _Asked, specs: Sequence[JobSpec]) -> tuple[list[Line], int | None]:

@@ -13,9 +13,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from jobgate.model.credit import owed
 from jobgate.model.environment import ComputeEnvironment, refusal
 from jobgate.model.estimate import Busy, Forecast, Sample
-from jobgate.model.history import Kind, program
+from jobgate.model.history import Kind, Pace, program
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Job, JobSpec
 from jobgate.model.queue import Before, Line, Reason, Standing, Waiting, before, dominant, order, pick
@@ -165,7 +166,30 @@ class Outlook:
                 ahead[item.owner] -= 1
         return {account: number for account, number in ahead.items() if number}
 
+    def operations(self, ahead: Mapping[AccountId, int], speed: float) -> float:
+        """What is left of those that run, and all of those that come before, if each is like its account's first ones.
+
+        `speed`: operations a second that one slot gets done.
+        """
+        left = sum(
+            max(one.operations - max(self._now - (one.since or self._now), 0.0) * speed, 0.0)
+            for one in self.sight.running
+        )
+        left += sum(self._owed(item.job) for item in self._verdicts.chosen)
+        for line in self.lines:
+            if number := ahead.get(line.owner, 0):
+                waiting = [self._owed(item.job) for item in line.heads if item.job not in self._chosen]
+                left += number * sum(waiting[:number]) / max(len(waiting[:number]), 1)
+        return left
+
+    def _owed(self, job: JobId) -> float:
+        return owed(self._tx.jobs.spec(self._specs[job]))
+
     # --- when
+
+    def pace(self, owner: AccountId, spec: JobSpec) -> Pace:
+        """What runs like it got done that said what they take."""
+        return self._past(Kind(self.environment.name, owner, program(spec))).pace
 
     def width(self, asked: Resources) -> int:
         """How many slots' worth of room that is."""

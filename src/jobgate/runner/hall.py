@@ -214,6 +214,7 @@ class Hall:
                     live.owner,
                     live.asked,
                     _since(live) if number < place.slots and live.hand is Hand.ENGINE else None,
+                    live.spec.resources.operations,
                 )
                 for number, live in enumerate(began)
             ),
