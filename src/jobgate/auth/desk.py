@@ -88,6 +88,10 @@ class AccountDesk:
         """Each account's name."""
         return {account.id: account.name for account in self.accounts()}
 
+    def credit(self) -> dict[AccountId, float]:
+        """What each account was granted, ever."""
+        return self._write(lambda tx: {account.id: tx.accounts.credit(account.id) for account in tx.accounts.all()})
+
     def add(
         self, name: str, kind: Kind, value: str | None, scopes: frozenset[Scope] = USER, expires: float | None = None
     ) -> tuple[Credential, str]:

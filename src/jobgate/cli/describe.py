@@ -22,7 +22,7 @@ from jobgate.cli.phrases import (
 )
 from jobgate.cli.render import Cell, Column, ends, facts, sized, state, table, toned
 from jobgate.client.progress import bar, numbers, span
-from jobgate.client.records import BatchRecord, Failures, JobRecord, Place, Waits
+from jobgate.client.records import BatchRecord, Credit, Failures, JobRecord, Place, Waits
 from jobgate.client.words import DASH, TIMES, plain, size, waiting
 
 _WIDE = 100
@@ -70,11 +70,18 @@ def batch_lines(batch: BatchRecord, now: datetime, width: int, *, colour: bool =
     where = environments_of_batch(batch)
     found += [("runs in", where)] if where else []
     found += [("labels", _labels(batch.labels.items()))] if batch.labels else []
+    found += [("credit", _credit(batch.credit))] if batch.credit is not None else []
     lines += facts(found, width)
     if batch.failures:
         lines += failures(batch.failures, width)
         lines.append(f"  again: jobgate retry {batch.id} --failed")
     return lines
+
+
+def _credit(credit: Credit) -> str:
+    """`12.5 of 20.8`; with replicas also what those were granted that are not needed."""
+    told = f"{credit.canonical:,.6g} of {credit.estimate:,.6g}"
+    return told if credit.total == credit.canonical else f"{told}; {credit.total:,.6g} with all attempts"
 
 
 def failures(found: Sequence[Failures], width: int) -> list[str]:

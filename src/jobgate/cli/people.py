@@ -47,10 +47,12 @@ def account_list(data: Data, database: Database = "", as_json: AsJson = False) -
     with told("The accounts cannot be shown.", "is this the data folder?"):
         every = _desk(data, database).accounts()
         names = {account.id: account.name for account in every}
+        credit = _desk(data, database).credit()
         found, lines = [], []
         for a in every:
             heir = None if a.merged is None else names.get(a.merged)
-            found.append({"account": a.name, "id": account_text(a.id), "blocked": a.blocked, "merged_into": heir})
+            known = {"account": a.name, "id": account_text(a.id), "blocked": a.blocked, "merged_into": heir}
+            found.append({**known, "credit": credit.get(a.id, 0.0)})
             note = f"\tmerged into {heir}" if heir is not None else "\tblocked" if a.blocked else ""
             lines.append(f"{a.name}\t{account_text(a.id)}{note}")
         say(found, "\n".join(lines) or "no accounts yet; jobgate account create NAME makes one", as_json=as_json)

@@ -159,6 +159,7 @@ def account_lines(found: Account, server: str, width: int) -> list[str]:
     told.append(("jobs", total(found.counts)))
     told += [(name.replace("_", " "), _quota(name, quota)) for name, quota in found.quotas.items()]
     told.append(("weight", f"{found.weight:g}"))
+    told += [("credit", f"{found.credit:,.6g}")] if found.credit else []
     return [f"{plain(found.account)}  {plain(found.id)}".rstrip(), *facts(told, width)]
 
 

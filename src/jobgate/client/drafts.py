@@ -56,6 +56,8 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     network: str | None = None
     environment: str | None = None
     tries: int | None = None
+    operations: float | None = None
+    credit: float | None = None
 
 
 class Writer:
@@ -92,6 +94,8 @@ class Writer:
             network=options.get("network"),
             environment=options.get("environment"),
             tries=options.get("tries"),
+            operations=options.get("operations"),
+            credit=options.get("credit"),
         )
 
     async def _inputs(self, said: Iterable[str | os.PathLike[str]] | Mapping[str, Source]) -> AsyncIterator[InputDraft]:

@@ -66,6 +66,10 @@ class JobOptions(TypedDict, total=False):
     network: Literal["none", "outbound"]
     environment: str
     tries: int
+    operations: float
+    """Floating-point operations that it is expected to take: credit and estimates follow from them."""
+    credit: float
+    """Granted to each attempt that succeeds; without it what the operations are worth."""
 
 
 class BatchOptions(TypedDict, total=False):

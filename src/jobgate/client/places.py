@@ -80,6 +80,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     quotas: Mapping[str, Quota] = {}
     weight: float = 1.0
     usage: Mapping[str, float] = {}
+    credit: float = 0.0
+    """Granted to its attempts, ever."""
     limits: Mapping[str, Any] = {}
 
     def __repr__(self) -> str:

@@ -252,6 +252,17 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True):
         return f"<{self.count:,} {TIMES} {end}{f': {why}' if why else ''}, such as {plain(self.such_as)}>"
 
 
+class Credit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of a batch are worth: 200 are a day of 1e9 floating-point operations a second."""
+
+    estimate: float = 0.0
+    """If each replica that is wanted succeeds."""
+    canonical: float = 0.0
+    """Granted to the attempts whose outputs are the jobs'."""
+    total: float = 0.0
+    """Granted to all attempts."""
+
+
 class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A batch as it stood when the server was asked."""
 
@@ -277,6 +288,10 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Of its first waiting job, where it was asked for."""
     failures: tuple[Failures, ...] = ()
     """Where they were asked for; most frequent first."""
+    credit: Credit | None = None
+    """Where a job of it says what it takes or is granted."""
+    cpu_seconds: float | None = None
+    """Of all its attempts that are over."""
 
     @property
     def succeeded(self) -> bool:

@@ -233,6 +233,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
     """Bytes of stored files."""
     usage: float = 0.0
     """Seconds of the dominant share of an environment, decayed: what its place in the queue follows from."""
+    credit: float = 0.0
+    """Granted to its attempts, ever."""
     limits: Limits = Limits()
     """The server's, with the account's own quotas in their place."""
 

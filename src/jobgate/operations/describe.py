@@ -28,6 +28,7 @@ async def describe(context: Context, principal: Principal, operation: Describe) 
             live=sum(number for state, number in counts.items() if not state.over),
             stored=tx.folders.bytes_of(account.id),
             usage=0.0 if standing is None else standing.usage,
+            credit=tx.accounts.credit(account.id),
             limits=_own(context.limits, account),
         )
 

@@ -55,7 +55,7 @@ def test_a_job_and_a_batch_are_asked_for_with_a_wait() -> None:
     assert ask.operation == Find(selector=Ids((job_name(JOB),)))
     assert (ask.until, ask.within) == (Until.ENDED, 2.5)
     ask = NATIVE.decode(get("batch", BATCH, wait="3600"))
-    assert ask.operation == Count(batch_id(BATCH))
+    assert ask.operation == Count(batch_id(BATCH), ledger=True)
     assert ask.within == 60.0
     assert NATIVE.decode(get("batch", BATCH)).within == 0.0
 

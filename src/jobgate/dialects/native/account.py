@@ -73,6 +73,8 @@ class AccountView(Struct, frozen=True, kw_only=True):
     """Its jobs by state."""
     quotas: QuotasView
     usage: UsageView
+    credit: float
+    """Granted to its attempts, ever: it stays when their jobs are deleted."""
     limits: LimitsView
 
 
@@ -132,6 +134,7 @@ def _described(prefix: str, call: Call, outcome: Described) -> Reply:
             counts={NAMES[state]: number for state, number in outcome.counts.items() if number},
             quotas=_quotas(outcome, limits),
             usage=UsageView(share_seconds=round(outcome.usage, 3)),
+            credit=outcome.credit,
             limits=LimitsView(
                 batch=limits.batch,
                 upload=limits.upload,
@@ -196,6 +199,7 @@ VERBS: Final = (
                 live_jobs=QuotaView(limit=1_000_000, used=388), storage=QuotaView(used=1_048_576), calls=QuotaView()
             ),
             usage=UsageView(share_seconds=123.4),
+            credit=1520.5,
             limits=LimitsView(
                 batch=1_000_000,
                 upload=2_147_483_648,

@@ -46,6 +46,8 @@ def draft_of(spec: JobSpec) -> JobDraft | None:
         network=asked.network,
         environment=spec.place.environment or UNSET,
         tries=spec.retry.tries,
+        operations=asked.operations,
+        credit=_said(spec.credit),
     )
 
 
@@ -66,6 +68,7 @@ def _sayable(spec: JobSpec) -> bool:
         gpus=(Gpu(sum(gpu.count for gpu in asked.gpus)),) if asked.gpus else (),
         walltime=asked.walltime,
         network=asked.network,
+        operations=asked.operations,
     )
     retry = Retry(tries=spec.retry.tries, on=RETRIED if spec.retry.tries > 1 else frozenset())
     rest = replace(
@@ -77,6 +80,7 @@ def _sayable(spec: JobSpec) -> bool:
         retry=Retry(),
         place=Place(),
         secrets=frozenset(),
+        credit=None,
         parameters={},
     )
     return (

@@ -113,12 +113,13 @@ def _list(call: Call) -> Ask:
         after=None if asked.after is None else BatchId(after(asked.after)),
         limit=asked.limit,
     )
-    return Ask(operation=FindBatches(where=where, waits="waits" in asked.expand))
+    return Ask(operation=FindBatches(where=where, waits="waits" in asked.expand, ledger=True))
 
 
 def _batch(call: Call) -> Ask:
     asked = query(call, BatchQuery)
-    count = Count(id_of(call), failures="failures" in asked.expand, waits="waits" in asked.expand)
+    expand = asked.expand
+    count = Count(id_of(call), failures="failures" in expand, waits="waits" in expand, ledger=True)
     return waiting(call, count, asked)
 
 

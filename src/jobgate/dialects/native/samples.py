@@ -11,6 +11,7 @@ from jobgate.dialects.native.wire import (
     AllowedView,
     AttemptView,
     BatchView,
+    CreditView,
     ExitView,
     FailureView,
     FileView,
@@ -134,6 +135,8 @@ BATCH: Final = BatchView(
     progress=0.612,
     environments=("local",),
     dialect="native",
+    credit=CreditView(estimate=2314.5, canonical=1400.25, total=1400.25),
+    cpu_seconds=1113.2,
 )
 STOPPED: Final = replace(
     BATCH,

@@ -46,7 +46,7 @@ _NOTHING: Final[dict[str, Any]] = {}
 _KEPT: Final = 1024
 """Different lists of outputs that are remembered."""
 
-Key = tuple[float, int | str, int | str, int, float | UnsetType, Network, int, str | UnsetType]
+Key = tuple[float, int | str, int | str, int, float | UnsetType, Network, int, str | UnsetType, float]
 Shared = tuple[Resources, Retry, Place]
 T = TypeVar("T")
 
@@ -79,9 +79,16 @@ class Specs:
             stdin=draft.stdin and _inside(draft.stdin, "stdin"),
         )
         resources, retry, where = self._alike(draft)
+        credit = None if draft.credit is UNSET else draft.credit
         if not draft.inputs:
             return JobSpec(
-                steps=(step,), outputs=outputs, resources=resources, retry=retry, place=where, parameters=parameters
+                steps=(step,),
+                outputs=outputs,
+                resources=resources,
+                retry=retry,
+                place=where,
+                credit=credit,
+                parameters=parameters,
             )
         inputs = tuple(self._input(item, i, place) for i, item in enumerate(draft.inputs))
         names = [item.source.secret for item in inputs if isinstance(item.source, Remote)]
@@ -93,6 +100,7 @@ class Specs:
             retry=retry,
             place=where,
             secrets=frozenset(name for name in names if name) or _NO_NAMES,
+            credit=credit,
             parameters=parameters,
         )
 
@@ -126,6 +134,7 @@ class Specs:
             draft.network,
             draft.tries,
             draft.environment,
+            draft.operations,
         )
         found = self._shared.get(key)
         if found is None:
@@ -136,6 +145,7 @@ class Specs:
                 gpus=(Gpu(draft.gpus),) if draft.gpus else (),
                 walltime=None if draft.walltime is UNSET else draft.walltime,
                 network=draft.network,
+                operations=draft.operations,
             )
             retry = Retry(tries=draft.tries, on=RETRIED if draft.tries > 1 else frozenset())
             place = Place(environment=None if draft.environment is UNSET else EnvironmentName(draft.environment))

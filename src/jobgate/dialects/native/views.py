@@ -16,6 +16,7 @@ from jobgate.dialects.native.wire import (
     AllowedView,
     AttemptView,
     BatchView,
+    CreditView,
     ExitView,
     FailureView,
     FileView,
@@ -25,6 +26,7 @@ from jobgate.dialects.native.wire import (
 )
 from jobgate.dialects.native.wire_waits import waits_view
 from jobgate.model.attempt import Attempt, Exit, Usage
+from jobgate.model.credit import Ledger
 from jobgate.model.files import Artifact, workspace_path
 from jobgate.model.ids import EnvironmentName, batch_text, job_text, place
 from jobgate.model.job import AppRef, Argv, Batch, ImageRef, Job, JobSpec, Script
@@ -178,7 +180,16 @@ def batch_view(counted: Counted) -> BatchView:
         dialect=batch.origin.dialect,
         failures=UNSET if counted.failures is None else tuple(map(failure_view, counted.failures)),
         waits=UNSET if counted.waits is None else waits_view(counted.waits),
+        credit=UNSET if counted.ledger is None else _credit(counted.ledger),
+        cpu_seconds=UNSET if counted.ledger is None else _said(round(counted.ledger.cpu_seconds, 3)),
     )
+
+
+def _credit(ledger: Ledger) -> CreditView | UnsetType:
+    """Where there is any."""
+    if not ledger.estimate and not ledger.total:
+        return UNSET
+    return CreditView(estimate=ledger.estimate, canonical=ledger.canonical, total=ledger.total)
 
 
 def failure_view(alike: Alike) -> FailureView:

@@ -105,6 +105,10 @@ class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """The one to run in; without it any that can."""
     tries: Annotated[int, Meta(ge=1, le=100)] = 1
     """Starts at most. There is another after a failure of the program or the engine, or when an attempt was lost."""
+    operations: Annotated[float, Meta(ge=0, le=9e18)] = 0.0
+    """Floating-point operations that it is expected to take: credit and estimates follow from them."""
+    credit: Annotated[float, Meta(ge=0, le=1e12)] | UnsetType = UNSET
+    """Granted to each attempt that succeeds; without it what the operations are worth."""
 
 
 class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -273,6 +277,17 @@ class FailureView(Struct, frozen=True, kw_only=True):
     """Of that job's log."""
 
 
+class CreditView(Struct, frozen=True, kw_only=True):
+    """What jobs are worth, in cobblestones: 200 are a day of 1e9 floating-point operations a second."""
+
+    estimate: float
+    """If each replica that is wanted succeeds."""
+    canonical: float
+    """Granted to the attempts whose outputs are the jobs'."""
+    total: float
+    """Granted to all attempts."""
+
+
 class BatchView(Struct, frozen=True, kw_only=True):
     """A batch as it stands."""
 
@@ -299,6 +314,10 @@ class BatchView(Struct, frozen=True, kw_only=True):
     failures: tuple[FailureView, ...] | UnsetType = UNSET
     waits: WaitsView | UnsetType = UNSET
     """Why its first waiting job waits."""
+    credit: CreditView | UnsetType = UNSET
+    """Where a job of it says what it takes or is granted."""
+    cpu_seconds: float | UnsetType = UNSET
+    """Of all its attempts that are over."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
