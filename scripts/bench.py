@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 
+import bench_batches
 import bench_estimates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,9 +92,13 @@ class Server:
         """Jobs a second that one request of `count` different ones is taken with, and MB that the server grew by."""
         jobs = [{"command": ["/bin/echo", str(n)]} for n in range(count)]
         body = json.dumps({"name": "flood", "jobs": jobs}).encode()
+        return self.taken("/v1/batches", body, "application/json", count)
+
+    def taken(self, path: str, body: bytes, kind: str, count: int) -> tuple[float, float]:
+        """Jobs a second that a request of `count` of them is taken with, and MB that the server grew by."""
         before = self._peak()
         began = time.perf_counter()
-        self.client.post("/v1/batches", content=body, headers={"content-type": "application/json"}).raise_for_status()
+        self.client.post(path, content=body, headers={"content-type": kind}).raise_for_status()
         return count / (time.perf_counter() - began), (self._peak() - before) / 1024
 
     def _peak(self) -> float:
@@ -204,6 +209,8 @@ def main() -> int:
     for line in bench_estimates.rows(asked.client):
         row(*line)
     asked.stop()
+    for line in bench_batches.rows():
+        row(*line)
     return 0
 
 

@@ -101,7 +101,7 @@ def test_people_are_told_that_a_secret_is_shown_once_beside_the_answer(shell: Sh
 def test_lists_are_told_as_scripts_rely_on(shell: Shell) -> None:
     shell.json("credential", "add", "ada", "--scope", "read", "--expires", "1.5")
     (account,) = shell.json("account", "list")
-    assert account == {"account": "ada", "id": account["id"], "blocked": False, "merged_into": None}
+    assert account == {"account": "ada", "id": account["id"], "blocked": False, "merged_into": None, "credit": 0.0}
     (credential,) = shell.json("credential", "list", "ada")
     assert set(credential) == {"id", "kind", "scopes", "created", "revoked", "expires"}
     assert (credential["kind"], credential["scopes"], credential["revoked"]) == ("api-key", ["read"], False)

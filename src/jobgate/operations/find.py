@@ -67,7 +67,7 @@ async def count(context: Context, principal: Principal, operation: Count) -> Cou
     def work(tx: Transaction) -> Counted:
         look = Look(tx, context, principal) if operation.waits else None
         stands = _looked(counted(tx, batch_of(tx, principal, operation.batch)), look)
-        return valued(tx, context, stands) if operation.ledger else stands
+        return Worth(context).of(tx, stands) if operation.ledger else stands
 
     found = await context.store.read(work)
     if not operation.failures:
@@ -88,12 +88,19 @@ def counted(tx: Transaction, batch: Batch) -> Counted:
     )
 
 
-def valued(tx: Transaction, context: Context, stands: Counted) -> Counted:
-    """With what its jobs are worth, and when the last of them will have ended."""
-    known = tx.jobs.ledger(stands.batch)
-    over = all(state.over for state, number in stands.counts.items() if number)
-    end = stands.ended if over else ends(known, context.clock(), throughput(context))
-    return replace(stands, ledger=known, est_end=end)
+class Worth:
+    """What batches are worth at this moment; how fast the server is, is asked once for all of them."""
+
+    def __init__(self, context: Context) -> None:
+        self._now = context.clock()
+        self._speed = throughput(context)
+
+    def of(self, tx: Transaction, stands: Counted) -> Counted:
+        """With what its jobs are worth, and when the last of them will have ended."""
+        known = tx.jobs.ledger(stands.batch)
+        over = all(state.over for state, number in stands.counts.items() if number)
+        end = stands.ended if over else ends(known, self._now, self._speed)
+        return replace(stands, ledger=known, est_end=end)
 
 
 def _looked(stands: Counted, look: Look | None) -> Counted:
@@ -118,6 +125,7 @@ async def find_batches(context: Context, principal: Principal, operation: FindBa
     def work(tx: Transaction) -> FoundBatches:
         found: list[Counted] = []
         looks, look = where.looks, Look(tx, context, principal) if operation.waits else None
+        worth = Worth(context) if operation.ledger else None
         for batch in tx.lists.batches(present(tx, principal).account, where):
             if len(found) == where.limit:
                 return FoundBatches(batches=tuple(found), more=found[-1].batch.id)
@@ -125,7 +133,7 @@ async def find_batches(context: Context, principal: Principal, operation: FindBa
                 one = counted(tx, batch)
                 if not where.states or one.state in where.states:
                     shown = _looked(one, look)
-                    found.append(valued(tx, context, shown) if operation.ledger else shown)
+                    found.append(shown if worth is None else worth.of(tx, shown))
             looks -= 1
             if not looks:
                 return FoundBatches(batches=tuple(found), more=batch.id)

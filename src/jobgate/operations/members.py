@@ -23,7 +23,7 @@ from jobgate.model.operations import Members
 from jobgate.model.outcomes import Counted, JobView, Portion, Streamed
 from jobgate.model.state import JobState
 from jobgate.operations.context import Context
-from jobgate.operations.find import counted, valued
+from jobgate.operations.find import Worth, counted
 from jobgate.operations.select import batch_of, view
 from jobgate.store.jobs import Stand
 from jobgate.store.tables import STATE_NUMBERS, STATES
@@ -116,7 +116,7 @@ async def _roll(context: Context, batch: Batch, changed: Sequence[int] | None) -
 def _stands(tx: Transaction, context: Context, batch: Batch) -> Counted:
     """How it stands now; of one that was deleted meanwhile, that it has no jobs."""
     try:
-        return valued(tx, context, counted(tx, tx.jobs.batch(batch.id)))
+        return Worth(context).of(tx, counted(tx, tx.jobs.batch(batch.id)))
     except NotFound:
         return Counted(batch=batch, counts={}, version=0)
 
