@@ -18,8 +18,8 @@ from jobgate.model.attempt import Exit
 from jobgate.model.errors import NotFound
 from jobgate.model.events import Claim, Collected, Event, Exited, Started
 from jobgate.model.ids import BatchId, JobId
-from jobgate.model.job import Batch
-from jobgate.model.operations import Cancel, Delete, Load, Members
+from jobgate.model.job import Batch, Origin, Place
+from jobgate.model.operations import Cancel, Count, Delete, Group, Load, Members, Submit
 from jobgate.model.outcomes import JobView, Loaded, Portion, Streamed
 from jobgate.model.resources import Resources
 from jobgate.model.selectors import Of
@@ -28,6 +28,7 @@ from jobgate.operations import members as verb
 from jobgate.operations.marks import Marks
 from jobgate.testing.store_lab import HERE, PLAIN
 
+ANYWHERE = replace(PLAIN, place=Place(own=True))
 LIFE: tuple[Event, ...] = (
     Claim(HERE, LEASE, None, straight=True),
     Started(1, 5.0),
@@ -242,5 +243,30 @@ def test_the_load_is_that_of_all_accounts(tmp_path: Path) -> None:
         await bench.batch(9, held=True)
         await live(bench, [*ids(mine)[:1], *ids(other)[:1]], LIFE[0])
         assert await bench.ask(Load()) == Loaded(waiting=3, running=2)
+
+    run(tmp_path, body)
+
+
+def test_jobs_are_told_with_the_names_that_their_owner_gave_them(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        named = Submit(groups=(Group(ANYWHERE, 3),), origin=Origin(dialect="test"), names=("a#1.0", "", "a#3.0"))
+        made = await bench.ask(named)
+        found = await whole((await ask(bench, made.batch)).portions)
+        assert [view.name for view in found[made.batch.id]] == ["a#1.0", "", "a#3.0"]
+
+    run(tmp_path, body)
+
+
+def test_an_empty_batch_has_no_jobs_and_no_worth_yet(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        made = await bench.ask(Submit(groups=(), origin=Origin(dialect="test"), empty=True))
+        at, jobs = await told(bench, made.batch)
+        assert jobs == set()
+        sized = replace(ANYWHERE, resources=Resources(operations=1e12))
+        filled = Submit(groups=(Group(sized, 2),), origin=Origin(dialect="test"), into=made.batch.id)
+        await bench.ask(filled)
+        assert len((await told(bench, made.batch, since=at))[1]) == 2
+        counted = await bench.ask(Count(made.batch.id, ledger=True))
+        assert counted.ledger.operations == 2e12
 
     run(tmp_path, body)

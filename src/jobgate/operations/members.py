@@ -143,9 +143,11 @@ def _page(tx: Transaction, roll: _Roll, start: int) -> tuple[JobView, ...]:
         found = {job.id: (job, attempts) for job, attempts in tx.jobs.members(batch, first, span)}
     else:
         found = tx.jobs.get(map(JobId, jobs))
-    batches = {batch.id: batch}
+    batches, names = {batch.id: batch}, tx.names.of(list(found)) if batch.named else {}
     return tuple(
-        view(tx, *there, batches) if (there := found.get(JobId(job))) is not None else _gone(roll, start + at)
+        view(tx, *there, batches, names.get(there[0].id, ""))
+        if (there := found.get(JobId(job))) is not None
+        else _gone(roll, start + at)
         for at, job in enumerate(jobs)
     )
 
