@@ -24,6 +24,8 @@ def test_an_account_is_told_its_own_limits_and_what_it_uses_of_them_and_nothing_
         bound = (await bench.ask(Describe())).limits
         assert (bound.live_jobs, bound.storage, bound.calls) == (9, 7, bench.context.limits.calls)
         stranger = await bench.ask(Describe(), bench.lab.other)
-        assert (stranger.counts, stranger.live) == ({}, 0)
+        assert (stranger.counts, stranger.live, stranger.credit) == ({}, 0, 0.0)
+        await bench.lab.store.write(lambda tx: tx.jobs._tallies.totals.grant(bench.lab.owner, 2.5))  # noqa: SLF001  # as a job does that succeeds
+        assert (await bench.ask(Describe())).credit == 2.5
 
     run(tmp_path, body)

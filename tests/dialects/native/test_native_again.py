@@ -30,6 +30,7 @@ def spec_of(body: dict[str, Any]) -> JobSpec:
     "body",
     [
         {"command": ["true"]},
+        {"command": ["true"], "operations": 2.5e12, "credit": 0.0},
         {"script": "#!/bin/sh\ntrue\n", "app": "sh", "tries": 3},
         {name: value for name, value in FULL.items() if name != "inputs"},
         FULL,

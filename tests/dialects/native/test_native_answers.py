@@ -15,6 +15,7 @@ from jobgate.dialects.dialect import Call, Dialect, Reply, Setup
 from jobgate.dialects.native.faults import member
 from jobgate.dialects.native.jobs import PAGE
 from jobgate.dialects.native.problems import pointer
+from jobgate.model.credit import Ledger
 from jobgate.model.errors import (
     Conflict,
     EngineError,
@@ -120,6 +121,17 @@ def test_a_new_batch_is_counted() -> None:
         "priority": 0,
         "dialect": "native",
     }
+
+
+def test_a_batch_says_what_it_is_worth_where_a_job_does() -> None:
+    stands = Counted(batch=batch(ORIGIN, 4), counts={JobState.RUNNING: 4}, ledger=Ledger(cpu_seconds=1.23456))
+    body = said(NATIVE.encode(get("batch", BATCH), stands))
+    assert "credit" not in body
+    assert body["cpu_seconds"] == 1.235
+    worth = Ledger(estimate=40.0, canonical=10.0, total=15.0, operations=1e12)
+    body = said(NATIVE.encode(get("batch", BATCH), replace(stands, ledger=worth)))
+    assert body["credit"] == {"estimate": 40.0, "canonical": 10.0, "total": 15.0}
+    assert "cpu_seconds" not in body
 
 
 def test_a_batch_has_ended_when_all_its_jobs_have() -> None:
