@@ -72,26 +72,29 @@ class Tallies:
 
     def moved(self, before: Job, had: Attempts, after: Job, has: Attempts, spec: JobSpec) -> None:
         """A job went from the one to the other, and its attempts with it."""
-        gain, value = gained(had, has, spec), worth(spec)
+        value = worth(spec)
+        gain = gained(had, has, spec if value else None)
+        was, over = before.state.over, after.state.over
         self.totals.moved(before, after, gain)
-        if gain.good and value:
+        if gain.good:
             self.totals.grant(after.owner, gain.good * value)
         if not self._kept(after.batch):
-            if after.state.over and not before.state.over:
+            if over and not was:
                 self._lone[after.batch] = _end_of(after.state)
-            elif before.state.over and not after.state.over:
+            elif was and not over:
                 self._lone.pop(after.batch, None)
             return
         known = self._sum(after.batch)
         known.counts[STATE_NUMBERS[before.state]] -= 1
         known.counts[STATE_NUMBERS[after.state]] += 1
         known.facts += after.version - before.version
-        known.ends += after.state.over and not before.state.over
+        known.ends += over and not was
         known.cpu += gain.cpu
-        known.total += gain.good * value
-        if after.state.over is not before.state.over:
-            known.operations += owed(spec) * (before.state.over - after.state.over)
-            known.canonical += value * (after.state is JobState.SUCCEEDED)
+        if over is not was:
+            known.operations += owed(spec) * (was - over)
+        if value:
+            known.total += gain.good * value
+            known.canonical += value * ((after.state is JobState.SUCCEEDED) - (before.state is JobState.SUCCEEDED))
         if before.started is None and after.started is not None:
             known.started = after.started if known.started is None else min(known.started, after.started)
         if after.ended is not None and after.ended != before.ended:
@@ -106,7 +109,7 @@ class Tallies:
 
     def gone_live(self, job: Job, attempts: Attempts, spec: JobSpec) -> None:
         """A job that was not over is deleted; `gone` is told, too."""
-        self.totals.gone(job, attempts, spec)
+        self.totals.gone(job, attempts)
         if self._kept(job.batch):
             self._sum(job.batch).operations -= owed(spec)
 

@@ -6,6 +6,8 @@ when its jobs are deleted.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from jobgate.model.attempt import Attempt
@@ -15,6 +17,12 @@ from jobgate.model.ids import AccountId
 from jobgate.model.job import Job, JobSpec
 from jobgate.model.state import AttemptState, JobState
 from jobgate.store.driver import Driver
+
+_ENDED: Final = AttemptState.ENDED
+_LOST: Final = AttemptState.LOST
+_OFFERED: Final = AttemptState.OFFERED
+_HELD: Final = JobState.HELD
+"""Named once: this is looked at for each event of each job, and a member of an enumeration is slow to find."""
 
 
 class Gain(msgspec.Struct, gc=False):
@@ -28,23 +36,31 @@ class Gain(msgspec.Struct, gc=False):
     running: int = 0
 
 
-def gained(before: Attempts, after: Attempts, spec: JobSpec) -> Gain:
-    """What `after` has more than `before`. Attempts that did not change are the same objects, and not looked at."""
-    gain, known = Gain(), len(before)
+def gained(before: Attempts, after: Attempts, spec: JobSpec | None = None) -> Gain:
+    """What `after` has more than `before`. Attempts that did not change are the same objects, and not looked at.
+
+    Without a spec nobody asks which are good.
+    """
+    gain = Gain()
+    if before is after:
+        return gain
+    known = len(before)
     for place, attempt in enumerate(after):
         if place >= known:
             _add(gain, attempt, spec, 1)
-        elif before[place] is not attempt:
-            _add(gain, before[place], spec, -1)
+        elif (earlier := before[place]) is not attempt:
+            _add(gain, earlier, spec, -1)
             _add(gain, attempt, spec, 1)
     return gain
 
 
-def _add(gain: Gain, attempt: Attempt, spec: JobSpec, sign: int) -> None:
-    if attempt.state.over:
+def _add(gain: Gain, attempt: Attempt, spec: JobSpec | None, sign: int) -> None:
+    state = attempt.state
+    if state is _ENDED or state is _LOST:
         gain.cpu += sign * attempt.usage.cpu_seconds
-        gain.good += sign * granted(attempt, spec)
-    elif attempt.state is AttemptState.OFFERED:
+        if spec is not None and granted(attempt, spec):
+            gain.good += sign
+    elif state is _OFFERED:
         gain.offered += sign
     else:
         gain.running += sign
@@ -72,9 +88,9 @@ class Totals:
         self._waiting += _wanted(after) - _wanted(before) + gain.offered
         self._running += gain.running
 
-    def gone(self, job: Job, attempts: Attempts, spec: JobSpec) -> None:
+    def gone(self, job: Job, attempts: Attempts) -> None:
         """A job that was not over is deleted."""
-        gain = gained((), attempts, spec)
+        gain = gained((), attempts)
         self._waiting -= _wanted(job) + gain.offered
         self._running -= gain.running
 
@@ -95,4 +111,4 @@ class Totals:
 
 def _wanted(job: Job) -> int:
     """Attempts that a claim may make, now or after a pause; a held job's are nobody's to claim."""
-    return 0 if job.state is JobState.HELD else job.wanted
+    return 0 if job.state is _HELD else job.wanted
