@@ -62,7 +62,7 @@ class Lab:
         return seen
 
     def validators(self, job: str) -> list[Json]:
-        found: list[Json] = self.ask("GET", f"/v1/batches?label=validates={job}")["batches"]
+        found: list[Json] = self.ask("GET", f"/v1/batches?label=validates={job}")["items"]
         return found
 
     def again(self, config: str = CONFIG) -> None:
@@ -111,20 +111,18 @@ def test_replicas_that_never_agree_fail_the_job_as_undecided_and_it_has_no_files
 
 def test_with_a_quorum_of_one_the_first_success_will_do_and_the_other_is_stopped(lab: Lab) -> None:
     rule = {"replicas": 2, "quorum": 1}
-    script = 'case $PLACE in north) sleep 60;; esac; echo done > out'
-    seen = lab.over(lab.submit(f'mkdir lock; PLACE=$(cat /proc/sys/kernel/random/boot_id); sleep 0.2; {script}', rule))
-    assert seen["state"] == "succeeded"
+    script = "sleep 0.$(od -An -N1 -tu1 /dev/urandom | tr -d ' '); echo done > out"
+    seen = lab.over(lab.submit(script, rule))
+    assert (seen["state"], len(seen["outputs"])) == ("succeeded", 1)
+    others = [one.get("verdict", "") for one in seen["attempts"] if one["number"] != seen["canonical"]]
+    assert set(others) <= {"unneeded", "too_late"}
 
 
 def test_numbers_that_differ_a_little_agree_within_the_tolerance(lab: Lab) -> None:
-    noisy = "awk 'BEGIN{srand(%s); printf \"%%.12f\\n\", 3.5 + rand()/1e9}' > out"
-    seed = "'$(od -An -N4 -tu4 /dev/urandom | tr -d \" \")'"
-    script = noisy % seed
+    script = "echo energy = 3.5000000$(od -An -N2 -tu2 /dev/urandom | tr -d ' ') J > out"
     seen = lab.over(lab.submit(script, {"replicas": 2, "compare": {"numeric": {"relative": 1e-6}}}))
     assert (seen["state"], verdicts(seen)) == ("succeeded", ["valid", "valid"])
-    first, second = (one for one in seen["attempts"])
-    assert first["number"] == seen["canonical"]
-    assert second["state"] == "ended"
+    assert seen["canonical"] == 1
 
 
 def test_a_killed_gateway_goes_on_with_the_second_replica_and_starts_no_third(lab: Lab) -> None:

@@ -68,7 +68,7 @@ class ReplicationDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replicas: Few = 2
     """Attempts that are started to begin with, each in another environment where there are several."""
     quorum: Few | UnsetType = UNSET
-    """Attempts that must agree: 2, if nothing is said. With 1 nothing is compared, and the first that succeeds will do."""
+    """Attempts that must agree; 2, if nothing is said. With 1 nothing is compared: the first that succeeds will do."""
     errors: Annotated[int, Meta(ge=0, le=100)] = 3
     """More attempts than this that failed fail the job."""
     successes: Few = 10
