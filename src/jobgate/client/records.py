@@ -179,7 +179,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     waits: Waits | None = None
     """Why it waits, where it was asked for; `client.job(id)` asks."""
     attempts: tuple[Attempt, ...] = ()
-    """Where they were asked for."""
+    """Where they were asked for; `client.job(id)` asks."""
     dialect: str = ""
 
     @property
