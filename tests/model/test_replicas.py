@@ -61,7 +61,8 @@ class Life:
 
 
 def bitwise(**rule: int) -> JobSpec:
-    return msgspec.structs.replace(BITWISE, replication=Replication(**{"replicas": 2, "quorum": 2, **rule}))
+    pair = Replication(replicas=2, quorum=2)
+    return msgspec.structs.replace(BITWISE, replication=msgspec.structs.replace(pair, **rule))
 
 
 replicated = st.builds(
