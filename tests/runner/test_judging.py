@@ -34,7 +34,8 @@ CHECKED: Final = replace(
     outputs=OUTPUTS,
     replication=Replication(replicas=2, quorum=2, total=4, compare=Validator(command=Argv(("same",)))),
 )
-NUMBERS: Final = replace(CHECKED, replication=Replication(replicas=2, quorum=2, total=4, compare=Numeric(relative=0.01)))
+WITHIN: Final = Numeric(relative=0.01)
+NUMBERS: Final = replace(CHECKED, replication=replace(CHECKED.replication, compare=WITHIN))
 
 
 class Book:
