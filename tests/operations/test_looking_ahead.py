@@ -19,7 +19,6 @@ from jobgate.model.history import Kind, Pace, Past
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Argv, Batch, JobSpec, Place, Replication, Retry, Step
 from jobgate.model.operations import Cancel, Count, Environments, Estimate, Find, FindBatches, Group, Request
-from jobgate.model.operations import Count, Environments, Estimate, Find, Group, Request
 from jobgate.model.outcomes import Counted, Estimated, Found, Places
 from jobgate.model.queue import Reason, Room, Standing
 from jobgate.model.resources import GIB, Gpu, Resources
