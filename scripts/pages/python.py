@@ -15,7 +15,7 @@ GROUPS: Final = {
     "The client": ("Client", "AsyncClient"),
     "Jobs, batches and their files": ("Job", "Batch", "File", "Jobs", "Result"),
     "The same, for asyncio": ("AsyncJob", "AsyncBatch", "AsyncFile"),
-    "What a submit may say": ("SubmitOptions", "Draft", "FolderFile", "Upload"),
+    "What a submit may say": ("SubmitOptions", "Draft", "Replication", "FolderFile", "Upload"),
     "What is told": ("Attempt", "Event", "Waits", "Estimate", "Environment", "Account", "Webhook"),
 }
 """What is no error, by subject. A public name that stands nowhere stops the page."""
@@ -49,7 +49,7 @@ def _described(name: str) -> list[str]:
     lines = ["", f"### {name}", "", *_prose(inspect.getdoc(kind) or "")]
     if fields := _fields(kind):
         lines += ["", f"Fields: {', '.join(f'`{field}`' for field in fields)}."]
-    if name not in ("SubmitOptions", "Draft"):
+    if name not in ("SubmitOptions", "Draft", "Replication"):
         rows = [f"| `{member}` | {_first(text)} |" for member, text in _members(kind)]
         return [*lines, *(["", "| member | |", "|---|---|", *rows] if rows else [])]
     said = [f"| `{option}` | `{_cell(form)}` | {text} |" for option, (form, text) in _options(kind).items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobgate.model.advance import ON_ATTEMPT
-from jobgate.model.state import ATTEMPT_MOVES, MOVES, AttemptState, Failure, JobState, Limit
+from jobgate.model.state import ATTEMPT_MOVES, MOVES, AttemptState, Failure, JobState, Limit, Verdict
 from pages.drawing import Moves, drawing
 from pages.tables import table
 
@@ -32,7 +32,8 @@ def page() -> str:
     ]
     lines += ["| event | " + " | ".join(s.value for s in head) + " |", "|---" * (len(head) + 1) + "|"]
     lines += [f"| {e.__name__} | " + " | ".join(row[s].value for s in head) + " |" for e, row in ON_ATTEMPT.items()]
-    lines += ["", "## Failures", *table(Failure), "## Limits", *table(Limit)]
+    lines += ["", "## Verdicts", *table(Verdict)]
+    lines += ["## Failures", *table(Failure), "## Limits", *table(Limit)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from jobgate.client.estimates import Estimate
     from jobgate.client.handles import Batch, File, Job
     from jobgate.client.listing import Jobs
-    from jobgate.client.options import Draft, FolderFile, SubmitOptions
+    from jobgate.client.options import Draft, FolderFile, Replication, SubmitOptions
     from jobgate.client.places import Account, Environment
     from jobgate.client.records import Attempt, Event, Upload, Waits
     from jobgate.client.sync import Client
@@ -79,7 +79,7 @@ _HOMES: Final = {
         "Unreachable",
     ),
     "jobgate.client.handles": ("Batch", "File", "Job"),
-    "jobgate.client.options": ("Draft", "FolderFile", "SubmitOptions"),
+    "jobgate.client.options": ("Draft", "FolderFile", "Replication", "SubmitOptions"),
     "jobgate.client.estimates": ("Estimate",),
     "jobgate.client.listing": ("Jobs",),
     "jobgate.client.places": ("Account", "Environment"),
@@ -127,6 +127,7 @@ __all__ = [
     "Preempted",
     "ProgramFailed",
     "Refused",
+    "Replication",
     "Result",
     "SubmitOptions",
     "TimedOut",

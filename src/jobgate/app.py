@@ -56,6 +56,7 @@ from jobgate.store.sqlite import SqliteStore, migrate
 from jobgate.store.store import database_path
 
 _FILES: Final = 65_536
+_UNBOUNDED: Final = 1 << 62
 _log = structlog.get_logger("jobgate")
 
 
@@ -158,9 +159,14 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
 
 
 async def _submit_for(context: Context, owner: AccountId, operation: Submit) -> Submitted:
-    """A submit that the gateway makes for an account, within what the account itself may have. Raises as `submit`."""
+    """A submit that the gateway makes for an account. Raises what `submit` does.
+
+    The account's number of live jobs does not bound it: a job that waits for its validator is live, and would wait for
+    ever in an account that has as many as it may.
+    """
     account = await context.store.read(lambda tx: tx.accounts.get(tx.accounts.heir(owner)))
-    principal = Principal(account=account.id, name=account.name, weight=account.weight, quota=account.quota)
+    quota = msgspec.structs.replace(account.quota, live_jobs=_UNBOUNDED)
+    principal = Principal(account=account.id, name=account.name, weight=account.weight, quota=quota)
     return await submit(context, principal, operation)
 
 

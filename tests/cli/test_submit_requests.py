@@ -25,11 +25,24 @@ def said(canned: Canned, path: str) -> Any:
     return asked.json
 
 
+@pytest.mark.parametrize("how", ["alike", "numeric:near", "bitwise:1", "numeric:"])
+def test_a_comparison_that_is_not_known_is_refused_and_the_known_ones_are_told(type_: Type, how: str) -> None:
+    done = type_("submit", "--replicas", "2", "--compare", how, "--", "true")
+    assert done.code == 2
+    assert "--compare bitwise, numeric or numeric:1e-3" in done.err
+
+
+def test_a_bitwise_comparison_and_two_replicas_are_said_as_they_stand(canned: Canned, type_: Type) -> None:
+    assert type_("submit", "--replicas", "2", "--compare", "bitwise", "--", "true").code == 0
+    assert said(canned, "/v1/jobs")["replication"] == {"replicas": 2, "compare": "bitwise"}
+
+
 def test_every_option_of_a_job_has_its_member(canned: Canned, type_: Type, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)\n")
     words = ["--name", "n", "--label", "a=b=c", "--priority", "5", "--held", "--webhook", "w1", "--gpus", "2"]
     words += ["--cores", "1.5", "--memory", "4GiB", "--disk", "1GiB", "--walltime", "2h", "--network", "outbound"]
     words += ["--image", "busybox", "--env", "A=", "--workdir", "sub", "--environment", "local", "--tries", "3"]
+    words += ["--replicas", "3", "--quorum", "2", "--compare", "numeric:1e-3"]
     words += ["--input", "train.py", "--input", "https://example.org/d/data.csv", "--input", "train.py:lib/t.py"]
     words += ["--input", "folder://shared/x.bin:x.bin", "--output", "model.bin", "--output", "*.png"]
     assert type_("submit", *words, "--", "python", "train.py", "--held").code == 0
@@ -51,6 +64,7 @@ def test_every_option_of_a_job_has_its_member(canned: Canned, type_: Type, tmp_p
         "workdir": "sub",
         "environment": "local",
         "tries": 3,
+        "replication": {"replicas": 3, "quorum": 2, "compare": {"numeric": {"relative": 0.001}}},
         "inputs": [
             {"path": "train.py", "content": "print(1)\n"},
             {"path": "data.csv", "url": "https://example.org/d/data.csv"},

@@ -82,7 +82,13 @@ CASES: list[tuple[Callable[[jobgate.Client], Any], str, Any, Any, str]] = [
         BATCH,
         "<Batch b1 fit running, 10/10   ✗ 4>",
     ),
-    (lambda c: c.job("b1-2"), "GET /v1/jobs/b1-2?expand=waits", None, JOB, "<Job b1-2 queued, 12th in line>"),
+    (
+        lambda c: c.job("b1-2"),
+        "GET /v1/jobs/b1-2?expand=attempts%2Cwaits",
+        None,
+        JOB,
+        "<Job b1-2 queued, 12th in line>",
+    ),
     (lambda c: c.webhook("w1").url, "GET /v1/webhooks/w1", None, {"id": "w1", "url": "https://h"}, "'https://h'"),
     (
         lambda c: c.add_webhook("https://h", kinds=["job.failed"]).secret,

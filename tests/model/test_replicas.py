@@ -61,7 +61,8 @@ class Life:
 
 
 def bitwise(**rule: int) -> JobSpec:
-    return msgspec.structs.replace(BITWISE, replication=Replication(**{"replicas": 2, "quorum": 2, **rule}))
+    pair = Replication(replicas=2, quorum=2)
+    return msgspec.structs.replace(BITWISE, replication=msgspec.structs.replace(pair, **rule))
 
 
 replicated = st.builds(
@@ -96,7 +97,9 @@ def told_of(spec: JobSpec, events: list[Event]) -> Life:
 
 
 @given(st.data())
-def test_a_job_succeeds_with_one_canonical_attempt_of_a_quorum_that_agrees_and_never_without(data: st.DataObject) -> None:
+def test_a_job_succeeds_with_one_canonical_attempt_of_a_quorum_that_agrees_and_never_without(
+    data: st.DataObject,
+) -> None:
     spec = data.draw(replicated)
     life = told_of(spec, data.draw(legal(spec)))
     rule, counted = spec.replication, life.attempts[life.job.spent :]

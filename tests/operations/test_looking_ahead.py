@@ -68,6 +68,37 @@ async def waits(bench: Bench, batch: Batch, number: int = 1, **asker: Any) -> Wa
     return found
 
 
+def test_the_next_replica_waits_for_the_place_that_had_none_of_its_siblings(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        seen(bench, (LOCAL, busy(LOCAL, 1)), (LARGE, busy(LARGE, 4)))
+        paired = await bench.batch(1, spec=replace(ONE, replication=Replication(replicas=2, quorum=2)))
+        assert (await waits(bench, paired)).environment == LOCAL.name
+        await bench.lab.tell(ids(paired)[0], Claim(LOCAL.name, bench.lab.lease, straight=True), Started(1, 1.0))
+        second = await waits(bench, paired)
+        assert (second.environment, second.reason) == (LARGE.name, Reason.BUSY)
+        assert "another replica of this job was there" in second.environments[-1].text
+        seen(bench, (LOCAL, busy(LOCAL, 1)), (LARGE, busy(LARGE, 0, down=Down(0.0, "away"))))
+        assert (await waits(bench, paired)).environment == LOCAL.name, "nobody else could take it now"
+
+    run(tmp_path, body)
+
+
+def test_each_replica_counts_in_an_estimate(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        seen(bench, (LOCAL, busy(LOCAL, 0)), past=lambda _: Past((10.0,) * 20))
+        who = Principal(account=bench.lab.owner, name="")
+        costs = []
+        for rule in (Replication(), Replication(replicas=3, quorum=2)):
+            operation = Estimate(groups=(Group(replace(ONE, replication=rule), 2),))
+            found = await handle(bench.context, Request(operation=operation, principal=who))
+            assert isinstance(found, Estimated)
+            assert found.cost is not None
+            costs.append(found.cost.value)
+        assert costs[1] == pytest.approx(3 * costs[0])
+
+    run(tmp_path, body)
+
+
 def test_a_job_waits_for_a_busy_environment_and_others_for_their_turn(tmp_path: Path) -> None:
     async def body(bench: Bench) -> None:
         seen(bench, (LOCAL, busy(LOCAL, 2)))

@@ -38,11 +38,11 @@ def job_lines(job: JobRecord, last_line: str, now: datetime, width: int, *, colo
     """All that is known of a job, in the order in which one asks."""
     lines = _head(f"{plain(job.id)}  {plain(job.name)}".rstrip(), job, _stands(job, now), width, colour=colour)
     if job.state == "failed":
-        return lines + facts(_failed(job, last_line), width)
+        return lines + facts(_failed(job, last_line) + _replicas(job), width)
     found: list[tuple[str, str]] = []
     if job.waits is not None and not job.over:
         found += _waits(job.waits)
-    found += _ran(job)
+    found += _ran(job) + _replicas(job)
     if job.outputs:
         listed = ", ".join(f"{plain(entry.path)} ({size(entry.size)})" for entry in job.outputs[:3])
         more = f" and {len(job.outputs) - 3:,} more" if len(job.outputs) > 3 else ""  # noqa: PLR2004  # those shown
@@ -158,7 +158,9 @@ def _environments(places: Sequence[Place], width: int, *, colour: bool) -> list[
 
 
 def _ran(job: JobRecord) -> list[tuple[str, str]]:
-    last = job.attempts[-1] if job.attempts else None
+    last = next(
+        (one for one in job.attempts if one.number == job.canonical), job.attempts[-1] if job.attempts else None
+    )
     found = []
     if last is not None:
         found.append(("ran" if job.over else "runs", attempt_line(last)))
@@ -197,6 +199,18 @@ def _failed(job: JobRecord, last_line: str) -> list[tuple[str, str]]:
     elif job.failure == "limit" and job.limit == "walltime":
         again = f"jobgate submit --like {job.id} --walltime 2h"
     found.append(("next", again))
+    return found
+
+
+def _replicas(job: JobRecord) -> list[tuple[str, str]]:
+    """Each attempt of a job that is run several times, with what comparing it said."""
+    if not any(one.verdict or one.replica > 1 for one in job.attempts):
+        return []
+    found = []
+    for one in job.attempts:
+        said = one.verdict or one.failure or one.state
+        taken = ", its files are the job's" if one.number == job.canonical else ""
+        found.append((f"attempt {one.number}", plain(f"{said.replace('_', ' ')}{taken}; {attempt_line(one)}")))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from jobgate.cli.request import inputs, pairs, seconds
+from jobgate.cli.request import inputs, pairs, replication, seconds
 from jobgate.client.options import SubmitOptions
 
 
@@ -56,6 +56,11 @@ Output = Annotated[
     typer.Option(help="What is kept: a path, a pattern, or a directory with a / at its end.", metavar="PATH"),
 ]
 Environment = Annotated[str, typer.Option(help="Where it runs; else wherever it fits.")]
+Replicas = Annotated[int | None, typer.Option(help="Run it so many times, and compare what each leaves.", min=1)]
+Quorum = Annotated[int | None, typer.Option(help="With --replicas: so many must agree; 1 takes the first.", min=1)]
+Compare = Annotated[
+    str, typer.Option(help="How: bitwise, numeric, or numeric:1e-3 for what may lie between.", metavar="HOW")
+]
 Tries = Annotated[int | None, typer.Option(help="Attempts at most, when it fails.", min=1)]
 
 
@@ -78,6 +83,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "inputs": inputs(said["input_"] or ()),
         "outputs": list(said["output"] or ()),
         "environment": said["environment"],
+        "replication": replication(said["replicas"], said["quorum"], said["compare"]),
         **{name: said[name] for name in ("gpus", "cores", "tries")},
     }
     numbers = {"gpus", "cores", "tries", "walltime"}

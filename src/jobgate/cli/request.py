@@ -26,6 +26,7 @@ LINES: Final = frozenset({".ndjson", ".jsonl"})
 _BATCH: Final = frozenset({"template", "jobs", "count", "sweep", "placeholders"})
 _SECONDS: Final = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 _WRITTEN: Final = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?) ?(?P<unit>[a-z]*)", re.ASCII)
+_HOW: Final = "--compare bitwise, numeric or numeric:1e-3; a validator is given in a document, with --file"
 _ABOUT: Final = ("name", "labels", "priority", "held", "webhook")
 _MEMBERS: Final = frozenset(JobDraft.__struct_fields__)
 
@@ -224,6 +225,22 @@ def _called(path: str) -> str:
     """As the client has it: a relative path keeps its name, others their last part."""
     there = Path(path)
     return there.name if there.is_absolute() or ".." in there.parts else there.as_posix()
+
+
+def replication(replicas: int | None, quorum: int | None, compare: str) -> dict[str, Any]:
+    """What the options say of replicas; nothing where none is given. Raises Wrong."""
+    found: dict[str, Any] = {"replicas": replicas, "quorum": quorum}
+    how, colon, tolerance = compare.partition(":")
+    if how == "numeric":
+        try:
+            found["compare"] = {"numeric": {"relative": float(tolerance)} if colon else {}}
+        except ValueError:
+            raise Wrong(WHAT, f"--compare {plain(compare)}: what follows numeric: is a number", _HOW) from None
+    elif how == "bitwise" and not colon:
+        found["compare"] = how
+    elif compare:
+        raise Wrong(WHAT, f"--compare {plain(compare)} is not known", _HOW)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def seconds(text: str, option: str) -> float | None:

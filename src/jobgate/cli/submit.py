@@ -14,6 +14,7 @@ from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import resolved
 from jobgate.cli.options import (
     AppName,
+    Compare,
     Cores,
     Count,
     DiskSpace,
@@ -31,6 +32,8 @@ from jobgate.cli.options import (
     NetworkOption,
     Output,
     Priority,
+    Quorum,
+    Replicas,
     Sweep,
     Tries,
     Walltime,
@@ -81,6 +84,9 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     output: Output = None,
     environment: Environment = "",
     tries: Tries = None,
+    replicas: Replicas = None,
+    quorum: Quorum = None,
+    compare: Compare = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is over; ends as it did.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what it writes, until it is over.")] = False,
     timeout: Annotated[str, typer.Option(help="With --wait or --follow: how long, 90s, 5min; then status 124.")] = "",

@@ -58,6 +58,7 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tries: int | None = None
     operations: float | None = None
     credit: float | None = None
+    replication: Mapping[str, Any] | None = None
 
 
 class Writer:
@@ -96,6 +97,7 @@ class Writer:
             tries=options.get("tries"),
             operations=options.get("operations"),
             credit=options.get("credit"),
+            replication=options.get("replication"),
         )
 
     async def _inputs(self, said: Iterable[str | os.PathLike[str]] | Mapping[str, Source]) -> AsyncIterator[InputDraft]:

@@ -28,7 +28,12 @@ def at(id: str) -> str:  # noqa: A002  # what it is called
 async def job(core: Core[J, B, F], id: str) -> J:  # noqa: A002  # what it is called
     """The job, with why it waits."""
     answer = await core.line.call(
-        Asking(method="GET", path=f"/v1/jobs/{quote(id, safe='')}", what=f"{id}: not found.", query={"expand": "waits"})
+        Asking(
+            method="GET",
+            path=f"/v1/jobs/{quote(id, safe='')}",
+            what=f"{id}: not found.",
+            query={"expand": "attempts,waits"},
+        )
     )
     return core.a_job(answer.content)
 

@@ -42,6 +42,40 @@ class Output(TypedDict, total=False):
     required: bool
 
 
+class Numeric(TypedDict, total=False):
+    """How far numbers may lie apart: as far as one of these allows."""
+
+    absolute: float
+    relative: float
+
+
+class Validator(TypedDict, total=False):
+    """A program that compares; it is run as a job of the same account."""
+
+    command: Iterable[str]
+    script: str
+    app: str
+    image: str
+
+
+class Compare(TypedDict, total=False):
+    """One of the two."""
+
+    numeric: Numeric
+    validator: Validator
+
+
+class Replication(TypedDict, total=False):
+    """How often a job is run, and how many of its attempts must agree: `Replication(replicas=3, quorum=2)`."""
+
+    replicas: int
+    quorum: int
+    errors: int
+    successes: int
+    total: int
+    compare: Literal["bitwise"] | Compare
+
+
 class JobOptions(TypedDict, total=False):
     """What one job is to do, beside its command."""
 
@@ -70,6 +104,8 @@ class JobOptions(TypedDict, total=False):
     """Floating-point operations that it is expected to take: credit and estimates follow from them."""
     credit: float
     """Granted to each attempt that succeeds; without it what the operations are worth."""
+    replication: Replication
+    """Run it several times, each in another environment where there are several, and compare what each leaves."""
 
 
 class BatchOptions(TypedDict, total=False):

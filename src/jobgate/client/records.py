@@ -132,6 +132,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     limit: str = ""
     message: str = ""
     verdict: str = ""
+    """pending, valid, invalid, inconclusive, unneeded or too_late; empty where nothing was compared."""
     usage: Usage | None = None
     allowed: Allowed | None = None
     steps: tuple[StepEnd, ...] = ()
@@ -169,6 +170,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     limit: str = ""
     message: str = ""
     progress: float | None = None
+    canonical: int | None = None
+    """Of a job with replicas: number of the attempt whose outputs are its own."""
     attempt_count: int = 0
     outputs: tuple[FileEntry, ...] = ()
     skipped: int = 0
@@ -176,7 +179,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     waits: Waits | None = None
     """Why it waits, where it was asked for; `client.job(id)` asks."""
     attempts: tuple[Attempt, ...] = ()
-    """Where they were asked for."""
+    """Where they were asked for; `client.job(id)` asks."""
     dialect: str = ""
 
     @property

@@ -179,6 +179,10 @@ class Replication(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             raise Invalid("errors must not be negative, nor successes be fewer than the quorum", field="replication")
 
 
+ONCE: Final = Replication()
+"""One attempt, and nothing to compare."""
+
+
 class RunAs(msgspec.Struct, frozen=True, gc=False):
     """Whose name the engine uses on its far side, where that is not the gateway's own [Rimrock]."""
 
@@ -217,7 +221,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outputs: tuple[Output, ...] = ()
     resources: Resources = Resources()
     retry: Retry = Retry()
-    replication: Replication = Replication()
+    replication: Replication = ONCE
     place: Place = Place()
     secrets: frozenset[str] = frozenset()
     """Names of the sealed values this job may read; the values are never part of it."""

@@ -111,11 +111,11 @@ def decided(attempts: Attempts, rule: Replication) -> bool:
 
 
 def shortfall(job: Job, attempts: Attempts, spec: JobSpec) -> frozenset[Shortfall]:
-    """Why the job has no answer, now that it is over; empty for one that succeeded or is not over.
+    """Why the job has no answer, now that it is over or being cancelled; empty for one that succeeded or goes on.
 
     Of a plain job too, where an attempt that its retry policy does not repeat is one error too many.
     """
-    if job.state is JobState.CANCELLED:
+    if job.state in (JobState.CANCELLED, JobState.CANCELLING):
         return frozenset({Shortfall.CANCELLED})
     if job.state is not JobState.FAILED:
         return frozenset()

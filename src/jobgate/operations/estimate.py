@@ -83,11 +83,16 @@ class _Asked(msgspec.Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        return sum(group.count for group in self.groups)
+        """Starts, each replica of a job one."""
+        return sum(_starts(group) for group in self.groups)
 
     def first(self) -> list[JobSpec]:
         """The first of the jobs."""
-        return list(islice(chain.from_iterable(repeat(group.spec, group.count) for group in self.groups), _SHOWN))
+        return list(islice(chain.from_iterable(repeat(group.spec, _starts(group)) for group in self.groups), _SHOWN))
+
+
+def _starts(group: Group) -> int:
+    return group.count * group.spec.replication.replicas
 
 
 def _here(tx: Transaction, outlook: Outlook, asked: _Asked) -> Estimated:
@@ -155,13 +160,13 @@ def _with(tx: Transaction, outlook: Outlook, asked: _Asked, specs: Sequence[JobS
 
 
 def _cost(outlook: Outlook, asked: _Asked) -> Span | None:
-    """Of all its jobs, as far as past runs tell."""
+    """Of all its jobs with their replicas, as far as past runs tell."""
     whole: Span | None = None
     for group in asked.groups:
         sample = outlook.sample(asked.owner, group.spec)
         if sample is None:
             return None
-        price = outlook.environment.price * group.spec.charge * group.count / _HOUR
+        price = outlook.environment.price * group.spec.charge * _starts(group) / _HOUR
         cost = sample.span().times(price)
         whole = cost if whole is None else whole.plus(cost)
     return whole

@@ -13,6 +13,7 @@ from jobgate.model.ids import JobName
 from jobgate.model.job import Job
 from jobgate.model.operations import Archive, Read
 from jobgate.model.outcomes import Archived, Content
+from jobgate.model.state import Failure
 from jobgate.model.storing import Files, ListFiles
 from jobgate.operations.context import Context
 from jobgate.operations.select import one
@@ -92,8 +93,8 @@ def ended(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, At
 def left(tx: Transaction, job: Job, attempts: Attempts, output: int | None = None) -> list[Packed]:
     """Its files, or those of one of its outputs, each once, under their paths in the workspace."""
     attempt = shown(job, attempts)
-    if attempt is None or not attempt.outputs:
-        return []
+    if attempt is None or not attempt.outputs or job.failure is Failure.UNDECIDED:
+        return []  # where attempts never agreed, those of none are the job's
     outputs = tx.jobs.spec(job.spec).outputs
     files: dict[tuple[str, str], Packed] = {}
     for artifact in attempt.outputs:

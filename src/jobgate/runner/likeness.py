@@ -1,9 +1,9 @@
 """Whether two files differ in numbers alone, and in none by more than is allowed. Read in pieces, side by side.
 
-Text is taken apart at white space, which counts for nothing else, and at each of ``, ; : = ( ) [ ] { } < > | " '``. What
-stands between is a number where it reads as one (`-1`, `2.5`, `.5e-3`), and a word where not. Numbers agree within the
-tolerance; words and signs agree when they are the same. A file with a NUL byte, or with a word of more than 64 KiB, is
-no text: it agrees only with its own bytes.
+Text is taken apart at white space, which counts for nothing else, and at each of ``, ; : = ( ) [ ] { } < > | " '``;
+what stands between is a number where it reads as one (`-1`, `2.5`, `.5e-3`), and a word where not. Numbers agree within
+the tolerance; words and signs agree when they are the same. A file with a NUL byte, or with a word of more than 64 KiB,
+is no text: it agrees only with its own bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _AT_ONCE: Final = 8 * 1024
 """Bytes that are taken apart before others have their turn."""
 
 
-class NoText(Exception):  # noqa: N818  # it is an answer, and no error
+class NoText(Exception):
     """The file is none that numbers are looked for in."""
 
 

@@ -6,14 +6,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jobgate.model.events import Cancel, Rank
+from jobgate.model.events import Broke, Cancel, Rank, Started
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, EnvironmentName, JobId
-from jobgate.model.job import Place
+from jobgate.model.job import Place, Replication, Retry
+from jobgate.model.state import Failure, JobState
 from jobgate.store.queue import Length
 from jobgate.testing.store_lab import HERE, PLAIN, Lab, Promise, claim, members, promise
 
 THERE: Final = EnvironmentName("there")
+PAIRED: Final = replace(PLAIN, replication=Replication(replicas=2, quorum=2), retry=Retry(backoff=10.0))
 ONLY_HERE: Final = replace(PLAIN, place=Place(environment=HERE))
 ONLY_THERE: Final = replace(PLAIN, place=Place(environment=THERE))
 
@@ -122,6 +124,36 @@ async def the_first_of_a_batch_is_its_job_whose_turn_is_next(lab: Lab) -> None:
 
 
 @promise
+async def a_job_is_in_the_queue_while_it_wants_more_replicas_though_others_of_it_are_live(lab: Lab) -> None:
+    """At its own place in the line, once, and no longer; also after a reopen."""
+    (before,) = members(await lab.submit(1))
+    (paired,) = members(await lab.submit(1, spec=PAIRED))
+    (after,) = members(await lab.submit(1))
+
+    async def heads() -> list[JobId]:
+        found = await lab.store.read(lambda tx: tx.jobs.heads(lab.now + 1e6, 10))
+        seen = await lab.store.read(lambda tx: tx.queue.heads(HERE, lab.owner, lab.now + 1e6, 10, lambda _: True))
+        assert [head.job for head in found] == [head.job for head in seen]
+        assert await _length(lab) == Length(len(found))
+        return [head.job for head in found]
+
+    assert await heads() == [before, paired, after]
+    await lab.tell(paired, claim(lab), Started(1, lab.now))
+    assert (await lab.row(paired))[0].state is JobState.RUNNING
+    assert await heads() == [before, paired, after]
+    await lab.reopen()
+    assert await heads() == [before, paired, after]
+    await lab.tell(paired, claim(lab))
+    assert await heads() == [before, after]
+    await lab.tell(paired, Broke(2, Failure.ENGINE))
+    assert await heads() == [before, paired, after], "the one that failed is replaced"
+    assert (await lab.row(paired))[0].ready > 0
+    assert await lab.store.read(lambda tx: tx.jobs.next_ready(0.0)) == (await lab.row(paired))[0].ready
+    await lab.tell(paired, Cancel("not wanted"))
+    assert await heads() == [before, after]
+
+
+@promise
 async def past_runs_are_kept_by_kind_and_the_last_word_counts(lab: Lab) -> None:
     """Also after a reopen; what is forgotten is gone."""
     ours, every = Kind(HERE, lab.owner, "sleep"), Kind(HERE)
@@ -139,6 +171,7 @@ SUITE: Final[tuple[Promise, ...]] = (
     the_accounts_of_a_line_are_those_that_have_jobs_in_it,
     an_accounts_first_jobs_in_a_place_come_from_both_its_lines_by_priority_then_age,
     the_first_of_a_batch_is_its_job_whose_turn_is_next,
+    a_job_is_in_the_queue_while_it_wants_more_replicas_though_others_of_it_are_live,
     past_runs_are_kept_by_kind_and_the_last_word_counts,
 )
 """Every promise of this file."""

@@ -60,7 +60,7 @@ def test_the_draft_of_a_spec_makes_that_spec_but_for_the_passwords_of_addresses(
         JobSpec(steps=(Step(command=Argv(("a",))), Step(command=Argv(("b",))))),
         JobSpec(steps=(Step(command=Argv(("a",)), late_env={"X": Late.JOB}),)),
         JobSpec(steps=(Step(command=Argv(("a",)), stdout="out"),)),
-        JobSpec(steps=(Step(command=Argv(("a",))),), replication=Replication(replicas=2)),
+        JobSpec(steps=(Step(command=Argv(("a",))),), replication=Replication(replicas=2, total=1000)),
         JobSpec(steps=(Step(command=Argv(("a",))),), place=Place(home="/data")),
         JobSpec(
             steps=(Step(command=Argv(("a",))),),

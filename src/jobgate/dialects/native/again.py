@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from jobgate.dialects.native.specs import RETRIED
 from jobgate.dialects.native.wire import InputDraft, JobDraft, OutputDraft
+from jobgate.dialects.native.wire_replicas import replication_draft
 from jobgate.model.files import Inline, Input, Output, Remote, Stored, UserFile
-from jobgate.model.job import AppRef, Argv, Host, ImageRef, JobSpec, Place, Retry, Step
+from jobgate.model.job import ONCE, AppRef, Argv, Host, ImageRef, JobSpec, Place, Retry, Step
 from jobgate.model.resources import Gpu, Resources
 
 T = TypeVar("T")
@@ -26,7 +27,8 @@ def draft_of(spec: JobSpec) -> JobDraft | None:
         return None
     step, asked = spec.steps[0], spec.resources
     inputs = [_input(item) for item in spec.inputs]
-    if any(item is None for item in inputs):
+    rule = replication_draft(spec.replication)
+    if rule is None or any(item is None for item in inputs):
         return None
     return JobDraft(
         command=step.command.words if isinstance(step.command, Argv) else UNSET,
@@ -48,6 +50,7 @@ def draft_of(spec: JobSpec) -> JobDraft | None:
         tries=spec.retry.tries,
         operations=asked.operations,
         credit=_said(spec.credit),
+        replication=rule,
     )
 
 
@@ -78,6 +81,7 @@ def _sayable(spec: JobSpec) -> bool:
         outputs=(),
         resources=Resources(),
         retry=Retry(),
+        replication=ONCE,
         place=Place(),
         secrets=frozenset(),
         credit=None,

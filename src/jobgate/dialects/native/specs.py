@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from msgspec import UNSET, UnsetType
 
 from jobgate.dialects.native.wire import InputDraft, JobDraft, OutputDraft, size
+from jobgate.dialects.native.wire_replicas import ReplicationDraft, replication
 from jobgate.dialects.reading import address
 from jobgate.model.errors import Invalid
 from jobgate.model.files import FileRef, Inline, Input, Output, Remote, UserFile, check_path, check_segment
@@ -26,6 +27,7 @@ from jobgate.model.job import (
     JobSpec,
     Place,
     Program,
+    Replication,
     Retry,
     Script,
     Step,
@@ -46,8 +48,19 @@ _NOTHING: Final[dict[str, Any]] = {}
 _KEPT: Final = 1024
 """Different lists of outputs that are remembered."""
 
-Key = tuple[float, int | str, int | str, int, float | UnsetType, Network, int, str | UnsetType, float]
-Shared = tuple[Resources, Retry, Place]
+Key = tuple[
+    float,
+    int | str,
+    int | str,
+    int,
+    float | UnsetType,
+    Network,
+    int,
+    str | UnsetType,
+    float,
+    ReplicationDraft | UnsetType,
+]
+Shared = tuple[Resources, Retry, Place, Replication]
 T = TypeVar("T")
 
 
@@ -78,7 +91,7 @@ class Specs:
             workdir=draft.workdir and _inside(draft.workdir, "workdir"),
             stdin=draft.stdin and _inside(draft.stdin, "stdin"),
         )
-        resources, retry, where = self._alike(draft)
+        resources, retry, where, rule = self._alike(draft)
         credit = None if draft.credit is UNSET else draft.credit
         if not draft.inputs:
             return JobSpec(
@@ -86,6 +99,7 @@ class Specs:
                 outputs=outputs,
                 resources=resources,
                 retry=retry,
+                replication=rule,
                 place=where,
                 credit=credit,
                 parameters=parameters,
@@ -98,6 +112,7 @@ class Specs:
             outputs=outputs,
             resources=resources,
             retry=retry,
+            replication=rule,
             place=where,
             secrets=frozenset(name for name in names if name) or _NO_NAMES,
             credit=credit,
@@ -114,6 +129,7 @@ class Specs:
             partial(_inside, draft.stdin or "x", "stdin"),
             partial(size, draft.memory, "memory"),
             partial(size, draft.disk, "disk"),
+            partial(replication, draft.replication),
             *(partial(self._input, item, i, place) for i, item in enumerate(draft.inputs)),
             *(partial(_output, item, f"outputs[{i}]") for i, item in enumerate(draft.outputs)),
         ]
@@ -135,6 +151,7 @@ class Specs:
             draft.tries,
             draft.environment,
             draft.operations,
+            draft.replication,
         )
         found = self._shared.get(key)
         if found is None:
@@ -149,7 +166,7 @@ class Specs:
             )
             retry = Retry(tries=draft.tries, on=RETRIED if draft.tries > 1 else frozenset())
             place = Place(environment=None if draft.environment is UNSET else EnvironmentName(draft.environment))
-            found = self._shared[key] = resources, retry, place
+            found = self._shared[key] = resources, retry, place, replication(draft.replication)
         return found
 
     def _input(self, item: InputDraft, number: int, place: int) -> Input:

@@ -24,6 +24,7 @@ from jobgate.dialects.native.wire import (
     UsageView,
     Value,
 )
+from jobgate.dialects.native.wire_replicas import replication_draft
 from jobgate.dialects.native.wire_waits import waits_view
 from jobgate.model.attempt import Attempt, Exit, Usage
 from jobgate.model.credit import Ledger
@@ -32,7 +33,7 @@ from jobgate.model.ids import EnvironmentName, batch_text, job_text, place
 from jobgate.model.job import AppRef, Argv, Batch, ImageRef, Job, JobSpec, Script
 from jobgate.model.outcomes import Alike, Counted
 from jobgate.model.outcomes import JobView as Whole
-from jobgate.model.state import Verdict
+from jobgate.model.state import Failure, JobState, Verdict
 
 EVERYTHING: Final = frozenset({"spec", "outputs"})
 """What one job shows without being asked; the jobs of a list do not."""
@@ -96,21 +97,29 @@ def whole_view(whole: Whole, expand: Collection[str] = EVERYTHING) -> JobView:
         parameters=_said(_values(spec)),
         environment=_said(shown.environment if shown else spec.place.environment or EnvironmentName("")),
         node=shown.lease.node if shown and shown.lease else UNSET,
+        replication=UNSET if spec.replication.plain else replication_draft(spec.replication) or UNSET,
+        canonical=_canonical(job, spec),
         attempt_count=len(attempts),
         attempts=tuple(attempt_view(one, spec) for one in attempts) if "attempts" in expand else UNSET,
         draft=(draft_of(spec) or UNSET) if "draft" in expand else UNSET,
-        outputs=_files(spec, shown) if over and "outputs" in expand else UNSET,
+        outputs=_files(job, spec, shown) if over and "outputs" in expand else UNSET,
         skipped=_said(shown.skipped if shown and over else 0),
         waits=UNSET if whole.waits is None else waits_view(whole.waits),
     )
+
+
+def _canonical(job: Job, spec: JobSpec) -> int | UnsetType:
+    agreed = job.state is JobState.SUCCEEDED and not spec.replication.plain
+    return job.canonical if agreed and job.canonical is not None else UNSET
 
 
 def _values(spec: JobSpec) -> dict[str, Value]:
     return dict(spec.parameters)
 
 
-def _files(spec: JobSpec, shown: Attempt | None) -> tuple[FileView, ...]:
-    files = shown.outputs if shown else ()
+def _files(job: Job, spec: JobSpec, shown: Attempt | None) -> tuple[FileView, ...]:
+    """Where attempts never agreed, those of none are the job's."""
+    files = shown.outputs if shown and job.failure is not Failure.UNDECIDED else ()
     return tuple(file_view(workspace_path(spec.outputs, file), file) for file in files)
 
 

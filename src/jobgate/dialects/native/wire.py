@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from jobgate.dialects.native.wire_replicas import ReplicationDraft
 from jobgate.dialects.native.wire_waits import WaitsView
 from jobgate.model.errors import Invalid
 from jobgate.model.files import Keep, OutputKind
@@ -109,6 +110,8 @@ class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """Floating-point operations that it is expected to take: credit and estimates follow from them."""
     credit: Annotated[float, Meta(ge=0, le=1e12)] | UnsetType = UNSET
     """Granted to each attempt that succeeds; without it what the operations are worth."""
+    replication: ReplicationDraft | UnsetType = UNSET
+    """Run it several times and compare what each leaves; without it, once. With it `tries` counts for nothing."""
 
 
 class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -188,6 +191,10 @@ class JobView(Struct, frozen=True, kw_only=True):
     message: str | UnsetType = UNSET
     progress: float | UnsetType = UNSET
     """From 0 to 1, where the job says how far it is."""
+    replication: ReplicationDraft | UnsetType = UNSET
+    """How often it is run and what is compared, where that is more than once."""
+    canonical: int | UnsetType = UNSET
+    """Of a job with replicas that succeeded: number of the attempt whose outputs are the job's."""
     attempt_count: int | UnsetType = UNSET
     attempts: tuple[AttemptView, ...] | UnsetType = UNSET
     draft: JobDraft | UnsetType = UNSET
@@ -245,6 +252,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     limit: str | UnsetType = UNSET
     message: str | UnsetType = UNSET
     verdict: str | UnsetType = UNSET
+    """What comparing it with its siblings said."""
     usage: UsageView | UnsetType = UNSET
     allowed: AllowedView | UnsetType = UNSET
     steps: tuple[ExitView, ...] | UnsetType = UNSET
