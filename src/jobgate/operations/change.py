@@ -19,7 +19,7 @@ from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
 from jobgate.operations.context import Context
 from jobgate.operations.find import count
-from jobgate.operations.select import batch_of
+from jobgate.operations.select import batch_of, unretired
 from jobgate.operations.slices import First, Told, as_seen, look, slices
 from jobgate.store.transaction import Transaction
 
@@ -39,7 +39,7 @@ async def cancel(context: Context, principal: Principal, operation: Cancel) -> C
 async def change(context: Context, principal: Principal, operation: Change) -> Changed:
     """Another priority; held or let go; another name, other labels. `unchanged` are those over already.
 
-    Raises NotFound for a batch that is not theirs, and Invalid when the name of a batch is asked for that a job of it
+    Raises NotFound for a batch that is not theirs, Conflict (`retired`), and Invalid when the name of a batch is asked for that a job of it
     stands for, or labels that are too long together.
     """
     selector = operation.selector
@@ -56,6 +56,7 @@ async def change(context: Context, principal: Principal, operation: Change) -> C
 
     def first(tx: Transaction, jobs: Sequence[Job], now: float) -> None:
         del now
+        unretired(tx, jobs)
         for job in jobs if renames else ():
             if job.batch not in renamed:
                 renamed.add(job.batch)
@@ -105,10 +106,12 @@ def _names(jobs: Sequence[Job]) -> list[JobName]:
 
 
 def _rename_whole(tx: Transaction, principal: Principal, selector: Of, operation: Change) -> None:
-    """Raises NotFound, Conflict (`changed`), and Invalid (`too-long`)."""
+    """Raises NotFound, Conflict (`changed`, `retired`), and Invalid (`too-long`)."""
     if operation.seen is not None:
         as_seen(tx, principal, selector, operation.seen)
-    check_labels(tx.jobs.rename(batch_of(tx, principal, selector.batch), operation.name, operation.labels).labels)
+    batch = batch_of(tx, principal, selector.batch)
+    unretired(tx, (), batch)
+    check_labels(tx.jobs.rename(batch, operation.name, operation.labels).labels)
 
 
 def _rename(tx: Transaction, selector: Selector, operation: Change, ident: BatchId) -> None:
