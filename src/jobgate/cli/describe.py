@@ -69,6 +69,8 @@ def batch_lines(batch: BatchRecord, now: datetime, width: int, *, colour: bool =
         found += _waits(batch.waits)
     where = environments_of_batch(batch)
     found += [("runs in", where)] if where else []
+    found += [("expires", exact(batch.expires))] if batch.expires is not None and batch.retired is None else []
+    found += [("retired", exact(batch.retired))] if batch.retired is not None else []
     found += [("labels", _labels(batch.labels.items()))] if batch.labels else []
     lines += facts(found, width)
     if batch.failures:

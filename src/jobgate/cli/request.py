@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -26,7 +27,7 @@ LINES: Final = frozenset({".ndjson", ".jsonl"})
 _BATCH: Final = frozenset({"template", "jobs", "count", "sweep", "placeholders"})
 _SECONDS: Final = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 _WRITTEN: Final = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?) ?(?P<unit>[a-z]*)", re.ASCII)
-_ABOUT: Final = ("name", "labels", "priority", "held", "webhook")
+_ABOUT: Final = ("name", "labels", "priority", "held", "webhook", "expires")
 _MEMBERS: Final = frozenset(JobDraft.__struct_fields__)
 
 
@@ -224,6 +225,17 @@ def _called(path: str) -> str:
     """As the client has it: a relative path keeps its name, others their last part."""
     there = Path(path)
     return there.name if there.is_absolute() or ".." in there.parts else there.as_posix()
+
+
+def ahead(text: str, option: str, now: datetime) -> datetime | None:
+    """A time, or so long from now; None where there is none. Raises Wrong."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        later = seconds(text, option)
+    return None if later is None else now + timedelta(seconds=later)
 
 
 def seconds(text: str, option: str) -> float | None:

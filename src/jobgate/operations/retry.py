@@ -21,8 +21,8 @@ from jobgate.store.transaction import Transaction
 async def retry(context: Context, principal: Principal, operation: Retry) -> Changed:
     """Queues those that failed; `unchanged` are all others. Their time in the queue begins anew.
 
-    Raises NotFound for a batch that is not theirs, Conflict (`retired`), Unrunnable when no environment runs such a job any more, and
-    TooMany; of many jobs some are queued then, and the same request does the rest.
+    Raises NotFound for a batch that is not theirs, Conflict (`retired`), Unrunnable when no environment runs such a job
+    any more, and TooMany; of many jobs some are queued then, and the same request does the rest.
     """
 
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[Job], list[Job]]:

@@ -8,6 +8,7 @@ far it has come is in the store, so it goes on after a kill where it was.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from jobgate.model.advance import Step
@@ -59,10 +60,9 @@ class Leases:
         while True:
             self._news.clear()
             await self.sweep()
-            now = self._world.clock()
-            later = await self._world.store.read(lambda tx, now=now: tx.batches.next_due(now))
+            later = await self._world.store.read(lambda tx: tx.batches.next_due(self._world.clock()))
             try:
-                async with asyncio.timeout(_LONGEST if later is None else min(later - now, _LONGEST)):
+                async with asyncio.timeout(_LONGEST if later is None else min(later - self._world.clock(), _LONGEST)):
                     await self._news.wait()
             except TimeoutError:
                 pass  # a lease has ended, or it is time to look
@@ -88,7 +88,7 @@ class Leases:
         batch, start, live = await self._world.write(lambda tx: self._begin(tx, ident))
         while batch is not None and start < batch.count:
             await asyncio.sleep(0)  # requests pass between two slices
-            live += await self._world.write(lambda tx, start=start, batch=batch: self._slice(tx, batch, start))
+            live += await self._world.write(partial(self._slice, batch=batch, start=start))
             start += _SLICE
         if batch is None or not live:
             del self._lingering[ident]

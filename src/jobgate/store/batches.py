@@ -42,7 +42,7 @@ class Batches:
         return None if row is None else row[0]
 
     def vacant(self, before: float, limit: int) -> list[Batch]:
-        """Empty batches that were made, and cancelled, before then; and that nobody holds by a lease that ends later."""
+        """Empty batches that nobody had to do with since then, and holds by a lease that ends later."""
         found: list[Batch] = []
         last, end = 0, bound(before + _SLACK)
         while len(found) < limit and (piece := self._db.all("batch_empty", last, end, limit)):
