@@ -110,6 +110,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
     seal, clock = Seal(key), time.time
     feed = Feed()
     store.listen(feed)
+    store.listen_batches(feed.touched)
     storage = Disk(data / "blobs", reserve=settings.storage.reserve)
     partials = Partials(data / "blobs" / "partial", storage)
     catalogue = settings.catalogue

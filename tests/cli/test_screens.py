@@ -34,6 +34,8 @@ SAMPLES = {
     "wait": ("wait", "2n6r3ghj"),
     "cancel": ("cancel", "2n6r0kqa"),
     "retry": ("retry", "2n6r0kqa", "--failed"),
+    "renew": ("renew", "2n6r0kqa", "--never"),
+    "retire": ("retire", "2n6r0kqa"),
     "environments": ("environments",),
     "whoami": ("whoami",),
     "refused": ("submit", "--image", "tensorflow:2.19", "--", "python", "train.py"),
@@ -92,6 +94,8 @@ def world(canned: Canned) -> None:
     asked = {"id": "2n6r0kqa", "asked": 388, "cancelled": 356, "cancelling": 32, "unchanged": 612, "batch": fit()}
     canned.tell("POST", "/v1/batches/2n6r0kqa/cancel", asked, 202)
     canned.tell("POST", "/v1/batches/2n6r0kqa/retry", {"id": "2n6r0kqa", "retried": 7, "batch": fit()}, 202)
+    canned.tell("PATCH", "/v1/batches/2n6r0kqa", fit())
+    canned.tell("POST", "/v1/batches/2n6r0kqa/retire", fit(retired="2026-11-24T12:00:00.000Z"), 202)
     canned.tell("GET", "/v1/environments", {"items": ENVIRONMENTS})
     canned.tell("GET", "/v1/account", ACCOUNT)
     canned.tell("POST", "/v1/estimates", ESTIMATE)

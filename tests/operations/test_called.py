@@ -132,7 +132,7 @@ def test_another_accounts_things_are_nothing_but_to_an_operator(tmp_path: Path) 
             asked.append(found)
             return Find(selector=Where(limit=1))
 
-        called = Called(batches=(ways[0], ways[2]), jobs=(ways[3], ways[5]), then=then)  # type: ignore[arg-type]  # by kind
+        called = Called(batches=(ways[0], ways[2]), jobs=(ways[3], ways[5]), then=then)
         await handle(bench.context, Request(operation=called, principal=operator))
         assert asked == [Known((batch, batch), (KnownJob(job(batch)),) * 2)]
 

@@ -114,7 +114,8 @@ async def asked(
     return 0
 
 
-def _said(session: Session, text: str, next_: str = "", sign: Sign = GOOD) -> None:
+def said(session: Session, text: str, next_: str = "", sign: Sign = GOOD) -> None:
+    """Tells what was done, and what one does next."""
     width = session.screen.width - 2
     first, *rest = [*wrapped(text, width)[:-1], *beside(wrapped(text, width)[-1], next_, width)]
     session.screen.signed(first, sign)
@@ -148,11 +149,11 @@ async def cancel(  # noqa: PLR0913, PLR0917  # each is an option of the command
             words = {"cancelling": "it is cancelling", "cancelled": "it is cancelled"}
             if job.state in words:
                 watch = f"watch: jobgate wait {id_}" if job.state == "cancelling" else ""
-                _said(session, f"Asked. {id_}: {words[job.state]}.", watch)
+                said(session, f"Asked. {id_}: {words[job.state]}.", watch)
             elif job.over:
-                _said(session, f"{id_} was over: {plain(job.state)}.", "", NOTHING)
+                said(session, f"{id_} was over: {plain(job.state)}.", "", NOTHING)
             else:
-                _said(session, f"Asked. {id_} is {plain(job.state)}.", f"watch: jobgate wait {id_}")
+                said(session, f"Asked. {id_} is {plain(job.state)}.", f"watch: jobgate wait {id_}")
             return
         told = msgspec.json.decode(body, type=Asked)
         parts = []
@@ -161,9 +162,9 @@ async def cancel(  # noqa: PLR0913, PLR0917  # each is an option of the command
         if told.cancelling:
             parts.append(f"{told.cancelling:,} running {'one is' if told.cancelling == 1 else 'ones are'} cancelling")
         if not parts:
-            _said(session, f"{id_}: all of its jobs were over.", "", NOTHING)
+            said(session, f"{id_}: all of its jobs were over.", "", NOTHING)
             return
-        _said(session, f"Asked. {'; '.join(parts)}.", f"watch: jobgate wait {id_}" if told.cancelling else "")
+        said(session, f"Asked. {'; '.join(parts)}.", f"watch: jobgate wait {id_}" if told.cancelling else "")
 
     return await asked(session, found, ask, tell)
 
@@ -187,14 +188,14 @@ async def retry(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     def tell(id_: str, body: bytes) -> None:
         if "-" in id_:
-            _said(session, f"{id_} is queued for another attempt, under the same id.", f"watch: jobgate wait {id_}")
+            said(session, f"{id_} is queued for another attempt, under the same id.", f"watch: jobgate wait {id_}")
             return
         number = msgspec.json.decode(body, type=_Retried).retried
         if not number:
-            _said(session, f"{id_}: none of its jobs has failed.", "", NOTHING)
+            said(session, f"{id_}: none of its jobs has failed.", "", NOTHING)
             return
         many = f"{plural(number, 'job')} {'is' if number == 1 else 'are'}"
-        _said(session, f"{many} queued for another attempt, under the same ids. {id_} is open again.")
+        said(session, f"{many} queued for another attempt, under the same ids. {id_} is open again.")
 
     return await asked(session, found, ask, tell)
 
@@ -242,9 +243,9 @@ async def _patch(session: Session, ids: Sequence[str], changes: dict[str, Any], 
     def tell(id_: str, body: bytes) -> None:
         found = session.core.a_job(body) if "-" in id_ else session.core.a_batch(body)
         if found.over and "hold" in changes:
-            _said(session, f"{id_} was over: {plain(found.state)}.", "", NOTHING)
+            said(session, f"{id_} was over: {plain(found.state)}.", "", NOTHING)
         else:
-            _said(session, f"{id_} {word}.", f"{next_} {id_}")
+            said(session, f"{id_} {word}.", f"{next_} {id_}")
 
     return await asked(session, ids, ask, tell)
 
@@ -269,4 +270,4 @@ async def delete(  # noqa: PLR0913, PLR0917  # each is an option of the command
             await jobs.delete(session.line, id_, force=force)
         return msgspec.json.encode({"id": id_, "deleted": True})
 
-    return await asked(session, found, ask, lambda id_, _: _said(session, f"{id_} is deleted, with its files."))
+    return await asked(session, found, ask, lambda id_, _: said(session, f"{id_} is deleted, with its files."))

@@ -47,6 +47,8 @@ TABLE: Final[Mapping[str, Entry]] = {
     "hold": Entry("control:app", "Keep waiting jobs from starting, until they are released."),
     "release": Entry("control:app", "Let held jobs start."),
     "change": Entry("control:app", "Change the priority, name or labels of jobs and batches."),
+    "renew": Entry("lease:app", "Put off when batches are cancelled and retired."),
+    "retire": Entry("lease:app", "Be done with batches: their jobs stop, their files go."),
     "delete": Entry("control:app", "Delete jobs and batches that are over, with their files."),
     "download": Entry("fetch:app", "Write the files that jobs left below a directory here."),
     "files": Entry("fetch:app", "Show the files that jobs left."),

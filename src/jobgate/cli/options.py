@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -10,6 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from jobgate.cli.request import inputs, pairs, replication, seconds
+from jobgate.cli.request import ahead, inputs, pairs, seconds
 from jobgate.client.options import SubmitOptions
 
 
@@ -33,6 +35,9 @@ Label = Annotated[list[str] | None, typer.Option(help="A label, NAME=VALUE; may 
 Priority = Annotated[int, typer.Option(help="Orders this account's own jobs; higher goes first.")]
 Held = Annotated[bool, typer.Option("--held", help="Keep from starting until released.")]
 Webhook = Annotated[str, typer.Option(help="The id of a webhook to tell.")]
+Expires = Annotated[
+    str, typer.Option(help="When it is cancelled and retired: 90s, 2h, 30d from now, or a time of RFC 3339.")
+]
 Gpus = Annotated[int | None, typer.Option(help="GPUs.", min=0)]
 Cores = Annotated[float | None, typer.Option(help="Cores.", min=0)]
 Memory = Annotated[str, typer.Option(help="Memory: 512MiB, 4GiB.")]
@@ -72,6 +77,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "priority": said["priority"],
         "held": said["held"],
         "webhook": said["webhook"],
+        "expires": ahead(said.get("expires", ""), "--expires", datetime.now(UTC)),
         "memory": said["memory"],
         "disk": said["disk"],
         "walltime": seconds(said["walltime"], "--walltime"),

@@ -75,7 +75,7 @@ def job_row(job: JobRecord, now: datetime) -> list[Cell]:
     """A job as a row."""
     return [
         Cell(job.id),
-        Cell(job.name),
+        Cell(job.job_name or job.name),
         state(job.state),
         shown_since(job, now),
         Cell(job.environment),

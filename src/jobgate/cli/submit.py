@@ -20,6 +20,7 @@ from jobgate.cli.options import (
     DiskSpace,
     Env,
     Environment,
+    Expires,
     File,
     Gpus,
     Held,
@@ -70,6 +71,7 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     priority: Priority = 0,
     held: Held = False,
     webhook: Webhook = "",
+    expires: Expires = "",
     gpus: Gpus = None,
     cores: Cores = None,
     memory: Memory = "",
@@ -167,6 +169,7 @@ async def _sent_lines(session: Session, made: Request, key: str) -> bytes:
     body = made.body
     labels = [f"{name}={value}" for name, value in body.get("labels", {}).items()]
     query = {"name": body.get("name"), "label": labels, "webhook": body.get("webhook")}
+    query |= {"expires": body.get("expires")}
     query |= {"priority": body.get("priority") or None, "held": body.get("held") or None}
     asking = Asking(
         method="POST",

@@ -87,6 +87,10 @@ class AsyncClient:
         """One batch, a job for each row or combination: `{name}` in command, env, paths becomes the value."""
         return await submits.sweep(self._core, command, values, options)
 
+    async def open_batch(self, **options: Unpack[BatchOptions]) -> AsyncBatch:
+        """A batch without jobs; `fill` puts them in, once."""
+        return await submits.open_batch(self._core, options)
+
     @overload
     def map(
         self,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar, cast
 
-from jobgate.client import display, downloads, events, jobs, logs, waiting
+from jobgate.client import display, downloads, events, jobs, logs, submits, waiting
 from jobgate.client.core import CORE, Core
 from jobgate.client.downloads import Result
 from jobgate.client.line import Line
+from jobgate.client.options import Command, Draft
 from jobgate.client.records import Asked, BatchRecord, Event, FileEntry, JobRecord
 
 
@@ -182,6 +184,18 @@ class AsyncBatch(BatchRecord, frozen=True, kw_only=True, dict=True):
     ) -> AsyncBatch:
         """Another priority, name or labels; a label of None goes. Raises Invalid and Conflict."""
         return await jobs.change_batch(self._core, self.id, jobs.Changes(priority=priority, name=name, labels=labels))
+
+    async def fill(self, drafts: Iterable[Command | Draft]) -> AsyncBatch:
+        """Puts jobs into it, if it was made empty: once, and all of them or none. Raises Invalid and Conflict."""
+        return await submits.fill(self._core, self.id, drafts)
+
+    async def renew(self, expires: datetime | None) -> AsyncBatch:
+        """It is cancelled and retired then, or never. Raises Conflict once it is retired."""
+        return await jobs.change_batch(self._core, self.id, jobs.Changes(expires=expires))
+
+    async def retire(self) -> AsyncBatch:
+        """Done with it: what is not over is asked to stop, and its files are deleted."""
+        return await jobs.retire_batch(self._core, self.id)
 
     async def delete(self, *, force: bool = False) -> None:
         """Deletes it, its jobs and their files. Raises Conflict while one is live; `force` stops them first."""

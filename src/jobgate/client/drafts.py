@@ -7,7 +7,7 @@ import difflib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -220,6 +220,7 @@ class BatchDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     held: bool = False
     webhook: str | None = None
+    expires: datetime | None = None
 
 
 def batch_draft(options: BatchOptions) -> BatchDraft:
@@ -230,4 +231,5 @@ def batch_draft(options: BatchOptions) -> BatchDraft:
         priority=options.get("priority", 0),
         held=options.get("held", False),
         webhook=options.get("webhook"),
+        expires=options.get("expires"),
     )

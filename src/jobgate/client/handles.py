@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar, cast
 
-from jobgate.client import display, downloads, events, jobs, logs, waiting
+from jobgate.client import display, downloads, events, jobs, logs, submits, waiting
 from jobgate.client.core import CORE, Core
 from jobgate.client.downloads import Result
 from jobgate.client.html import block
 from jobgate.client.line import Line
 from jobgate.client.listing import SHOWN, Jobs
+from jobgate.client.options import Command, Draft
 from jobgate.client.records import Asked, BatchRecord, Event, FileEntry, JobRecord
 from jobgate.client.thread import each, run
 
@@ -188,6 +190,18 @@ class Batch(BatchRecord, frozen=True, kw_only=True, dict=True):
     ) -> Batch:
         """Another priority, name or labels; a label of None goes. Raises Invalid and Conflict."""
         return run(jobs.change_batch(self._core, self.id, jobs.Changes(priority=priority, name=name, labels=labels)))
+
+    def fill(self, drafts: Iterable[Command | Draft]) -> Batch:
+        """Puts jobs into it, if it was made empty: once, and all of them or none. Raises Invalid and Conflict."""
+        return run(submits.fill(self._core, self.id, drafts))
+
+    def renew(self, expires: datetime | None) -> Batch:
+        """It is cancelled and retired then, or never. Raises Conflict once it is retired."""
+        return run(jobs.change_batch(self._core, self.id, jobs.Changes(expires=expires)))
+
+    def retire(self) -> Batch:
+        """Done with it: what is not over is asked to stop, and its files are deleted."""
+        return run(jobs.retire_batch(self._core, self.id))
 
     def delete(self, *, force: bool = False) -> None:
         """Deletes it, its jobs and their files. Raises Conflict while one is live; `force` stops them first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -137,6 +138,11 @@ async def retry_batch(core: Core[J, B, F], id: str, state: str) -> B:  # noqa: A
     return await batch(core, id)
 
 
+async def retire_batch(core: Core[J, B, F], id: str) -> B:  # noqa: A002  # what it is called
+    """The batch, retired."""
+    return core.a_batch(await _post(core.line, f"{at(id)}/retire", {}, f"{id}: not retired."))
+
+
 class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is to change; None leaves it."""
 
@@ -145,6 +151,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     labels: Mapping[str, str | None] | None = None
     """A label of None goes."""
+    expires: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    """None: never."""
 
 
 async def change_job(core: Core[J, B, F], id: str, changes: Changes) -> J:  # noqa: A002  # what it is called

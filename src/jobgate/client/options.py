@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, TypedDict
 
 import msgspec
@@ -116,6 +116,8 @@ class BatchOptions(TypedDict, total=False):
     priority: int
     held: bool
     webhook: str
+    expires: datetime
+    """When it is cancelled and retired, unless that is put off; without it, never."""
     idempotency_key: str
     """Yours, where a second run of your own program must not submit again; else the client makes one for each call."""
 
@@ -128,3 +130,5 @@ class Draft(JobOptions, total=False):
     """One job of `submit_many`."""
 
     command: Command
+    name: str
+    """What this job is called; no other job of the account is called so."""

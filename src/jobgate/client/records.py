@@ -148,6 +148,10 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     batch: str = ""
     number: int = 1
     """Its place in the batch, from 1."""
+    small_number: int | None = None
+    """What it is called where a number has 32 bits."""
+    job_name: str = ""
+    """What its owner calls this job; `name` is its batch's."""
     state: str = ""
     """held, queued, staging_in, running, staging_out, cancelling, succeeded, failed or cancelled."""
     created: datetime | None = None
@@ -270,6 +274,8 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A batch as it stood when the server was asked."""
 
     id: str
+    small_number: int | None = None
+    """What it is called where a number has 32 bits."""
     name: str = ""
     count: int = 0
     state: str = ""
@@ -284,6 +290,12 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     priority: int = 0
     app: str = ""
     environments: tuple[str, ...] = ()
+    open: bool = False
+    """It has no jobs yet, and may be filled."""
+    expires: datetime | None = None
+    """When it is cancelled and retired, unless that is put off."""
+    retired: datetime | None = None
+    """Since when its owner is done with it."""
     dialect: str = ""
     progress: float = 0.0
     """Share of its jobs that are over."""
@@ -391,7 +403,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def jobs_table(jobs: tuple[JobRecord, ...]) -> str:
     """A table of jobs as HTML."""
-    found = [(job.id, job.name, job.state, job._note(), job.environment, job.created) for job in jobs]  # noqa: SLF001  # our own
+    found = [(job.id, job.job_name or job.name, job.state, job._note(), job.environment, job.created) for job in jobs]  # noqa: SLF001  # our own
     return rows(("job", "name", "state", "note", "environment", "created"), found)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
+from urllib.parse import quote
 
 import msgspec
 
@@ -47,15 +49,31 @@ async def lone(core: Core[J, B, F], command: Command | None, options: SubmitOpti
 async def submit_many(core: Core[J, B, F], drafts: Iterable[Command | Draft], options: BatchOptions) -> B:
     """The batch. The drafts are written down before the first byte is sent: one that fails submits nothing."""
     checked(options, BatchOptions)
+    key, query = options.get("idempotency_key", ""), _query(batch_draft(options))
+    return await _sent(core, drafts, Asking(method="POST", path="/v1/batches", what=WHAT, query=query, key=key))
+
+
+async def open_batch(core: Core[J, B, F], options: BatchOptions) -> B:
+    """A batch without jobs."""
+    checked(options, BatchOptions)
+    body = msgspec.json.encode(_joined(batch_draft(options)) | {"open": True})
+    key = options.get("idempotency_key", "")
+    asking = Asking(method="POST", path="/v1/batches", what=WHAT, body=body, headers=JSON, key=key)
+    return core.a_batch((await core.line.call(asking)).content)
+
+
+async def fill(core: Core[J, B, F], batch: str, drafts: Iterable[Command | Draft]) -> B:
+    """The batch with its jobs; as with `submit_many`, all of them or none."""
+    path = f"/v1/batches/{quote(batch, safe='')}/jobs"
+    return await _sent(core, drafts, Asking(method="POST", path=path, what=f"{batch}: not filled."))
+
+
+async def _sent(core: Core[J, B, F], drafts: Iterable[Command | Draft], asking: Asking) -> B:
+    """What the server answers to the drafts, one a line."""
     writer = Writer(core.line)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
         for said in drafts:
-            if isinstance(said, Mapping):
-                more = cast("Draft", {name: value for name, value in said.items() if name != "command"})
-                checked(more, JobOptions)
-                draft = await writer.draft(said.get("command"), more)
-            else:
-                draft = await writer.draft(said, {})
+            draft = await _line(writer, said)
             spool.write(msgspec.json.encode(draft) + b"\n")
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -63,18 +81,18 @@ async def submit_many(core: Core[J, B, F], drafts: Iterable[Command | Draft], op
             while piece := spool.read(_PIECE):
                 yield piece
 
-        answer = await core.line.call(
-            Asking(
-                method="POST",
-                path="/v1/batches",
-                what=WHAT,
-                query=_query(batch_draft(options)),
-                body=pieces,
-                headers=LINES,
-                key=options.get("idempotency_key", ""),
-            )
-        )
+        answer = await core.line.call(replace(asking, body=pieces, headers=LINES))
     return core.a_batch(answer.content)
+
+
+async def _line(writer: Writer, said: Command | Draft) -> JobDraft | dict[str, Any]:
+    """One job, with its own name if it has one."""
+    if not isinstance(said, Mapping):
+        return await writer.draft(said, {})
+    more = cast("Draft", {name: value for name, value in said.items() if name not in ("command", "name")})
+    checked(more, JobOptions)
+    draft, name = await writer.draft(said.get("command"), more), said.get("name", "")
+    return {**msgspec.to_builtins(draft), "name": name} if name else draft
 
 
 async def sweep(
@@ -123,5 +141,6 @@ def _joined(*parts: JobDraft | BatchDraft) -> dict[str, Any]:
 
 def _query(batch: BatchDraft) -> dict[str, object]:
     labels = [f"{name}={value}" for name, value in batch.labels.items()]
-    said = {"name": batch.name, "label": labels, "webhook": batch.webhook}
+    said: dict[str, object] = {"name": batch.name, "label": labels, "webhook": batch.webhook}
+    said |= {"expires": None if batch.expires is None else batch.expires.isoformat()}
     return said | {"priority": batch.priority or None, "held": batch.held or None}

@@ -101,6 +101,10 @@ class Client:
         """
         return run(submits.sweep(self._core, command, values, options))
 
+    def open_batch(self, **options: Unpack[BatchOptions]) -> Batch:
+        """A batch without jobs; `fill` puts them in, once."""
+        return run(submits.open_batch(self._core, options))
+
     @overload
     def map(
         self,

@@ -207,6 +207,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change", omit_defau
     name: str | None = None
     labels: Mapping[str, str | None] = {}
     """Only these change; None takes one away."""
+    expires: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Of a batch: its lease, as with Renew."""
     seen: int | None = None
     show: bool = False
     """The answer shows the one job or batch as it is then."""

@@ -16,7 +16,7 @@ from jobgate.model.job import Batch, Job
 from jobgate.model.storing import ArchiveBatch, Bundle, Gathered
 from jobgate.operations.context import Context
 from jobgate.operations.files import left, missing, shown
-from jobgate.operations.select import batch_of
+from jobgate.operations.select import batch_of, kept
 from jobgate.store.transaction import Transaction
 
 _SLICE: Final = 50
@@ -33,6 +33,7 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
 
     def begin(tx: Transaction) -> tuple[Batch, int, list[Bundle]]:
         batch = batch_of(tx, principal, operation.batch)
+        kept(batch)
         counts = tx.jobs.counts(batch)
         if not operation.partial and any(number for state, number in counts.items() if not state.over):
             told = "some of its jobs are not over; wait for their end, or ask with partial=true for what there is"
@@ -40,7 +41,7 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
         return batch, sum(counts.values()), _slice(tx, batch, 0)[1]
 
     def _slice(tx: Transaction, batch: Batch, start: int) -> tuple[int, list[Bundle]]:
-        tx.jobs.batch(batch.id)
+        kept(tx.jobs.batch(batch.id))
         jobs = list(tx.jobs.members(batch, start, _SLICE))
         over = [(job, attempts) for job, attempts in jobs if job.state.over]
         return len(jobs), [_bundle(tx, operation, batch, job, attempts) for job, attempts in over]

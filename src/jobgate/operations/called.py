@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from jobgate.model.account import Principal, Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import JobName, batch_id, job_name
@@ -11,6 +14,9 @@ from jobgate.model.selectors import BatchCalled, JobCalled
 from jobgate.operations.context import Context
 from jobgate.operations.select import batch_of, one, present
 from jobgate.store.transaction import Transaction
+
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")
+"""Of an attempt, from 0."""
 
 
 async def meant(context: Context, principal: Principal, operation: Called) -> Operation:
@@ -56,9 +62,7 @@ def job_called(tx: Transaction, principal: Principal, called: JobCalled) -> Know
     if name is not None:
         return _there(tx, principal, name, 0)
     whole, mark, last = called.name.rpartition("_")
-    if not mark or not (last.isascii() and last.isdigit()) or len(last) > 9 or (last[0] == "0" and last != "0"):
-        return None
-    name = _named(tx, principal, whole)
+    name = _named(tx, principal, whole) if mark and _NUMBER.fullmatch(last) else None
     return None if name is None else _there(tx, principal, name, int(last) + 1)
 
 

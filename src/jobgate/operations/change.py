@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from msgspec import UNSET
+
 from jobgate.model.account import Principal
 from jobgate.model.advance import Step
 from jobgate.model.errors import Conflict, Invalid
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
-from jobgate.model.job import Job, check_labels
+from jobgate.model.job import Batch, Job, check_labels
 from jobgate.model.operations import Cancel, Change, Count, Delete
 from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
 from jobgate.operations.context import Context
 from jobgate.operations.find import count
-from jobgate.operations.select import batch_of
+from jobgate.operations.select import batch_of, unretired
 from jobgate.operations.slices import First, Told, as_seen, look, slices
 from jobgate.store.transaction import Transaction
 
@@ -39,8 +41,8 @@ async def cancel(context: Context, principal: Principal, operation: Cancel) -> C
 async def change(context: Context, principal: Principal, operation: Change) -> Changed:
     """Another priority; held or let go; another name, other labels. `unchanged` are those over already.
 
-    Raises NotFound for a batch that is not theirs, and Invalid when the name of a batch is asked for that a job of it
-    stands for, or labels that are too long together.
+    Raises NotFound for a batch that is not theirs, Conflict (`retired`), and Invalid when the name of a batch is asked
+    for that a job of it stands for, or labels that are too long together.
     """
     selector = operation.selector
     events: list[Event] = []
@@ -48,7 +50,7 @@ async def change(context: Context, principal: Principal, operation: Change) -> C
         events.append(Rank(operation.priority))
     if operation.hold is not None:
         events.append(Hold() if operation.hold else Release())
-    renames = operation.name is not None or bool(operation.labels)
+    renames = operation.name is not None or bool(operation.labels) or operation.expires is not UNSET
     if renames and isinstance(selector, Of) and not events:
         await context.store.write(lambda tx: _rename_whole(tx, principal, selector, operation))
         return Told(selector).changed(await look(context, principal, selector) if operation.show else None)
@@ -56,10 +58,15 @@ async def change(context: Context, principal: Principal, operation: Change) -> C
 
     def first(tx: Transaction, jobs: Sequence[Job], now: float) -> None:
         del now
-        for job in jobs if renames else ():
-            if job.batch not in renamed:
-                renamed.add(job.batch)
-                _rename(tx, selector, operation, job.batch)
+        unretired(tx, jobs)
+        if isinstance(selector, Of):
+            unretired(tx, (), batch := batch_of(tx, principal, selector.batch))
+            idents = {batch.id}
+        else:
+            idents = {job.batch for job in jobs}
+        for ident in idents - renamed if renames else ():
+            renamed.add(ident)
+            _rename(tx, selector, operation, ident)
 
     told = await _apply(context, principal, operation, events, first=first)
     return told.changed(await look(context, principal, selector) if operation.show else None)
@@ -105,10 +112,12 @@ def _names(jobs: Sequence[Job]) -> list[JobName]:
 
 
 def _rename_whole(tx: Transaction, principal: Principal, selector: Of, operation: Change) -> None:
-    """Raises NotFound, Conflict (`changed`), and Invalid (`too-long`)."""
+    """Raises NotFound, Conflict (`changed`, `retired`), and Invalid (`too-long`)."""
     if operation.seen is not None:
         as_seen(tx, principal, selector, operation.seen)
-    check_labels(tx.jobs.rename(batch_of(tx, principal, selector.batch), operation.name, operation.labels).labels)
+    batch = batch_of(tx, principal, selector.batch)
+    unretired(tx, (), batch)
+    _renamed(tx, operation, batch)
 
 
 def _rename(tx: Transaction, selector: Selector, operation: Change, ident: BatchId) -> None:
@@ -117,7 +126,14 @@ def _rename(tx: Transaction, selector: Selector, operation: Change, ident: Batch
     if batch.count > 1 and not isinstance(selector, Of):
         field = "labels" if operation.labels else "name"
         raise Invalid(f"{field}: they belong to the batch of this job; change them there", code="of-batch", field=field)
-    check_labels(tx.jobs.rename(batch, operation.name, operation.labels).labels)
+    _renamed(tx, operation, batch)
+
+
+def _renamed(tx: Transaction, operation: Change, batch: Batch) -> None:
+    renamed = tx.jobs.rename(batch, operation.name, operation.labels)
+    check_labels(renamed.labels)
+    if operation.expires is not UNSET:
+        tx.batches.renew(renamed, operation.expires)
 
 
 # --- slices

@@ -16,7 +16,7 @@ from jobgate.model.outcomes import Archived, Content
 from jobgate.model.state import Failure
 from jobgate.model.storing import Files, ListFiles
 from jobgate.operations.context import Context
-from jobgate.operations.select import one
+from jobgate.operations.select import served
 from jobgate.store.transaction import Transaction
 
 
@@ -28,7 +28,7 @@ async def read(context: Context, principal: Principal, operation: Read) -> Conte
     """
     if operation.output is None:
         return await context.store.read(lambda tx: _named(tx, principal, operation.job, operation.path))
-    job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
+    job, attempts = await context.store.read(lambda tx: served(tx, principal, operation.job))
     attempt = shown(job, attempts)
     for artifact in attempt.outputs if attempt is not None else ():
         if artifact.output == operation.output and artifact.path == operation.path:
@@ -84,7 +84,7 @@ async def archive(context: Context, principal: Principal, operation: Archive) ->
 
 def ended(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Attempts]:
     """A job of the principal's that is over. Raises NotFound, Conflict (`job-active`)."""
-    job, attempts = one(tx, principal, name)
+    job, attempts = served(tx, principal, name)
     if not job.state.over:
         raise Conflict("its files can be had when the job is over; wait for its end", code="job-active")
     return job, attempts

@@ -31,7 +31,9 @@ from jobgate.model.operations import (
     Programs,
     Read,
     ReadLog,
+    Renew,
     Request,
+    Retire,
     Retry,
     Submit,
     Until,
@@ -49,6 +51,7 @@ from jobgate.operations.estimate import estimate
 from jobgate.operations.follow import follow
 from jobgate.operations.load import load
 from jobgate.operations.members import members
+from jobgate.operations.retire import renew, retire
 from jobgate.operations.retry import retry
 from jobgate.operations.select import named
 from jobgate.operations.stored import STORED
@@ -92,6 +95,8 @@ VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     Retry: retry,
     Change: change.change,
     Delete: change.delete,
+    Retire: retire,
+    Renew: renew,
     Read: files.read,
     Archive: files.archive,
     ReadLog: logs.read_log,
@@ -139,11 +144,13 @@ async def _wait(context: Context, request: Request, batch: BatchId) -> bool:
 
     async def left() -> int:
         try:
-            counts = await context.store.read(lambda tx: tx.jobs.counts(tx.jobs.batch(batch)))
+            stands = await context.store.read(lambda tx: tx.jobs.tally(tx.jobs.batch(batch)))
         except NotFound:
             return 0
+        if stands.vacant is not None:
+            return 0 if stands.vacant.over else 1  # whoever fills it wakes those who wait
         awaited = _BEFORE_ENGINE if handed_over else tuple(s for s in JobState if not s.over)
-        return sum(counts.get(state, 0) for state in awaited)
+        return sum(stands.counts.get(state, 0) for state in awaited)
 
     match request.operation:
         case Find(selector=Ids(jobs=(name,))):

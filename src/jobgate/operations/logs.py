@@ -22,13 +22,13 @@ from jobgate.model.storing import OpenedLog, OpenLog
 from jobgate.operations.context import Context
 from jobgate.operations.files import shown
 from jobgate.operations.log_places import PIECE, LiveLog, StoredLog, gone, mark, part
-from jobgate.operations.select import one
+from jobgate.operations.select import served
 from jobgate.store.transaction import Transaction
 
 
 async def read_log(context: Context, principal: Principal, operation: ReadLog) -> Log:
     """A piece of the merged log. Raises NotFound, Gone."""
-    job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
+    job, attempts = await context.store.read(lambda tx: served(tx, principal, operation.job))
     attempt = shown(job, attempts)
     content, ended, offset = b"", job.state.over, operation.offset
     if attempt is not None:
@@ -69,7 +69,7 @@ async def open_log(context: Context, principal: Principal, operation: OpenLog) -
     """
 
     def look(tx: Transaction) -> tuple[Job, Attempts]:
-        job, attempts = one(tx, principal, operation.job)
+        job, attempts = served(tx, principal, operation.job)
         attempt = _meant(operation, job, attempts)
         if attempt is not None:
             _still(tx, job, attempt)

@@ -12,7 +12,7 @@ from jobgate.model.operations import Group, Retry
 from jobgate.model.outcomes import Changed
 from jobgate.model.state import JobState
 from jobgate.operations.context import Context
-from jobgate.operations.select import present
+from jobgate.operations.select import present, unretired
 from jobgate.operations.slices import Told, look, slices
 from jobgate.operations.submit import room_for, waits_of
 from jobgate.store.transaction import Transaction
@@ -21,11 +21,12 @@ from jobgate.store.transaction import Transaction
 async def retry(context: Context, principal: Principal, operation: Retry) -> Changed:
     """Queues those that failed; `unchanged` are all others. Their time in the queue begins anew.
 
-    Raises NotFound for a batch that is not theirs, Unrunnable when no environment runs such a job any more, and
-    TooMany; of many jobs some are queued then, and the same request does the rest.
+    Raises NotFound for a batch that is not theirs, Conflict (`retired`), Unrunnable when no environment runs such a job
+    any more, and TooMany; of many jobs some are queued then, and the same request does the rest.
     """
 
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[Job], list[Job]]:
+        unretired(tx, jobs)
         failed = [job for job in jobs if job.state is JobState.FAILED]
         if failed:
             room_for(tx, context, present(tx, principal), len(failed))

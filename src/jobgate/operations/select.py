@@ -8,9 +8,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobgate.model.account import Principal, Scope
-from jobgate.model.errors import NotFound
+from jobgate.model.errors import Conflict, Gone, NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.ids import AccountId, BatchId, JobId, JobName
+from jobgate.model.ids import AccountId, BatchId, JobId, JobName, batch_text
 from jobgate.model.job import Batch, Job
 from jobgate.model.outcomes import JobView
 from jobgate.model.selectors import Ids, Of, Selector, Where
@@ -128,3 +128,24 @@ def one(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Atte
     if found is None or not own(present(tx, principal), found[0]):
         raise NotFound
     return found
+
+
+def served(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Attempts]:
+    """One job of the principal's, whose files may still be had. Raises NotFound, Gone."""
+    found = one(tx, principal, name)
+    kept(tx.jobs.batch(found[0].batch))
+    return found
+
+
+def kept(batch: Batch) -> None:
+    """Raises Gone (`result-expired`) when the batch is retired."""
+    if batch.retired is not None:
+        raise Gone("the batch is retired, and its files and logs are deleted", code="result-expired")
+
+
+def unretired(tx: Transaction, jobs: Sequence[Job], *batches: Batch) -> None:
+    """Raises Conflict (`retired`) when one of the batches, or of the jobs' batches, is."""
+    for batch in (*batches, *map(tx.jobs.batch, {job.batch for job in jobs})):
+        if batch.retired is not None:
+            told = f"the batch {batch_text(batch.id)} is retired: its owner was done with it, and nothing of it changes"
+            raise Conflict(told, code="retired")

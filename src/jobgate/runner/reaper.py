@@ -57,7 +57,7 @@ class Reaper:
 
     async def sweep(self) -> None:
         """All that is due now."""
-        files = (self._expired_files, self._expired_records, self._uploads, self._unclaimed, self._bury)
+        files = (self._expired_files, self._expired_records, self._vacant, self._uploads, self._unclaimed, self._bury)
         for duty in (self._overdue, self._deliveries, *files):
             while await duty():  # noqa: ASYNC110  # it works in pieces; nothing is waited for
                 await asyncio.sleep(0)  # requests pass between two pieces
@@ -113,6 +113,18 @@ class Reaper:
             tx.log.expire(jobs)
             tx.jobs.delete(jobs, now)
             return len(jobs)
+
+        return await self._some(work)
+
+    async def _vacant(self) -> bool:
+        """Batches that nobody came to fill, or that were cancelled before."""
+        now = self._world.clock()
+
+        def work(tx: Transaction) -> int:
+            batches = tx.batches.vacant(now - self._retention.records, _AT_ONCE)
+            for batch in batches:
+                tx.jobs.forget(batch, now)
+            return len(batches)
 
         return await self._some(work)
 

@@ -30,6 +30,7 @@ from jobgate.runner.growth import Growth
 from jobgate.runner.hall import Hall, Live
 from jobgate.runner.history import History
 from jobgate.runner.judging import Judging, Submitting
+from jobgate.runner.leases import Leases
 from jobgate.runner.outbox import Outbox, Wording
 from jobgate.runner.reaper import Chore, Reaper, Retention
 from jobgate.runner.saver import Saver
@@ -137,6 +138,10 @@ class Runner:
         self._store.listen_outbox(outbox.wake)
         world.keep(outbox.run)
         world.keep(self._judging.run)
+        leases = Leases(world)
+        self._store.listen(leases.heard)
+        self._store.listen_batches(leases.touched)
+        world.keep(leases.run)
         world.keep(Reaper(world, self._retention, self._chores).run)
         world.keep(world.sweeping)
 

@@ -23,7 +23,7 @@ def _insert(table: Any, *columns: str) -> Insert:
 
 
 _B = batch.c
-_ONE: Final = literal_column("1")
+_ONE: Final[Any] = literal_column("1")
 _DOC = (_B.doc, _B.number, _B.first)
 """The columns a batch is read by; `rows.batch_of` knows their order."""
 
@@ -113,7 +113,8 @@ _say(
     select(_B.id).where(_B.wakes.is_not(None), _B.wakes <= p("n")).order_by(_B.wakes).limit(p("l")),
     *"nl",
 )
-_say("batch_settle", update(batch).where(_B.id == p("i")).values(wakes=literal_column("NULL")), "i")
+_say("batch_linger", update(batch).where(_B.id == p("i")).values(wakes=p("w")), *"wi")
+_say("batch_stir", update(batch).where(_B.wakes.is_not(None), _B.wakes >= p("w")).values(wakes=_B.retired), "w")
 _say("batch_next_wake", select(func.min(_B.wakes)).where(_B.wakes.is_not(None), _B.wakes > p("n")), "n")
 _say(
     "batch_empty",

@@ -14,6 +14,8 @@ from jobgate.store.driver import Driver
 
 _SLACK: Final = 60.0
 """Seconds that ids may run ahead of the clock."""
+_FAR: Final = 1e15
+"""No clock comes there."""
 
 
 class Batches:
@@ -40,13 +42,13 @@ class Batches:
         return None if row is None else row[0]
 
     def vacant(self, before: float, limit: int) -> list[Batch]:
-        """Empty batches that were made before then, and that nobody holds by a lease that ends later."""
+        """Empty batches that nobody had to do with since then, and holds by a lease that ends later."""
         found: list[Batch] = []
         last, end = 0, bound(before + _SLACK)
         while len(found) < limit and (piece := self._db.all("batch_empty", last, end, limit)):
             some = [rows.batch_of(*row) for row in piece]
             last = some[-1].id
-            found += [batch for batch in some if max(batch.created, batch.expires or 0.0) < before]
+            found += [batch for batch in some if _held(batch) < before]
         return found[:limit]
 
     # --- changing
@@ -70,13 +72,26 @@ class Batches:
 
     def settle(self, batch: BatchId) -> None:
         """Nobody has to look at it any more."""
-        self._db.run("batch_settle", batch)
+        self._db.run("batch_linger", None, batch)
+
+    def linger(self, batch: BatchId) -> None:
+        """Nothing can be done about it until one of its jobs has moved: it is not due any more, until `stir`."""
+        self._db.run("batch_linger", _FAR, batch)
+
+    def stir(self) -> None:
+        """All that linger are due again: nobody knows what has moved meanwhile."""
+        self._db.run("batch_stir", _FAR)
 
     def _put(self, batch: Batch) -> Batch:
         changed = replace(batch, renamed=batch.renamed + 1)
         save(self._db, changed)
         self._touched(batch.id)
         return changed
+
+
+def _held(batch: Batch) -> float:
+    """Until when somebody had to do with it."""
+    return max(batch.created, batch.cancelled or 0.0, batch.expires or 0.0)
 
 
 def wakes(batch: Batch) -> float | None:

@@ -72,6 +72,15 @@ class Feed:
             for waiter in self._waiters.get(step.job.batch, ()):
                 waiter.heard(step)
 
+    def touched(self, batches: set[BatchId]) -> None:
+        """Batches themselves changed; `Store.listen_batches` takes this."""
+        if self._ring is not None:
+            self._ring.touched(batches)
+        for batch in batches & self._waiters.keys():
+            for waiter in self._waiters[batch]:
+                if not waiter.future.done():
+                    waiter.future.set_result(None)
+
     @contextmanager
     def telling(self, job: JobId, news: asyncio.Event) -> Iterator[None]:
         """While it is entered, each commit about `job` sets `news`, and so does the end of the server."""

@@ -2,7 +2,8 @@
 
 What clashes: of two idempotency keys that are the same, the one that holds longer stays, so that no request is carried
 out twice. Uploads are named by their content, so those folders become one. Of two other folders of one name, the one
-that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices. So it is with names of jobs.
+that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices. So it is with jobs that
+have one name.
 """
 
 from __future__ import annotations

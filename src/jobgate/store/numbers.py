@@ -1,7 +1,6 @@
 """Small numbers: drawn from a counter in memory by the only writer, and found again by two indexes.
 
-When the counter has come to the end, it goes on in the lowest gap that is large enough; when that is full, in the next
-one above it. What a transaction has drawn that then failed is lost until it is come upon in that way.
+What a transaction has drawn that then failed is lost until all others are used up and gaps are looked for.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Numbers:
         self._counter = counter
 
     def draw(self, count: int) -> int:
-        """The first of the numbers for so many jobs; 0 when there is no room for them. Write them down before the next."""
+        """The first of the numbers for so many jobs, 0 when there are none left; saved before there is another draw."""
         return self._counter.draw(count, lambda: _taken(self._db), lambda start, end: _gaps(self._db, start, end))
 
     def batch(self, number: int) -> Batch | None:

@@ -138,6 +138,16 @@ class Ring:
                 self._task = asyncio.get_running_loop().create_task(self._run())
                 self._task.add_done_callback(self._ended)
 
+    def touched(self, batches: set[BatchId]) -> None:
+        """Something of these changed that is no event: who follows them looks whether they are over."""
+        for batch in batches & self._batches.keys():
+            channel = self._batches[batch]
+            channel.stale = True
+            for future in channel.waiting:
+                if not future.done():
+                    future.set_result(False)
+        self.heard()
+
     def close(self) -> None:
         """Nobody follows any more; everyone is told so."""
         self.closed = True

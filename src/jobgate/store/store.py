@@ -31,8 +31,8 @@ class BatchListener(Protocol):
     One was filled, cancelled while it was empty, given another lease, or retired; or made with a lease.
     """
 
-    def __call__(self, touched: set[BatchId]) -> None:
-        """`touched`: which."""
+    def __call__(self, batches: set[BatchId], /) -> None:
+        """Which."""
         ...
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from jobgate.testing import store_folders, store_jobs, store_lists, store_outbox, store_pages, store_queue, store_writes
+from jobgate.testing import (
+    store_batches,
+    store_folders,
+    store_jobs,
+    store_lists,
+    store_outbox,
+    store_pages,
+    store_queue,
+    store_writes,
+)
 from jobgate.testing.store_lab import Place, Promise
 
 __all__ = ("SUITE", "Place", "Promise")
@@ -16,6 +25,7 @@ __all__ = ("SUITE", "Place", "Promise")
 SUITE: Final[tuple[Promise, ...]] = (
     *store_writes.SUITE,
     *store_jobs.SUITE,
+    *store_batches.SUITE,
     *store_lists.SUITE,
     *store_pages.SUITE,
     *store_queue.SUITE,

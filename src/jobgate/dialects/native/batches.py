@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
@@ -25,11 +26,11 @@ from jobgate.dialects.native.pages import held, onward, seen, tag, waiting
 from jobgate.dialects.native.samples import BATCH, FAILURE, JOB, STOPPED
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, batch_view, failure_view
-from jobgate.dialects.native.wire import BatchView, FailureView
+from jobgate.dialects.native.wire import BatchView, FailureView, Lease
 from jobgate.model.account import Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import BatchId, batch_id, batch_text
-from jobgate.model.operations import Cancel, Change, Count, Delete, Find, FindBatches, Retry
+from jobgate.model.operations import Cancel, Change, Count, Delete, Find, FindBatches, Retire, Retry
 from jobgate.model.outcomes import Changed, Counted, Deleted, Found, FoundBatches
 from jobgate.model.selectors import BatchesWhere, Of
 from jobgate.model.state import JobState
@@ -46,7 +47,15 @@ class BatchQuery(Waiting, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class BatchConditions(Conditions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What batches are chosen by."""
 
+    retired: Annotated[bool, Meta(description="Those too that are retired.")] = False
     expand: Annotated[tuple[Literal["waits"], ...], Meta(description="What is shown of each beside its state.")] = ()
+
+
+class BatchPatch(Patch, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to change; what is not said stays."""
+
+    expires: Lease | UnsetType | None = UNSET
+    """When it is cancelled and retired (RFC 3339); null: never."""
 
 
 class RetryDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +121,7 @@ def _list(call: Call) -> Ask:
         before=None if asked.before is None else asked.before.timestamp(),
         after=None if asked.after is None else BatchId(after(asked.after)),
         limit=asked.limit,
+        retired=asked.retired,
     )
     return Ask(operation=FindBatches(where=where, waits="waits" in asked.expand, ledger=True))
 
@@ -134,13 +144,14 @@ def _failures(call: Call) -> Ask:
 
 
 def _patch(call: Call) -> Ask:
-    asked, given = changes(call)
+    asked, given = changes(call, BatchPatch)
     change = Change(
         selector=Of(id_of(call)),
         priority=known(asked.priority),
         hold=known(asked.hold),
         name=known(asked.name),
         labels=given,
+        expires=asked.expires.timestamp() if isinstance(asked.expires, datetime) else asked.expires,
         seen=seen(call),
         show=True,
     )
@@ -155,6 +166,10 @@ def _cancel(call: Call) -> Ask:
 def _retry(call: Call) -> Ask:
     body_or(call, RetryDraft, RetryDraft())
     return Ask(operation=Retry(selector=Of(id_of(call)), seen=seen(call), show=True))
+
+
+def _retire(call: Call) -> Ask:
+    return Ask(operation=Retire(batch=id_of(call)))
 
 
 def _delete(call: Call) -> Ask:
@@ -195,6 +210,11 @@ def _patched(prefix: str, call: Call, outcome: Changed) -> Reply:
     del prefix, call
     counted, view = _as_it_is(outcome)
     return answer(view, 200, tag(counted.version))
+
+
+def _retired(prefix: str, call: Call, outcome: Counted) -> Reply:
+    del prefix, call
+    return answer(batch_view(outcome), 202, tag(outcome.version))
 
 
 def _cancelled(prefix: str, call: Call, outcome: Changed) -> Reply:
@@ -257,14 +277,14 @@ VERBS: Final = (
         name="batch-change",
         method="PATCH",
         path="/batches/{id}",
-        summary="Another name, other labels; for all its jobs another priority, held or let go",
+        summary="Another name, other labels, another expiry; for all its jobs another priority, held or let go",
         subject="batches",
         scope=Scope.CONTROL,
         body=Body.WHOLE,
-        takes=Patch,
+        takes=BatchPatch,
         headers=IF_MATCH,
         gives={200: BatchView},
-        refuses=("changed",),
+        refuses=("changed", "retired"),
         example={"name": "second run", "hold": True},
         shown=replace(BATCH, name="second run"),
         decode=_patch,
@@ -300,11 +320,24 @@ VERBS: Final = (
         optional=True,
         headers=IF_MATCH,
         gives={202: RetryView},
-        refuses=("too-many-jobs", "unrunnable", "changed"),
+        refuses=("too-many-jobs", "unrunnable", "changed", "retired"),
         example={"state": "failed"},
         shown=RetryView(id=BATCH.id, retried=7, batch=BATCH),
         decode=_retry,
         encode=_retried,
+    ),
+    Verb(
+        name="batch-retire",
+        method="POST",
+        path="/batches/{id}/retire",
+        summary="Be done with a batch: its jobs are asked to stop, its files are deleted, and no list has it any more",
+        description="Once more, it changes nothing. Its records are kept for their time, and its id finds them.",
+        subject="batches",
+        scope=Scope.CONTROL,
+        gives={202: BatchView},
+        shown=replace(STOPPED, retired="2026-11-24T23:30:00.000Z"),
+        decode=_retire,
+        encode=_retired,
     ),
     Verb(
         name="batch-delete",

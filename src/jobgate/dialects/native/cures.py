@@ -72,6 +72,20 @@ CURES: Final[Mapping[str, Cure]] = {
         "The job does not wait: it runs, or it is over.",
         "Read its state. Why a job waits can be asked while it is held or queued.",
     ),
+    "not-empty": Cure(
+        "Jobs were put into this batch before, or it was cancelled or retired while it was empty.",
+        "Make another empty batch, and put the jobs into that. The same Idempotency-Key repeats an answer that was "
+        "lost, and puts in nothing twice.",
+    ),
+    "name-taken": Cure(
+        "Another job of the account is called so, or two jobs of this request are. Nothing was made.",
+        "Choose another name, or delete the job that has it: names are free again with that.",
+    ),
+    "retired": Cure(
+        "The batch was retired, by its owner or because its lease ended. Its files are deleted, and nothing of it "
+        "changes any more.",
+        "Submit its jobs anew where they are to run again. A lease is put off in time with a PATCH of `expires`.",
+    ),
     "changed": Cure(
         "If-Match names another version than the present one: somebody changed it in between.",
         "Read it again, look at what is different, and send the change with its new ETag.",

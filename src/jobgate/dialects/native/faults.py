@@ -11,9 +11,10 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from jobgate.dialects.native.specs import Specs
-from jobgate.dialects.native.wire import JobDraft
+from jobgate.dialects.native.wire import JobDraft, NamedDraft
 from jobgate.dialects.reading import fault
 from jobgate.model.errors import Invalid
+from jobgate.model.job import check_name
 
 MOST: Final = 100
 """Faults that are told of one document."""
@@ -55,21 +56,29 @@ def of_types(value: object, kind: Any, at: str = "") -> Iterator[Invalid]:
         yield moved(fault(error), at)
 
 
-def of_jobs(drafts: Iterable[tuple[str, int, object]]) -> Iterator[Invalid]:
+def of_jobs(drafts: Iterable[tuple[str, int, object]], kind: type[JobDraft] = JobDraft) -> Iterator[Invalid]:
     """What is wrong with jobs, each with its path and place: in its types, or else in what they say."""
     specs = Specs()
     for at, place, value in drafts:
         draft = value
         if not isinstance(draft, JobDraft):
             wrong = False
-            for error in of_types(draft, JobDraft, at):
+            for error in of_types(draft, kind, at):
                 wrong = True
                 yield error
             if wrong:
                 continue
-            draft = msgspec.convert(draft, JobDraft)
-        for error in specs.faults(draft, place):
+            draft = msgspec.convert(draft, kind)
+        for error in (*_wrong_name(draft), *specs.faults(draft, place)):
             yield moved(error, at)
+
+
+def _wrong_name(draft: JobDraft) -> Iterator[Invalid]:
+    if isinstance(draft, NamedDraft) and draft.name:
+        try:
+            check_name(draft.name, "name")
+        except Invalid as error:
+            yield error
 
 
 def moved(error: Invalid, at: str) -> Invalid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,10 +19,10 @@ from jobgate.dialects.native.wire import AttemptView, JobView
 from jobgate.model.account import Scope
 from jobgate.model.errors import Conflict, Invalid, NotFound
 from jobgate.model.ids import JobId, JobName, job_name
-from jobgate.model.operations import Cancel, Change, Delete, Find, Retry
+from jobgate.model.operations import Called, Cancel, Change, Delete, Find, Known, Retry
 from jobgate.model.outcomes import Changed, Deleted, Found
 from jobgate.model.outcomes import JobView as Whole
-from jobgate.model.selectors import Ids
+from jobgate.model.selectors import Ids, JobCalled
 
 IF_MATCH: Final = {"If-Match": "Refused with 412 when it is not of this ETag any more."}
 MOST: Final = 1000
@@ -62,10 +62,15 @@ class Patch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The batch's, as the labels are."""
 
 
-class FindDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Ids of jobs."""
+P = TypeVar("P", bound=Patch)
 
-    ids: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MOST)]
+
+class FindDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ids of jobs, or their names, or both."""
+
+    ids: Annotated[tuple[str, ...], Meta(max_length=MOST)] = ()
+    names: Annotated[tuple[str, ...], Meta(max_length=MOST)] = ()
+    """What their owner calls them."""
 
 
 class JobPage(Struct, frozen=True, kw_only=True):
@@ -77,11 +82,11 @@ class JobPage(Struct, frozen=True, kw_only=True):
 
 
 class JobsFound(Struct, frozen=True, kw_only=True):
-    """Jobs in the order asked for."""
+    """Jobs in the order asked for, ids before names."""
 
     items: tuple[JobView, ...]
     missing: tuple[str, ...]
-    """Ids that are unknown, or another's."""
+    """Ids and names that are unknown, or another's."""
 
 
 class AttemptPage(Struct, frozen=True, kw_only=True):
@@ -107,9 +112,9 @@ def one_of(call: Call) -> Ids:
     return Ids((name_of(call),))
 
 
-def changes(call: Call) -> tuple[Patch, dict[str, str | None]]:
+def changes(call: Call, kind: type[P]) -> tuple[P, dict[str, str | None]]:
     """What a PATCH asks for, and the labels in it. Raises Invalid."""
-    asked = body(call, Patch)
+    asked = body(call, kind)
     labels: dict[str, str | None] = {} if asked.labels is UNSET else asked.labels
     if asked.name is not UNSET and "\0" in asked.name:
         raise Invalid("name: NUL is refused", field="name")
@@ -127,14 +132,26 @@ def _list(call: Call) -> Ask:
 
 
 def _find(call: Call) -> Ask:
+    asked = body(call, FindDraft)
+    if not 1 <= len(asked.ids) + len(asked.names) <= MOST:
+        raise Invalid(f"1 to {MOST} ids or names are needed", code="missing-field", field="ids")
     names: list[JobName] = []
     missing: list[str] = []
-    for ident in body(call, FindDraft).ids:
+    for ident in asked.ids:
         try:
             names.append(job_name(ident))
         except NotFound:
             missing.append(ident)
-    return Ask(operation=Find(selector=Ids(tuple(names), tuple(missing))))
+    if not asked.names:
+        return Ask(operation=Find(selector=Ids(tuple(names), tuple(missing))))
+
+    def then(known: Known) -> Find:
+        found = [one.name if one is not None and not one.attempt else None for one in known.jobs]
+        absent = [name for name, one in zip(asked.names, found, strict=True) if one is None]
+        there = [one for one in found if one is not None]
+        return Find(selector=Ids((*names, *there), (*missing, *absent)))
+
+    return Ask(operation=Called(jobs=tuple(JobCalled(name=name) for name in asked.names), then=then))
 
 
 def _job(call: Call) -> Ask:
@@ -147,7 +164,7 @@ def _attempts(call: Call) -> Ask:
 
 
 def _patch(call: Call) -> Ask:
-    asked, labels = changes(call)
+    asked, labels = changes(call, Patch)
     change = Change(
         selector=one_of(call),
         priority=known(asked.priority),
@@ -284,7 +301,7 @@ VERBS: Final = (
         name="jobs-find",
         method="POST",
         path="/jobs/find",
-        summary="Up to 1,000 jobs by their ids",
+        summary="Up to 1,000 jobs by their ids or names",
         subject="jobs",
         body=Body.WHOLE,
         takes=FindDraft,
@@ -321,7 +338,7 @@ VERBS: Final = (
         takes=Patch,
         headers=IF_MATCH,
         gives={200: JobView},
-        refuses=("changed",),
+        refuses=("changed", "retired"),
         example={"priority": 10, "labels": {"stage": "final", "draft": None}},
         shown=replace(JOB, state="queued", priority=10, labels={"stage": "final"}),
         decode=_patch,
@@ -354,7 +371,7 @@ VERBS: Final = (
         scope=Scope.CONTROL,
         headers=IF_MATCH,
         gives={202: JobView},
-        refuses=("job-active", "not-failed", "too-many-jobs", "unrunnable", "changed"),
+        refuses=("job-active", "not-failed", "too-many-jobs", "unrunnable", "changed", "retired"),
         shown=replace(JOB, state="queued"),
         decode=_retry,
         encode=_retried,

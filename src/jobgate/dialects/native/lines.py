@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -12,33 +13,42 @@ from jobgate.dialects.native.asked import WHOLE, Keyed, QueryFault, query
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs
 from jobgate.dialects.native.shapes import wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
-from jobgate.dialects.native.wire import NAME, JobDraft, WebhookName
+from jobgate.dialects.native.wire import NAME, NamedDraft, WebhookName
 from jobgate.dialects.reading import json_object, number
 from jobgate.model.errors import Invalid, TooLarge
-from jobgate.model.job import JobSpec, Origin
+from jobgate.model.ids import BatchId
+from jobgate.model.job import JobSpec, Origin, check_name
 from jobgate.model.operations import Group, Submit
 
 LONGEST: Final = 1 << 20
 """Bytes of one line."""
 _MARK: Final = b"\xef\xbb\xbf"
 """UTF-8's byte-order mark."""
-_decode: Final = msgspec.json.Decoder(JobDraft).decode
+_decode: Final = msgspec.json.Decoder(NamedDraft).decode
 
 Pair = Annotated[str, Meta(extra_json_schema={"pattern": "^[^=\\x00]+=[^\\x00]*$"})]
 """How a label is written; checked by `labels_of`."""
 Labels = Annotated[tuple[Pair, ...], Meta(description="KEY=VALUE; may be given several times.", extra=WHOLE)]
 
 
-class LinesQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FillQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What jobs that fill a batch have in common."""
+
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    held: bool = False
+    """They wait until they are let go."""
+
+
+class LinesQuery(FillQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a batch has beside its jobs."""
 
     name: Annotated[str, Meta(max_length=255)] = ""
     """To find it by."""
     label: Labels = ()
-    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
-    held: bool = False
-    """Its jobs wait until they are let go."""
     webhook: WebhookName = ""
+    expires: Annotated[datetime, Meta(tz=True, description="When it is cancelled and retired (RFC 3339).")] | None = (
+        None
+    )
 
 
 def labels_of(given: tuple[str, ...]) -> dict[str, str]:
@@ -53,14 +63,19 @@ def labels_of(given: tuple[str, ...]) -> dict[str, str]:
 
 
 class JobLines:
-    """Reads a batch of at most so many jobs. A line that is the same as the one before is a copy of its job."""
+    """Reads a batch of at most so many jobs. A line that is the same as the one before is a copy of its job.
 
-    def __init__(self, call: Call, most: int) -> None:
-        self._asked = query(call, LinesQuery)
+    `into`: an empty batch that they fill; the query says less then.
+    """
+
+    def __init__(self, call: Call, most: int, into: BatchId | None = None) -> None:
+        fills = None if into is None else query(call, FillQuery)
+        self._into = into
+        self._asked = query(call, LinesQuery) if fills is None else LinesQuery(priority=fills.priority, held=fills.held)
         self._labels = labels_of(self._asked.label)
         if wrong := wrong_texts(self._asked.name, self._labels):
             raise QueryFault(wrong.message, code=wrong.code, field=wrong.field)
-        self._about = repr(sorted(call.pairs or call.query.items())).encode()
+        self._about = repr(sorted(call.pairs or call.query.items())).encode() + call.path.get("id", "").encode()
         self._key = Keyed(call)
         self._most = most
         self._specs = Specs()
@@ -74,6 +89,8 @@ class JobLines:
         self._last = b""
         self._spec: JobSpec | None = None
         self._copies = 0
+        self._names: list[str] = []
+        """Of the jobs; empty as long as none has one."""
 
     def feed(self, piece: bytes) -> None:
         """The next bytes, cut anywhere. Raises TooLarge for a line that is too long, or a job too many."""
@@ -110,6 +127,9 @@ class JobLines:
                 priority=asked.priority,
                 held=asked.held,
                 webhook=asked.webhook,
+                expires=None if asked.expires is None else asked.expires.timestamp(),
+                names=tuple(self._names) + ("",) * (self._jobs - len(self._names)) if self._names else (),
+                into=self._into,
                 secrets=self._specs.secrets,
                 guard=self._key.guard(self._about),
             )
@@ -128,7 +148,7 @@ class JobLines:
     def _read(self, line: bytes) -> None:
         place = self._line
         self._line += 1
-        if line == self._last and self._spec is not None:
+        if line == self._last and self._spec is not None and not self._names:
             self._count()
             self._copies += 1
             return
@@ -142,11 +162,15 @@ class JobLines:
         try:
             draft = _draft(line)
             spec = self._specs.spec(draft, place)
+            if draft.name:
+                check_name(draft.name, "name")
         except (Invalid, msgspec.DecodeError, ValueError, RecursionError):
             self._wrong(line, place)
             return
         if self._faults:
             return
+        if draft.name:
+            self._names += [""] * (self._jobs - 1 - len(self._names)) + [draft.name]
         self._close()
         self._last, self._spec, self._copies = line, spec, 1
         if len(self._apps) <= 1:
@@ -170,15 +194,15 @@ class JobLines:
         self._groups.clear()
         self._spec = None
         try:
-            found = of_jobs([(at, place, json_object(line, numbers=number))])
+            found = of_jobs([(at, place, json_object(line, numbers=number))], NamedDraft)
             self._faults += [error for error, _ in zip(found, range(MOST - len(self._faults)), strict=False)]
         except Invalid:
             told = f"{at}: the line is not one JSON object in UTF-8"
             self._faults.append(Invalid(told, code="invalid-json", field=at))
 
 
-def _draft(line: bytes) -> JobDraft:
+def _draft(line: bytes) -> NamedDraft:
     try:
         return _decode(line)
     except msgspec.ValidationError:
-        return msgspec.convert(json_object(line, numbers=number), JobDraft)
+        return msgspec.convert(json_object(line, numbers=number), NamedDraft)

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from jobgate.dialects.dialect import Body
 from jobgate.dialects.native.problems import PROBLEM, PROBLEMS
-from jobgate.dialects.native.wire import BatchDraft, InputDraft, JobDraft, OutputDraft, Problem
+from jobgate.dialects.native.wire import BatchDraft, FillDraft, InputDraft, JobDraft, OutputDraft, Problem
 from jobgate.dialects.openapi.document import About, Header, Refusals
 from jobgate.dialects.openapi.schemas import Rules
 from jobgate.dialects.verb import Verb
@@ -129,7 +129,14 @@ RULES: Final[Rules] = {
         "oneOf": [{"required": [one]} for one in ("content", "url", "upload", "file")],
         "properties": {"path": {"minLength": 1}, "url": {"pattern": "^https?://"}},
     },
-    BatchDraft: {"oneOf": [{"required": ["template"]}, {"required": ["jobs"]}]},
+    FillDraft: {"oneOf": [{"required": ["template"]}, {"required": ["jobs"]}]},
+    BatchDraft: {
+        "oneOf": [
+            {"required": ["template"]},
+            {"required": ["jobs"]},
+            {"required": ["open"], "not": {"anyOf": [{"required": ["template"]}, {"required": ["jobs"]}]}},
+        ]
+    },
     OutputDraft: {"properties": {"path": {"minLength": 1}}},
 }
 """What the dialect checks between members; a struct's types cannot say it."""

@@ -61,6 +61,8 @@ BATCH_BODIES: Final[Mapping[str, Any]] = {
     },
     "One job a line": '{"command": ["echo", "a"]}\n{"command": ["echo", "b"]}\n',
     "Different jobs": {"jobs": [{"command": ["echo", "a"]}, {"command": ["echo", "b"]}]},
+    "Jobs with names of their own": {"jobs": [{"command": ["echo", "a"], "name": "first"}]},
+    "No jobs yet": {"open": True, "name": "later", "expires": "2026-12-24T18:00:00Z"},
 }
 
 # --- answers
@@ -123,6 +125,7 @@ NEW_BATCH: Final = BatchView(
     progress=0.0,
     dialect="native",
 )
+FILLED: Final = replace(NEW_BATCH, name="later", count=2, counts={"queued": 2}, small_number=17)
 BATCH: Final = BatchView(
     id="2n6r0kqa",
     name="fit",

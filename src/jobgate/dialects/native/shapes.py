@@ -14,7 +14,7 @@ from jobgate.dialects.native.asked import not_json
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs, of_types
 from jobgate.dialects.native.rows import SWEEP, NoRows, faults_of, rows_of, unused
 from jobgate.dialects.native.sweep import Sweep
-from jobgate.dialects.native.wire import BatchDraft, JobDraft, LoneDraft
+from jobgate.dialects.native.wire import BatchDraft, JobDraft, JobsDraft, LoneDraft, NamedDraft
 from jobgate.dialects.reading import json_object, number
 from jobgate.model.errors import Invalid
 
@@ -40,7 +40,7 @@ def read(call: Call, kind: type[T]) -> T:
 def every(call: Call, kind: type) -> Invalid:
     """What is wrong with a body that cannot be taken: all of it."""
     body = json_object(call.body, numbers=number)
-    found = gathered(_of_lone(body) if kind is LoneDraft else _of_batch(body))
+    found = gathered(_of_lone(body) if kind is LoneDraft else _of_batch(body, kind))
     return found or Invalid("the body cannot be understood", code="invalid-json")
 
 
@@ -53,9 +53,11 @@ def wrong_texts(name: str, labels: Mapping[str, str]) -> Invalid | None:
     return None
 
 
-def wrong_shape(members: Collection[str], jobs: int | None, count: int, *, placeholders: bool) -> Invalid | None:
+def wrong_shape(members: Collection[str], jobs: int | None, draft: JobsDraft) -> Invalid | None:
     """What is wrong with a batch as a whole that has these members; `jobs` is how many it lists, if it does."""
-    template, sweep = "template" in members, "sweep" in members
+    template, sweep, count, placeholders = "template" in members, "sweep" in members, draft.count, draft.placeholders
+    if isinstance(draft, BatchDraft) and draft.open:
+        return _wrong_open(draft, any_job=template or sweep or jobs is not None)
     if template == (jobs is not None):
         return Invalid("a batch has one of template and jobs", code="one-of", field="template")
     if jobs == 0:
@@ -69,7 +71,15 @@ def wrong_shape(members: Collection[str], jobs: int | None, count: int, *, place
     return None
 
 
-def said(draft: BatchDraft) -> frozenset[str]:
+def _wrong_open(draft: BatchDraft, *, any_job: bool) -> Invalid | None:
+    if any_job or draft.count != 1 or draft.placeholders:
+        return Invalid("open: such a batch has no jobs yet, nor how many there will be", code="one-of", field="open")
+    if draft.held:
+        return Invalid("held: it belongs to the jobs; say it when they come", field="held")
+    return None
+
+
+def said(draft: JobsDraft) -> frozenset[str]:
     """Which of the large members it has."""
     return frozenset(name for name in _BIG if getattr(draft, name) is not UNSET)
 
@@ -86,14 +96,15 @@ def _of_lone(body: Mapping[str, object]) -> Iterator[Invalid]:
         yield from of_jobs([("", 0, {name: value for name, value in body.items() if name in own})])
 
 
-def _of_batch(body: Mapping[str, object]) -> Iterator[Invalid]:
+def _of_batch(body: Mapping[str, object], kind: type) -> Iterator[Invalid]:
     """In the order they are told: the request as a whole, then its jobs."""
     rest = {name: value for name, value in body.items() if name not in _BIG}
-    wrong = tuple(islice(of_types(rest, BatchDraft), MOST))
+    wrong = tuple(islice(of_types(rest, kind), MOST))
     yield from wrong
     if not wrong:
         yield from _shape(body, rest)
-        yield from _texts(rest)
+        if kind is BatchDraft:
+            yield from _texts(rest)
     template, listed = body.get("template", UNSET), body.get("jobs", UNSET)
     swept = tuple(islice(faults_of(body["sweep"]), MOST)) if "sweep" in body else ()
     yield from swept
@@ -103,9 +114,9 @@ def _of_batch(body: Mapping[str, object]) -> Iterator[Invalid]:
         else:
             yield from of_jobs([("template", 0, template)])
     if isinstance(listed, list):
-        yield from of_jobs((f"jobs[{place}]", place, one) for place, one in enumerate(listed))
+        yield from of_jobs(((f"jobs[{place}]", place, one) for place, one in enumerate(listed)), NamedDraft)
     elif listed is not UNSET:
-        yield from of_types(listed, tuple[JobDraft, ...], "jobs")
+        yield from of_types(listed, tuple[NamedDraft, ...], "jobs")
 
 
 def _of_sweep(template: object, sweep: object, count: object) -> Iterator[Invalid]:
@@ -127,7 +138,7 @@ def _shape(body: Mapping[str, object], rest: Mapping[str, object]) -> Iterator[I
     listed = body.get("jobs", UNSET)
     jobs = None if listed is UNSET else len(listed) if isinstance(listed, list) else 1
     draft = msgspec.convert(rest, BatchDraft)
-    wrong = wrong_shape(body.keys(), jobs, draft.count, placeholders=draft.placeholders)
+    wrong = wrong_shape(body.keys(), jobs, draft)
     if wrong is not None:
         yield wrong
 

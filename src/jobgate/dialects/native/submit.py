@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Ask, Body, Call, Lines, Reply
 from jobgate.dialects.native.asked import guard, query
-from jobgate.dialects.native.lines import JobLines, LinesQuery
+from jobgate.dialects.native.lines import FillQuery, JobLines, LinesQuery
 from jobgate.dialects.native.pages import tag
 from jobgate.dialects.native.rows import NoRows, Rows, Table, sound, unused
-from jobgate.dialects.native.samples import BATCH_BODIES, EQUAL_BODY, FULL_BODY, JOB_BODY, NEW_BATCH, NEW_JOB
+from jobgate.dialects.native.samples import BATCH_BODIES, EQUAL_BODY, FILLED, FULL_BODY, JOB_BODY, NEW_BATCH, NEW_JOB
 from jobgate.dialects.native.shapes import every, read, said, wrong_shape, wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
 from jobgate.dialects.native.sweep import Sweep
 from jobgate.dialects.native.verb import NoQuery, Verb
 from jobgate.dialects.native.views import answer, batch_view, job_view
-from jobgate.dialects.native.wire import NAME, BatchDraft, BatchView, JobDraft, JobView, LoneDraft
+from jobgate.dialects.native.wire import (
+    NAME,
+    BatchDraft,
+    BatchView,
+    FillDraft,
+    JobDraft,
+    JobsDraft,
+    JobView,
+    LoneDraft,
+    NamedDraft,
+)
 from jobgate.dialects.reading import uncollected
 from jobgate.model.account import Scope
 from jobgate.model.errors import Invalid, TooLarge
-from jobgate.model.ids import JobId, batch_text, job_text
-from jobgate.model.job import Origin
+from jobgate.model.ids import JobId, batch_id, batch_text, job_text
+from jobgate.model.job import Origin, check_name
 from jobgate.model.operations import Group, Submit
 from jobgate.model.outcomes import Submitted
 
 NDJSON: Final = "application/x-ndjson"
+D = TypeVar("D", BatchDraft, FillDraft)
 
 # --- the verbs
 
@@ -39,7 +51,9 @@ def _submit_job(call: Call) -> Ask:
         group = Group(specs.spec(draft, 0))
     except Invalid:
         raise every(call, LoneDraft) from None
-    return _submit(call, (group,), draft, specs.secrets, app=app_name(draft))
+    if wrong := wrong_texts(draft.name, draft.labels):
+        raise wrong
+    return Ask(operation=_with_batch(_submit(call, draft, (group,), specs.secrets, app=app_name(draft)), draft))
 
 
 class _Batches:
@@ -52,31 +66,52 @@ class _Batches:
         """A batch in one JSON object."""
         query(call, NoQuery)
         with uncollected(call.body):
-            draft = read(call, BatchDraft)
-            jobs = None if draft.jobs is UNSET else len(draft.jobs)
-            if wrong_shape(said(draft), jobs, draft.count, placeholders=draft.placeholders):
-                raise every(call, BatchDraft)
-            try:
-                return self._ask(call, draft)
-            except Invalid:
-                raise every(call, BatchDraft) from None
+            draft = self._read(call, BatchDraft)
+            if wrong := wrong_texts(draft.name, draft.labels):
+                raise wrong
+            return Ask(operation=_with_batch(self._jobs(call, draft), draft))
 
-    def _ask(self, call: Call, draft: BatchDraft) -> Ask:
+    def fill(self, call: Call) -> Ask:
+        """Jobs for an empty batch, in one JSON object."""
+        query(call, NoQuery)
+        into = batch_id(call.path.get("id", ""))
+        with uncollected(call.body):
+            return Ask(operation=replace(self._jobs(call, self._read(call, FillDraft)), into=into))
+
+    def _read(self, call: Call, kind: type[D]) -> D:
+        """Raises Invalid with every fault."""
+        draft = read(call, kind)
+        jobs = None if draft.jobs is UNSET else len(draft.jobs)
+        if wrong_shape(said(draft), jobs, draft):
+            raise every(call, kind)
+        return draft
+
+    def _jobs(self, call: Call, draft: JobsDraft) -> Submit:
+        """Raises Invalid with every fault, TooLarge."""
+        if isinstance(draft, BatchDraft) and draft.open:
+            return replace(_submit(call, draft, (), {}, app=""), empty=True)
+        try:
+            return self._made(call, draft)
+        except Invalid:
+            raise every(call, type(draft)) from None
+
+    def _made(self, call: Call, draft: JobsDraft) -> Submit:
         """Raises Invalid, TooLarge."""
         specs = Specs()
         if draft.template is UNSET:
             jobs = () if draft.jobs is UNSET else draft.jobs
             groups = _groups(jobs, specs)
             apps = {app_name(job) for job in jobs}
-            return _submit(call, groups, draft, specs.secrets, app=apps.pop() if len(apps) == 1 else "")
+            made = _submit(call, draft, groups, specs.secrets, app=apps.pop() if len(apps) == 1 else "")
+            return replace(made, names=_names(jobs))
         app = app_name(draft.template)
         if draft.sweep is UNSET and not draft.placeholders:
             group = Group(specs.spec(draft.template, 0), draft.count)
-            return _submit(call, (group,), draft, specs.secrets, app=app)
+            return _submit(call, draft, (group,), specs.secrets, app=app)
         swept = self._swept(draft.template, draft)
-        return _submit(call, (Group(swept.spec(0), swept.size, swept.spec),), draft, swept.secrets, app=app)
+        return _submit(call, draft, (Group(swept.spec(0), swept.size, swept.spec),), swept.secrets, app=app)
 
-    def _swept(self, template: JobDraft, draft: BatchDraft) -> Sweep:
+    def _swept(self, template: JobDraft, draft: JobsDraft) -> Sweep:
         """Raises Invalid, and TooLarge before anything is made."""
         table: Table | None = None if draft.sweep is UNSET else draft.sweep
         rows: Rows = NoRows(draft.count) if table is None else sound(table)
@@ -94,12 +129,17 @@ class _Batches:
         """A batch as one job a line; what the batch itself has stands in the query."""
         return JobLines(call, self._most)
 
+    def filling_lines(self, call: Call) -> Lines:
+        """Jobs for an empty batch, as one a line."""
+        return JobLines(call, self._most, batch_id(call.path.get("id", "")))
 
-def _groups(jobs: tuple[JobDraft, ...], specs: Specs) -> tuple[Group, ...]:
-    """Equal neighbours are copies of one spec. Raises Invalid for the first fault."""
+
+def _groups(jobs: tuple[NamedDraft, ...], specs: Specs) -> tuple[Group, ...]:
+    """Neighbours that are equal but for their names are copies of one spec. Raises Invalid for the first fault."""
     groups: list[Group] = []
-    begin, last = 0, jobs[0]
-    for place, job in enumerate(jobs):
+    begin, last = 0, _unnamed(jobs[0])
+    for place, one in enumerate(jobs):
+        job = _unnamed(one)
         if job != last:
             groups.append(Group(specs.spec(last, begin), place - begin))
             begin, last = place, job
@@ -107,24 +147,43 @@ def _groups(jobs: tuple[JobDraft, ...], specs: Specs) -> tuple[Group, ...]:
     return tuple(groups)
 
 
+def _unnamed(job: NamedDraft) -> NamedDraft:
+    return replace(job, name="") if job.name else job
+
+
+def _names(jobs: tuple[NamedDraft, ...]) -> tuple[str, ...]:
+    """What the jobs are called; nothing where none has a name. Raises Invalid."""
+    names = tuple(job.name for job in jobs)
+    if not any(names):
+        return ()
+    for place, name in enumerate(names):
+        if name:
+            check_name(name, f"jobs[{place}].name")
+    return names
+
+
 def _submit(
-    call: Call, groups: tuple[Group, ...], draft: BatchDraft | LoneDraft, secrets: Mapping[str, str], *, app: str
-) -> Ask:
-    if wrong := wrong_texts(draft.name, draft.labels):
-        raise wrong
-    return Ask(
-        operation=Submit(
-            groups=groups,
-            origin=Origin(dialect=NAME),
-            name=draft.name,
-            app=app,
-            labels=draft.labels,
-            priority=draft.priority,
-            held=draft.held,
-            webhook=draft.webhook,
-            secrets=secrets,
-            guard=guard(call),
-        )
+    call: Call, draft: JobsDraft | LoneDraft, groups: tuple[Group, ...], secrets: Mapping[str, str], *, app: str
+) -> Submit:
+    return Submit(
+        groups=groups,
+        origin=Origin(dialect=NAME),
+        app=app,
+        priority=draft.priority,
+        held=draft.held,
+        secrets=secrets,
+        guard=guard(call, *filter(None, (call.path.get("id", "").encode(),))),
+    )
+
+
+def _with_batch(made: Submit, draft: BatchDraft | LoneDraft) -> Submit:
+    """With what a batch has beside its jobs."""
+    return replace(
+        made,
+        name=draft.name,
+        labels=draft.labels,
+        webhook=draft.webhook,
+        expires=None if draft.expires is None else draft.expires.timestamp(),
     )
 
 
@@ -148,6 +207,11 @@ def _submitted_batch(prefix: str, call: Call, outcome: Submitted) -> Reply:
     counted = outcome.counted
     headers = {"Location": f"{prefix}/batches/{batch_text(outcome.batch.id)}"}
     return answer(batch_view(counted), 201, headers | tag(counted.version) | _replayed(outcome))
+
+
+def _filled_batch(prefix: str, call: Call, outcome: Submitted) -> Reply:
+    del prefix, call
+    return answer(batch_view(outcome.counted), 200, tag(outcome.counted.version) | _replayed(outcome))
 
 
 def _replayed(outcome: Submitted) -> dict[str, str]:
@@ -202,11 +266,35 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             query=LinesQuery,
             gives={201: BatchView},
             headers={"Idempotency-Key": ""},
-            refuses=(*_REFUSED, "batch-too-large"),
+            refuses=(*_REFUSED, "batch-too-large", "name-taken"),
             example=EQUAL_BODY,
             examples=BATCH_BODIES,
             shown=NEW_BATCH,
             decode=batches.submit,
             encode=_submitted_batch,
+        ),
+        Verb(
+            name="batch-fill",
+            method="POST",
+            path="/batches/{id}/jobs",
+            summary="Put jobs into a batch that was made empty, once",
+            description="All of them or none, in any of the ways of POST /batches. Name, labels, webhook and expiry "
+            "stay what they were.",
+            subject="batches",
+            scope=Scope.SUBMIT,
+            body=Body.LINES,
+            lines=batches.filling_lines,
+            limit=limit,
+            early=True,
+            takes=FillDraft,
+            media=("application/json", NDJSON),
+            query=FillQuery,
+            gives={200: BatchView},
+            headers={"Idempotency-Key": ""},
+            refuses=(*_REFUSED, "batch-too-large", "not-empty", "name-taken"),
+            example={"jobs": [{"command": ["echo", "a"], "name": "first"}, {"command": ["echo", "b"]}]},
+            shown=FILLED,
+            decode=batches.fill,
+            encode=_filled_batch,
         ),
     )

@@ -31,9 +31,11 @@ from jobgate.model.credit import Ledger
 from jobgate.model.files import Artifact, workspace_path
 from jobgate.model.ids import EnvironmentName, batch_text, job_text, place
 from jobgate.model.job import AppRef, Argv, Batch, ImageRef, Job, JobSpec, Script
+from jobgate.model.numbers import of_job
 from jobgate.model.outcomes import Alike, Counted
 from jobgate.model.outcomes import JobView as Whole
 from jobgate.model.state import Failure, JobState, Verdict
+from jobgate.model.state import JobState, Verdict
 
 EVERYTHING: Final = frozenset({"spec", "outputs"})
 """What one job shows without being asked; the jobs of a list do not."""
@@ -51,12 +53,14 @@ def _said(value: T) -> T | UnsetType:
     return value or UNSET
 
 
-def job_view(job: Job, batch: Batch) -> JobView:
+def job_view(job: Job, batch: Batch, name: str = "") -> JobView:
     """A job of which nothing more is known, as when it was just made."""
     return JobView(
         id=job_text(batch.id, job.id),
         batch=batch_text(batch.id),
         number=place(batch.id, job.id) + 1,
+        small_number=of_job(batch.first, place(batch.id, job.id)) if batch.first else UNSET,
+        job_name=_said(name),
         state=NAMES[job.state],
         created=moment(job.created),
         name=_said(batch.name),
@@ -89,7 +93,7 @@ def whole_view(whole: Whole, expand: Collection[str] = EVERYTHING) -> JobView:
             case Script(text):
                 script = text
     return msgspec.structs.replace(
-        job_view(job, whole.batch),
+        job_view(job, whole.batch, whole.name),
         app=step.program.name if isinstance(step.program, AppRef) else UNSET,
         image=step.program.name if isinstance(step.program, ImageRef) else UNSET,
         command=command,
@@ -173,19 +177,23 @@ def batch_view(counted: Counted) -> BatchView:
     over = sum(number for state, number in counts.items() if state.over)
     return BatchView(
         id=batch_text(batch.id),
+        small_number=_said(batch.number),
         name=batch.name,
         count=batch.count,
         state=NAMES[counted.state],
         created=moment(batch.created),
         started=_moment(counted.started),
-        ended=_moment(counted.ended if over == kept else None),
-        over=over == kept,
+        ended=_moment(counted.ended if counted.state.over else None),
+        over=counted.state.over,
         counts={NAMES[state]: counts[state] for state in NAMES if counts.get(state)},
-        progress=round(over / kept, 4) if kept else 1.0,
+        progress=round(over / kept, 4) if kept else float(counted.state.over),
         labels=_said(dict(batch.labels)),
         priority=batch.priority,
         app=_said(batch.app),
         environments=_said(tuple(counted.environments)),
+        open=_said(batch.vacant is JobState.HELD and batch.retired is None),
+        expires=_moment(batch.expires),
+        retired=_moment(batch.retired),
         dialect=batch.origin.dialect,
         failures=UNSET if counted.failures is None else tuple(map(failure_view, counted.failures)),
         waits=UNSET if counted.waits is None else waits_view(counted.waits),

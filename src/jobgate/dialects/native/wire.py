@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -19,6 +20,7 @@ Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Size = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | Annotated[str, Meta(max_length=32)]
 """Bytes, or text with a unit: `4GiB`."""
 WebhookName = Annotated[str, Meta(max_length=64, description="Id of a webhook that this batch names.")]
+Lease = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=1, le=1 << 40)]
 Whole = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Value = bool | Whole | float | str
@@ -122,7 +124,14 @@ class Range(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     step: Whole | float = 1
 
 
-class BatchDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NamedDraft(JobDraft, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One job of a list."""
+
+    name: Annotated[str, Meta(max_length=191)] = ""
+    """What this job is called; no other job of the account is called so."""
+
+
+class JobsDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`template` so many times, or once for each row of `sweep`, or `jobs` one by one."""
 
     template: JobDraft | UnsetType = UNSET
@@ -133,18 +142,31 @@ class BatchDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """With `count`: `{index}` (from 0) and `{number}` (from 1) stand for the place of each job, as in a sweep."""
     sweep: tuple[dict[Column, Value], ...] | dict[Column, tuple[Value, ...] | Range] | UnsetType = UNSET
     """A row of values for each job, or for each name all its values: then there is a job for each combination."""
-    jobs: tuple[JobDraft, ...] | UnsetType = UNSET
+    jobs: tuple[NamedDraft, ...] | UnsetType = UNSET
     """Jobs that differ, in place of a template."""
-    name: Annotated[str, Meta(max_length=255)] = ""
-    """To find it by."""
-    labels: dict[str, str] = {}
-    """To find it by, too."""
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     """Order among the account's own jobs; the greater first."""
     held: bool = False
     """Its jobs wait until they are let go."""
+
+
+class FillDraft(JobsDraft, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs for an empty batch: `template` so many times, or once for each row of `sweep`, or `jobs` one by one."""
+
+
+class BatchDraft(JobsDraft, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`template` so many times, or once for each row of `sweep`, or `jobs` one by one; or, `open`, without any yet."""
+
+    open: bool = False
+    """It has no jobs yet: POST /v1/batches/{id}/jobs fills it, once."""
+    name: Annotated[str, Meta(max_length=255)] = ""
+    """To find it by."""
+    labels: dict[str, str] = {}
+    """To find it by, too."""
     webhook: WebhookName = ""
     """Id of a webhook that is to be told, beside those that are told of all."""
+    expires: Lease | None = None
+    """When it is cancelled and retired, unless that is put off (RFC 3339); null: never."""
 
 
 class LoneDraft(JobDraft, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,6 +182,8 @@ class LoneDraft(JobDraft, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """It waits until it is let go."""
     webhook: WebhookName = ""
     """Id of a webhook that is to be told, beside those that are told of all."""
+    expires: Lease | None = None
+    """When it is cancelled and retired, unless that is put off (RFC 3339); null: never."""
 
 
 class JobView(Struct, frozen=True, kw_only=True):
@@ -169,6 +193,10 @@ class JobView(Struct, frozen=True, kw_only=True):
     batch: str
     number: int
     """In its batch, from 1."""
+    small_number: int | UnsetType = UNSET
+    """What it is called where a number has 32 bits; free again when its batch is deleted."""
+    job_name: str | UnsetType = UNSET
+    """What its owner calls this job; `name` is its batch's."""
     state: str
     created: str
     name: str | UnsetType = UNSET
@@ -300,6 +328,8 @@ class BatchView(Struct, frozen=True, kw_only=True):
     """A batch as it stands."""
 
     id: str
+    small_number: int | UnsetType = UNSET
+    """What it is called where a number has 32 bits; free again when it is deleted."""
     name: str
     count: int
     state: str
@@ -317,6 +347,12 @@ class BatchView(Struct, frozen=True, kw_only=True):
     app: str | UnsetType = UNSET
     environments: tuple[str, ...] | UnsetType = UNSET
     """Where its first jobs ran, or may run alone."""
+    open: bool | UnsetType = UNSET
+    """It has no jobs yet, and may be filled."""
+    expires: str | UnsetType = UNSET
+    """When it is cancelled and retired, unless that is put off."""
+    retired: str | UnsetType = UNSET
+    """Since when its owner is done with it: its files are deleted."""
     dialect: str
     """The API that it came by."""
     failures: tuple[FailureView, ...] | UnsetType = UNSET
