@@ -10,8 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from jobgate.cli.request import inputs, pairs, replication, seconds
-from jobgate.cli.request import ahead, inputs, pairs, seconds
+from jobgate.cli.request import ahead, inputs, pairs, replication, seconds
 from jobgate.client.options import SubmitOptions
 
 

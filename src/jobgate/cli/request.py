@@ -28,7 +28,6 @@ _BATCH: Final = frozenset({"template", "jobs", "count", "sweep", "placeholders"}
 _SECONDS: Final = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 _WRITTEN: Final = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,6})?) ?(?P<unit>[a-z]*)", re.ASCII)
 _HOW: Final = "--compare bitwise, numeric or numeric:1e-3; a validator is given in a document, with --file"
-_ABOUT: Final = ("name", "labels", "priority", "held", "webhook")
 _ABOUT: Final = ("name", "labels", "priority", "held", "webhook", "expires")
 _MEMBERS: Final = frozenset(JobDraft.__struct_fields__)
 
@@ -243,6 +242,8 @@ def replication(replicas: int | None, quorum: int | None, compare: str) -> dict[
     elif compare:
         raise Wrong(WHAT, f"--compare {plain(compare)} is not known", _HOW)
     return {name: value for name, value in found.items() if value is not None}
+
+
 def ahead(text: str, option: str, now: datetime) -> datetime | None:
     """A time, or so long from now; None where there is none. Raises Wrong."""
     if not text:

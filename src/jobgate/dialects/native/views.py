@@ -35,7 +35,6 @@ from jobgate.model.numbers import of_job
 from jobgate.model.outcomes import Alike, Counted
 from jobgate.model.outcomes import JobView as Whole
 from jobgate.model.state import Failure, JobState, Verdict
-from jobgate.model.state import JobState, Verdict
 
 EVERYTHING: Final = frozenset({"spec", "outputs"})
 """What one job shows without being asked; the jobs of a list do not."""
