@@ -11,18 +11,18 @@ from collections.abc import Callable
 
 from .door import Door
 from .groups import Groups
-from .job import FIRST, Job, blame, last_words, spawn
+from .job import FIRST, Job, blame, sandboxed, spawn
 from .journal import Journal
 from .processes import (
     Json,
     boot_id,
     children,
-    exit_code,
     home_of,
     inside,
     libc,
     mark,
 )
+from .spent import INSIDE, WITHIN, came_home, spend, to_come
 from .stop import kill, kill_below, terminate
 from .timers import Timers
 from .usage import NAMES, taken, trim
@@ -313,34 +313,35 @@ class Launcher:
                 break
             job = self.by_pid.pop(pid, None)
             if job is None:
-                strangers = True  # its own children have come home now
+                # else its own children have come home now
+                strangers = not came_home(self.jobs.values(), pid, usage) or strangers
                 continue
             step = job.pids.pop(pid)
-            job.cpu += usage.ru_utime + usage.ru_stime
-            job.rss = max(job.rss, usage.ru_maxrss * 1024)
-            number = os.waitstatus_to_exitcode(status)
-            end: list[int | None] = [128 - number, -number] if number < 0 else [number, None]
-            if step.get("status"):
-                end = self.sandboxed(job, step, end)
-            self.stepped(job, step, end)
+            if not step.get("status"):
+                spend(job, usage)
+            elif inside := to_come(job, step, usage):
+                self.expect(job, inside)
+            if step is not INSIDE:
+                number = os.waitstatus_to_exitcode(status)
+                end: list[int | None] = [128 - number, -number] if number < 0 else [number, None]
+                self.stepped(job, step, sandboxed(job, step, end) if step.get("status") else end)
             if not job.pids:
                 self.finished_stage(job)
         if strangers:
             self.sweep()
 
-    def sandboxed(self, job: Job, step: Json, end: list[int | None]) -> list[int | None]:
-        """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
-        code = exit_code(step["status"])
-        if code is None:
-            if end[1] is not None or job.stopping:
-                return end
-            job.message = last_words(job, step)
-            if job.message:
-                job.failure = job.failure or "engine"  # there was no sandbox to execute it in
-                return [126, None]
-            job.message = f"{step.get('word', 'the command')}: cannot be executed"
-            return [127, None]
-        return [code, code - 128] if 128 < code < 193 else [code, None]
+    def expect(self, job: Job, pid: int) -> None:
+        """The first process of a sandbox that has ended: it comes home in a moment, or is done without."""
+
+        def without() -> None:
+            if job.pids.get(pid) is INSIDE:
+                del job.pids[pid], self.by_pid[pid]
+                if not job.pids:
+                    self.finished_stage(job)
+
+        job.pids[pid] = INSIDE
+        self.by_pid[pid] = job
+        self.later(job, f"home {pid}", WITHIN, without)
 
     def stepped(self, job: Job, step: Json, end: list[int | None]) -> None:
         """A step is over."""
