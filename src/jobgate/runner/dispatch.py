@@ -48,14 +48,17 @@ class Dispatch:
         self._timer: asyncio.TimerHandle | None = None
         self._away = False
         """The engine said that it takes nothing now."""
-        self._idle = False
-        """A slot was free when the queue was looked at last: whoever came since then found it free."""
+        self._full = True
+        self._freed = 0.0
+        """Since when a slot is free, unless it is full: whoever was made since then found one free."""
         self._pause = 0.0
         self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
         """The request of each spec as this place fills it in; None: it cannot run here."""
 
     def wake(self) -> None:
         """Jobs came into the queue, or room became free."""
+        if self._full and self._hall.free:
+            self._full, self._freed = False, self._world.clock()
         self._wake.set()
 
     async def run(self) -> None:
@@ -71,7 +74,6 @@ class Dispatch:
                 for live, straight in claimed:
                     self.take(live, straight=straight)
                 await self.hand_over()
-            self._idle = self._hall.free
 
     # --- claiming
 
@@ -89,9 +91,10 @@ class Dispatch:
         lives = []
         for attempt, owner, spec, straight, made in chosen:
             live = Live(attempt, owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
-            if self._idle and hall.free:
+            if hall.free and made is not None and made >= self._freed:
                 live.prompt = made
             hall.take(live)
+            self._full = not hall.free
             lives.append((live, straight))
         return lives
 
