@@ -42,6 +42,7 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     command: tuple[str, ...] | None = None
     script: str | None = None
     app: str | None = None
+    accept_licence: bool = False
     image: str | None = None
     env: Mapping[str, str] = {}
     workdir: str = ""
@@ -78,6 +79,7 @@ class Writer:
             command=None if command is None else _words(command),
             script=_script(options.get("script")),
             app=options.get("app"),
+            accept_licence=options.get("accept_licence", False),
             image=options.get("image"),
             env=options.get("env") or {},
             workdir=options.get("workdir", ""),

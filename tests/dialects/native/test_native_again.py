@@ -31,6 +31,7 @@ def spec_of(body: dict[str, Any]) -> JobSpec:
     [
         {"command": ["true"]},
         {"script": "#!/bin/sh\ntrue\n", "app": "sh", "tries": 3},
+        {"command": ["true"], "app": "sh", "accept_licence": True},
         {name: value for name, value in FULL.items() if name != "inputs"},
         FULL,
         {"command": ["a"], "inputs": [{"path": "x", "url": "https://me:secret@example.org/x"}]},

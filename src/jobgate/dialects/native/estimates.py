@@ -114,7 +114,7 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             early=True,
             takes=LoneDraft | BatchDraft,
             gives={200: EstimatedView},
-            refuses=("unrunnable", "app-not-found", "app-not-runnable", "batch-too-large"),
+            refuses=("unrunnable", "app-not-found", "licence-required", "app-not-runnable", "batch-too-large"),
             example={"template": {"command": ["sleep", "2"]}, "count": 100},
             examples={"One job": {"command": ["sleep", "2"]}},
             shown=EstimatedView(

@@ -57,6 +57,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "too-large": (413, "too-large", "Larger than this server accepts"),
     "key-reused": (422, "key-reused", "This key belongs to another request"),
     "unrunnable": (422, "unrunnable", "No environment here can run it"),
+    "licence-required": (422, "licence-required", "The licence of this app must be accepted"),
     "app-not-runnable": (422, "app-not-runnable", "The image cannot be had here"),
     "too-many": (429, "too-many", "Over the rate of this account"),
     "too-many-jobs": (429, "too-many-jobs", "Over the number of jobs of this account"),

@@ -155,7 +155,7 @@ def _replayed(outcome: Submitted) -> dict[str, str]:
 
 
 _REFUSED: Final = (
-    *("unrunnable", "app-not-found", "app-not-runnable", "not-found", "webhook-not-found"),
+    *("unrunnable", "app-not-found", "licence-required", "app-not-runnable", "not-found", "webhook-not-found"),
     *("too-many-jobs", "storage-quota", "storage-full"),
 )
 

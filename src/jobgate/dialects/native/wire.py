@@ -79,6 +79,8 @@ class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """In place of a command: a text whose first line names the interpreter, `#!/bin/sh`."""
     app: str | UnsetType = UNSET
     """A named program of the operator's catalogue to run it in."""
+    accept_licence: bool = False
+    """The submitter accepts the app's licence, where it has one that must be (`GET /v1/apps`)."""
     image: str | UnsetType = UNSET
     """An image to run it in. Without app and image: the machine's own tools, in the sandbox."""
     env: dict[str, str] = {}
