@@ -57,7 +57,9 @@ class Catalogue(msgspec.Struct, frozen=True):
             image = app.image
             if app.licence and not program.licence_accepted:
                 where = app.licence_url or "ask the operator for it"
-                raise Unrunnable(f"the licence of the app {app.name!r} must be accepted: {where}", code="licence-required")
+                raise Unrunnable(
+                    f"the licence of the app {app.name!r} must be accepted: {where}", code="licence-required"
+                )
             if image and not pulls and image not in self.images:
                 raise Unrunnable(f"the app {program.name!r} needs the image {image!r}, which is not here")
         elif isinstance(program, ImageRef) and not pulls and (program.archive or program.name not in self.images):

@@ -331,5 +331,3 @@ def test_a_job_that_needs_little_is_not_said_to_use_what_its_launcher_does(rig: 
             assert 0 < usage.max_memory < 8 * MIB
 
     asyncio.run(body())
-
-

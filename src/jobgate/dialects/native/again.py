@@ -54,11 +54,7 @@ def _sayable(spec: JobSpec) -> bool:
     """Whether what no draft has is as a draft leaves it."""
     step, asked = spec.steps[0], spec.resources
     program = step.program
-    plain_program = (
-        isinstance(program, Host)
-        or isinstance(program, AppRef)
-        or (isinstance(program, ImageRef) and not program.archive)
-    )
+    plain_program = isinstance(program, Host | AppRef) or (isinstance(program, ImageRef) and not program.archive)
     bare = Step(command=step.command, program=program, env=step.env, workdir=step.workdir, stdin=step.stdin)
     resources = Resources(
         cores=asked.cores,
