@@ -44,7 +44,7 @@ def told(verb: str, body: dict[str, Any]) -> dict[str, str]:
 )
 def test_a_fault_of_a_header_names_the_header(verb: str, method: str, header: str, value: str) -> None:
     headers = {header.lower(): value, "upload-length": "9", "accept": "text/event-stream"}
-    parts = {"sha256": DIGEST} if verb == "upload-part" else {}
+    parts: dict[str, Any] = {"sha256": DIGEST} if verb == "upload-part" else {}
     call = stored(verb, method, headers=headers, body=b'{"command": ["true"]}', **parts)
     with pytest.raises(Invalid) as caught:
         NATIVE.decode(call)
