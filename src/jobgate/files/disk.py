@@ -169,17 +169,21 @@ class Disk:
 
     # --- away
 
-    async def delete(self, digests: Iterable[Digest]) -> None:
+    async def delete(self, digests: Iterable[Digest]) -> list[Digest]:
         """Deletes them; see `Storage.delete`."""
-        await asyncio.to_thread(self._delete, list(digests))
+        return await asyncio.to_thread(self._delete, list(digests))
 
-    def _delete(self, digests: Iterable[Digest]) -> None:
+    def _delete(self, digests: Iterable[Digest]) -> list[Digest]:
+        kept = []
         with self._locked(fcntl.LOCK_EX):
             for digest in digests:
                 path = self._path(digest)
                 with suppress(FileNotFoundError):
                     if time.time() - path.stat().st_mtime > _FRESH:
                         path.unlink()
+                    else:
+                        kept.append(digest)
+        return kept
 
     async def aged(self, before: float) -> AsyncIterator[list[Digest]]:
         """Blobs last stored before then; see `Storage.aged`."""

@@ -85,7 +85,7 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
         return _names(over), _names(live_still)
 
     gone, stopping, missing = First[JobName](selector), First[JobName](selector), list[str]()
-    async for (over, live_still), lost in slices(context, principal, selector, work):
+    async for (over, live_still), lost in slices(context, principal, selector, work, spare=True):
         gone.add(over)
         stopping.add(live_still)
         missing += lost
@@ -147,8 +147,8 @@ async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
                 done.append(last.job if isinstance(last, Step) else job)
         return done, [job for job in jobs if job.state.over]
 
-    told = Told(selector)
-    async for (some, same), lost in slices(context, principal, selector, work, seen=operation.seen):
+    told, spare = Told(selector), isinstance(operation, Cancel)
+    async for (some, same), lost in slices(context, principal, selector, work, seen=operation.seen, spare=spare):
         told.add(some, same, lost)
         if live is not None:
             for job in some:

@@ -79,7 +79,7 @@ async def drop_folder(context: Context, principal: Principal, operation: DropFol
             raise Conflict("it has files; delete them, or ask with force=true", code="folder-not-empty")
         return tx.folders.delete(folder.id, now, _SLICE)
 
-    while not await context.store.write(work):
+    while not await context.store.write(work, spare=True):
         pass
     return Dropped()
 
@@ -167,7 +167,7 @@ async def drop_entry(context: Context, principal: Principal, operation: DropEntr
         tx.folders.remove(entry, now)
         return Dropped()
 
-    return await context.store.write(work)
+    return await context.store.write(work, spare=True)
 
 
 def _entry(tx: Transaction, principal: Principal, folder: str | None, name: str) -> Entry:

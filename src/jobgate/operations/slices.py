@@ -83,8 +83,9 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
     *,
     seen: int | None = None,
     reading: bool = False,
+    spare: bool = False,
 ) -> AsyncGenerator[tuple[T, tuple[str, ...]], None]:
-    """What `work` returns for each slice of the jobs, and names of those missing.
+    """What `work` returns for each slice of the jobs, and names of those missing. `spare`: see `Store.write`.
 
     Raises NotFound, and Conflict (`changed`) when it is not as `seen`, at the first only; then nothing was done.
     """
@@ -103,10 +104,10 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
             if reading:
                 result, (_, missing, rest) = await context.store.read(part)
             elif asked is selector:
-                result, (_, missing, rest) = await context.store.write(part)
+                result, (_, missing, rest) = await context.store.write(part, spare=spare)
             else:
                 async with turn:
-                    result, (_, missing, rest) = await context.store.write(part)
+                    result, (_, missing, rest) = await context.store.write(part, spare=spare)
         except NotFound:
             if asked is selector:
                 raise

@@ -170,8 +170,8 @@ async def delete(context: Context, principal: Principal, operation: DeleteWebhoo
         tx.outbox.remove(ident, now)
         _record(tx, principal, webhook, now, Action.WEBHOOK_DELETED)
 
-    await context.store.write(work)
-    while await context.store.write(lambda tx: tx.outbox.clear(ident, _AT_ONCE)) == _AT_ONCE:
+    await context.store.write(work, spare=True)
+    while await context.store.write(lambda tx: tx.outbox.clear(ident, _AT_ONCE), spare=True) == _AT_ONCE:
         pass
     return Unhooked()
 
