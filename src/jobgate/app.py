@@ -259,7 +259,7 @@ def _environment(
         room=Resources(
             cores=section.cores or max(processors, slots),
             memory=section.memory or memory,
-            disk=section.disk or storage.free(),
+            disk=section.disk or storage.free() or storage.size(),
             gpus=tuple(Gpu(count, kind) for kind, count in section.gpus.items()),
         ),
         defaults=Resources(

@@ -70,6 +70,10 @@ class Disk:
         """Bytes that can still be stored."""
         return max(shutil.disk_usage(self._root).free - self._reserve, 0)
 
+    def size(self) -> int:
+        """Bytes that could be stored, were nothing else on its file system."""
+        return max(shutil.disk_usage(self._root).total - self._reserve, 0)
+
     # --- in
 
     async def put(self, source: Source, *, limit: int | None) -> Stored:
