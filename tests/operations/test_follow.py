@@ -400,7 +400,7 @@ async def test_a_change_is_waited_for_from_the_version_that_was_seen(bench: Benc
     name = names(batch)[1]
     principal = Principal(account=bench.lab.owner, name="")
 
-    async def ask(operation: Any, seen: int) -> Any:
+    async def ask(operation: Any, *seen: int) -> Any:
         asked = Request(operation=operation, principal=principal, until=Until.CHANGED, within=50.0, seen=seen)
         return await handle(bench.context, asked)
 

@@ -14,7 +14,7 @@ from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
 from jobgate.model.job import Job, check_labels
-from jobgate.model.operations import Cancel, Change, Count, Delete
+from jobgate.model.operations import Cancel, Change, Count, Delete, Seen
 from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
 from jobgate.operations.context import Context
@@ -157,7 +157,7 @@ async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
     return told
 
 
-async def _all_over(context: Context, principal: Principal, selector: Selector, seen: int | None) -> None:
+async def _all_over(context: Context, principal: Principal, selector: Selector, seen: Seen | None) -> None:
     """Raises Conflict (`job-active`) when one is not, or (`changed`), and NotFound for a batch that is not theirs."""
     if isinstance(selector, Of) and seen is None:
         counted = await count(context, principal, Count(selector.batch))

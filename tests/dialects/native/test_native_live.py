@@ -88,8 +88,14 @@ def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
         job = f"/v1/jobs/{(await json_of(answer, 201))['id']}"
         seen = answer.headers["etag"]
         assert (await client.get(job)).headers["etag"] == seen
-        assert (await client.get(job, headers={"if-none-match": seen})).status_code == 304
-        patched = await client.patch(job, json={"name": "two", "labels": {"a": None}}, headers={"if-match": seen})
+        for tags in (seen, f'"0", W/{seen}', f'"other, {seen[1:-1]}",{seen}', "*"):
+            assert (await client.get(job, headers={"if-none-match": tags})).status_code == 304, tags
+        for tags in ('"0"', '"0", "1000000"', "nonsense"):
+            assert (await client.get(job, headers={"if-none-match": tags})).status_code == 200, tags
+        for tags in ('"0"', '"0", "1000000"', "nonsense", f"W/{seen}"):
+            refused = await client.patch(job, json={"priority": 9}, headers={"if-match": tags})
+            assert (await json_of(refused, 412))["code"] == "changed", tags
+        patched = await client.patch(job, json={"name": "two", "labels": {"a": None}}, headers={"if-match": f'"0", {seen}'})
         told = await json_of(patched)
         assert (told["name"], told["labels"], told["state"]) == ("two", {"b": "2"}, "held")
         for late in (
@@ -98,6 +104,7 @@ def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
             client.delete(f"{job}?force=true", headers={"if-match": seen}),
         ):
             assert (await json_of(await late, 412))["code"] == "changed"
+        assert (await client.patch(job, json={}, headers={"if-match": "*"})).status_code == 200
         now = patched.headers["etag"]
         told = await json_of(await client.patch(job, json={"priority": 3, "hold": False}, headers={"if-match": now}))
         assert (told["priority"], told["state"] in ("queued", "staging_in", "running", "succeeded")) == (3, True)
