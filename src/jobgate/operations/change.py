@@ -17,6 +17,7 @@ from jobgate.model.job import Job, check_labels
 from jobgate.model.operations import Cancel, Change, Count, Delete, Seen
 from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
+from jobgate.model.told import Mourning
 from jobgate.operations.context import Context
 from jobgate.operations.find import count
 from jobgate.operations.select import batch_of
@@ -81,7 +82,8 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
     def work(tx: Transaction, jobs: Sequence[Job], now: float) -> tuple[list[JobName], list[JobName]]:
         over = [job for job in jobs if job.state.over]
         live_still = [job for job in jobs if not job.state.over] if operation.force else []
-        tx.jobs.delete([job.id for job in over], now)
+        whole = isinstance(selector, Of) and not live_still
+        tx.jobs.delete([job.id for job in over], now, told=Mourning.WHOLE if whole else Mourning.EACH)
         return _names(over), _names(live_still)
 
     gone, stopping, missing = First[JobName](selector), First[JobName](selector), list[str]()

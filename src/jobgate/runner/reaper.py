@@ -124,7 +124,7 @@ class Reaper:
             jobs = tx.jobs.expired(before, ended, _AT_ONCE)
             tx.log.expire(jobs)
             tx.jobs.delete(jobs, now)
-            return len(jobs)
+            return max(len(jobs), tx.log.bury(before, ended, _AT_ONCE))
 
         return await self._some(work)
 

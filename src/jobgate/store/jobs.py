@@ -18,10 +18,12 @@ from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
 from jobgate.model.state import JobState
 from jobgate.model.tally import Tally
+from jobgate.model.told import Mourning
 from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
 from jobgate.store.guards import outlive, take
+from jobgate.store.log import OF_BATCH, OF_JOB, epitaph
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 from jobgate.store.tallies import Tallies, mark
@@ -48,7 +50,7 @@ class Jobs:
         self.queued = 0
         """Jobs that this transaction put into the queue."""
         self.made = False
-        """Whether it made any."""
+        """Whether it made any, or told of some that it deleted."""
 
     # --- making
 
@@ -314,17 +316,21 @@ class Jobs:
 
     # --- forgetting
 
-    def delete(self, ids: Iterable[JobId], now: float) -> None:
-        """Deletes jobs with all that belongs to them; a batch goes with its last job."""
+    def delete(self, ids: Iterable[JobId], now: float, *, told: Mourning = Mourning.NONE) -> None:
+        """Deletes jobs with all that belongs to them; a batch goes with its last job. Followers are told as asked."""
         self.flush()
         blobs = Blobs(self._db)
         batches = set()
+        graves: dict[BatchId, JobId] = {}
         cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
                 continue
             batches.add(BatchId(row[1]))
+            if told is Mourning.EACH:
+                graves[BatchId(row[1])] = ident
+                self._db.run("event_add", -ident, OF_JOB, now, epitaph(row[2], BatchId(row[1]), last=False))
             self._tallies.gone(BatchId(row[1]), row[4], row[8])
             if not STATES[row[4]].over:
                 self.lives[row[2]] = self.lives.get(row[2], 0) - 1
@@ -336,12 +342,24 @@ class Jobs:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         self._tallies.fold()
-        for batch in batches:
-            self._forget(self.batch(batch), now)
+        for ident in batches:
+            batch = self.batch(ident)
+            if self._forget(batch, now) and told is not Mourning.NONE:
+                self._mourn(batch, graves.get(ident), now)
+        self.made = self.made or (told is not Mourning.NONE and bool(batches))
 
-    def _forget(self, batch: Batch, now: float) -> None:
+    def _mourn(self, batch: Batch, last: JobId | None, now: float) -> None:
+        """The grave of its last job says that the batch went too; without one, it has a grave of its own."""
+        said = epitaph(batch.owner, batch.id, last=True)
+        if last is None:
+            self._db.run("event_add", -batch.id, OF_BATCH, now, said)
+        else:
+            self._db.run("event_say", said, -last)
+
+    def _forget(self, batch: Batch, now: float) -> bool:
+        """Whether it went."""
         if self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id) is not None:
-            return
+            return False
         for key, value in batch.labels.items():
             self._db.run("label_delete", batch.owner, key, value, batch.id)
         self._db.run("spec_delete", batch.id)
@@ -350,6 +368,7 @@ class Jobs:
         self._db.run("batch_delete", batch.id)
         self._tallies.forget(batch.id)
         Blobs(self._db).let_go(-batch.id, now)
+        return True
 
 
 def _waits(job: Job) -> bool:
