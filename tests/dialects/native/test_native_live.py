@@ -81,6 +81,20 @@ def test_a_sweep_is_run_listed_looked_through_tried_again_and_deleted(tmp_path: 
     with_gateway(tmp_path, body)
 
 
+def test_a_request_for_one_job_or_for_some_by_name_is_bounded(tmp_path: Path) -> None:
+    async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
+        assert (await json_of(await client.get("/v1/account")))["limits"]["job"] == 8 << 20
+        large = {"command": ["true", "x" * (8 << 20)]}
+        assert (await json_of(await client.post("/v1/jobs", json=large), 413))["status"] == 413
+        assert (await client.post("/v1/batches", json={"jobs": [large], "held": True})).status_code == 201
+        many = {"ids": [f"2n6r0kqa-{number}" for number in range(1, 1002)]}
+        assert (await client.post("/v1/jobs/find", json=many)).status_code == 422
+        assert len((await json_of(await client.post("/v1/jobs/find", json={"ids": many["ids"][1:]})))["missing"]) == 1000
+        assert (await client.post("/v1/jobs/find", json={"ids": ["x" * (1 << 20)]})).status_code == 413
+
+    with_gateway(tmp_path, body)
+
+
 def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
     async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
         held = {"command": ["true"], "held": True, "name": "one", "labels": {"a": "1", "b": "2"}}
