@@ -133,7 +133,7 @@ class SqliteStore:
             self._shared = Shared(Ids(node, last=max(_last_id(self._writer), (last[0] or 0) if last else 0)))
         except sqlite3.Error as error:
             raise Unavailable(f"the database {path} cannot be opened: {error}") from error
-        self._reading = Shared(self._shared.ids)
+        self._reading = Shared(self._shared.ids, counts=self._shared.counts)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "jobgate-writer")
         self._pending: list[_Write] = []
@@ -250,6 +250,7 @@ class SqliteStore:
             self.commits += 1
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing was written, and nobody is told otherwise
             self._shared.live.clear()
+            self._shared.counts.clear()
             self._shared.hooks.clear()
             for write in writes:
                 write.error = write.error or _unavailable(error)

@@ -89,7 +89,9 @@ def test_a_request_for_one_job_or_for_some_by_name_is_bounded(tmp_path: Path) ->
         assert (await client.post("/v1/batches", json={"jobs": [large], "held": True})).status_code == 201
         many = {"ids": [f"2n6r0kqa-{number}" for number in range(1, 1002)]}
         assert (await client.post("/v1/jobs/find", json=many)).status_code == 422
-        assert len((await json_of(await client.post("/v1/jobs/find", json={"ids": many["ids"][1:]})))["missing"]) == 1000
+        assert (
+            len((await json_of(await client.post("/v1/jobs/find", json={"ids": many["ids"][1:]})))["missing"]) == 1000
+        )
         assert (await client.post("/v1/jobs/find", json={"ids": ["x" * (1 << 20)]})).status_code == 413
 
     with_gateway(tmp_path, body)
@@ -109,7 +111,9 @@ def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
         for tags in ('"0"', '"0", "1000000"', "nonsense", f"W/{seen}"):
             refused = await client.patch(job, json={"priority": 9}, headers={"if-match": tags})
             assert (await json_of(refused, 412))["code"] == "changed", tags
-        patched = await client.patch(job, json={"name": "two", "labels": {"a": None}}, headers={"if-match": f'"0", {seen}'})
+        patched = await client.patch(
+            job, json={"name": "two", "labels": {"a": None}}, headers={"if-match": f'"0", {seen}'}
+        )
         told = await json_of(patched)
         assert (told["name"], told["labels"], told["state"]) == ("two", {"b": "2"}, "held")
         for late in (
