@@ -50,7 +50,8 @@ async def everything(bench: Bench, of: Callable[[Entry], bool], kinds: frozenset
     """What a follower of those should have been told, made of the whole log at once."""
     head = await bench.lab.store.read(lambda tx: tx.log.head())
     piece = await bench.lab.store.read(lambda tx: tx.log.tail(0, head, lambda *_: True))
-    return [event for entry in piece.entries if of(entry) for event in tell(entry) if wanted(kinds, event)]
+    entries = [entry for entry in piece.entries if isinstance(entry, Entry)]
+    return [event for entry in entries if of(entry) for event in tell(entry) if wanted(kinds, event)]
 
 
 async def page(bench: Bench, **asked: Any) -> Page:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_follow import LIFE, members, names, page, pages, stream, told, with_bench
-from workbench import Bench
+from test_follow import LIFE, page, pages, stream, told, with_bench
+from workbench import Bench, names
 
 from jobgate.model.errors import NotFound
 from jobgate.model.ids import JobId
@@ -12,6 +12,7 @@ from jobgate.model.job import Batch
 from jobgate.model.operations import Delete, Follow
 from jobgate.model.selectors import Ids, Of
 from jobgate.model.told import Told
+from jobgate.testing.store_lab import members
 
 FAR = JobId(1 << 62)
 

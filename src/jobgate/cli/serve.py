@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, TextIO, cast
 
 import structlog
 import typer
@@ -69,7 +69,10 @@ def _ready(url: str) -> None:
 
 
 class _Steady:
-    """A stream whose lines are lost where they cannot be written: a full disk below the log ends nobody's duty."""
+    """A stream whose lines are lost where they cannot be written: a full disk below the log ends nobody's duty.
+
+    It has what a logger uses of a stream, and no more.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -96,7 +99,7 @@ def _logging(form: str) -> None:
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(_Steady(sys.stderr)),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Steady(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 
