@@ -49,6 +49,7 @@ from jobgate.server.asgi import serve as serve_http
 from jobgate.server.front import Front, Mount
 from jobgate.server.listening import check_listening
 from jobgate.store.feed import Feed
+from jobgate.store.spare import Spare
 from jobgate.store.sqlite import SqliteStore, migrate
 from jobgate.store.store import database_path
 
@@ -88,8 +89,9 @@ async def start(settings: Settings) -> Gateway:
     """Everything but the listening. Raises JobgateError when a part cannot be had."""
     data = data_folder(settings)
     path = database_path(data, settings.server.database)
+    spare = Spare(path.with_suffix(".spare"))  # the first: all that follows may need it
     migrate(path)
-    store = SqliteStore(path, node=0)
+    store = SqliteStore(path, node=0, spare=spare)
     try:
         return await _start(settings, data, store)
     except BaseException:
@@ -132,6 +134,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         wording=wording,
         fenced=lambda: signal.raise_signal(signal.SIGTERM),
         chores=(lambda now: partials.expire(now - DAY),),
+        full=lambda: storage.free() <= 0,
     )
     store.calm = lambda: runner.calm
     context = Context(
@@ -256,7 +259,7 @@ def _environment(
         room=Resources(
             cores=section.cores or max(processors, slots),
             memory=section.memory or memory,
-            disk=section.disk or storage.free(),
+            disk=section.disk or storage.free() or storage.size(),
             gpus=tuple(Gpu(count, kind) for kind, count in section.gpus.items()),
         ),
         defaults=Resources(

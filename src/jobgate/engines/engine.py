@@ -39,6 +39,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Names of those of `Resources` that are enforced, not only asked for."""
     together: bool = False
     """Starts steps at the same time."""
+    log: int | None = None
+    """Bytes of a log of which it loses none; the middle of a longer one may be gone, and read as zeros."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):

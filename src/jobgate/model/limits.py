@@ -12,6 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Jobs of one account not yet over."""
     batch: int = 1_000_000
     """Jobs in one request."""
+    job: int = 8 * 1024**2
+    """Bytes of a request for one job, where the dialect has such requests; larger content is uploaded."""
     shown: int = 10_000
     """Jobs in one answer; a list has pages."""
     calls: float = 0.0

@@ -149,7 +149,7 @@ async def _wait_for_change(context: Context, request: Request, batch: BatchId) -
         case Find(selector=Ids(jobs=(name,))):
 
             async def same_one() -> bool:
-                return await context.store.read(lambda tx: _version(tx, name)) == request.seen
+                return await context.store.read(lambda tx: _version(tx, name)) in request.seen
 
             return await context.feed.changed(batch, name.job, same_one, request.within)
         case _:
@@ -159,7 +159,7 @@ async def _wait_for_change(context: Context, request: Request, batch: BatchId) -
                     version = await context.store.read(lambda tx: find.counted(tx, tx.jobs.batch(batch)).version)
                 except NotFound:
                     return False
-                return version == request.seen
+                return version in request.seen
 
             return await context.feed.changed(batch, None, same, request.within)
 

@@ -14,6 +14,7 @@ from jobgate.model.account import Principal
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.ids import BatchId
 from jobgate.model.job import Batch, Job
+from jobgate.model.operations import Seen
 from jobgate.model.outcomes import Changed, Counted, JobView
 from jobgate.model.selectors import Ids, Of, Selector
 from jobgate.model.state import JobState
@@ -81,10 +82,11 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
     selector: Selector,
     work: Callable[[Transaction, Sequence[Job], float], T],
     *,
-    seen: int | None = None,
+    seen: Seen | None = None,
     reading: bool = False,
+    spare: bool = False,
 ) -> AsyncGenerator[tuple[T, tuple[str, ...]], None]:
-    """What `work` returns for each slice of the jobs, and names of those missing.
+    """What `work` returns for each slice of the jobs, and names of those missing. `spare`: see `Store.write`.
 
     Raises NotFound, and Conflict (`changed`) when it is not as `seen`, at the first only; then nothing was done.
     """
@@ -103,10 +105,10 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
             if reading:
                 result, (_, missing, rest) = await context.store.read(part)
             elif asked is selector:
-                result, (_, missing, rest) = await context.store.write(part)
+                result, (_, missing, rest) = await context.store.write(part, spare=spare)
             else:
                 async with turn:
-                    result, (_, missing, rest) = await context.store.write(part)
+                    result, (_, missing, rest) = await context.store.write(part, spare=spare)
         except NotFound:
             if asked is selector:
                 raise
@@ -115,10 +117,10 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
         await asyncio.sleep(0)
 
 
-def as_seen(tx: Transaction, principal: Principal, selector: Selector, seen: int) -> None:
-    """Raises Conflict (`changed`) when the one job or batch is of another version, NotFound without it."""
+def as_seen(tx: Transaction, principal: Principal, selector: Selector, seen: Seen) -> None:
+    """Raises Conflict (`changed`) when the one job or batch is of no such version, NotFound without it."""
     found = shown(tx, principal, selector)
-    if found is not None and found.version != seen:
+    if found is not None and found.version not in seen:
         raise Conflict("it is not as it was when it was seen; look again, and ask again", code="changed")
 
 

@@ -71,6 +71,7 @@ class Runner:
         wording: Wording,
         fenced: Callable[[], None] = lambda: None,
         chores: Sequence[Chore] = (),
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._node = node
         self._store = store
@@ -86,6 +87,7 @@ class Runner:
         self._wording = wording
         self._fenced = fenced
         self._chores = chores
+        self._full = full
         self._desks: dict[EnvironmentName, _Desk] = {}
         self._saving: asyncio.Task[None] | None = None
         self._world: World | None = None
@@ -99,7 +101,7 @@ class Runner:
     async def start(self) -> None:
         """Raises EngineError when an engine cannot be reached, Unavailable when the store cannot."""
         now = self._clock()
-        lease = await self._store.write(lambda tx: tx.nodes.enter(self._node, now, _LEASE))
+        lease = await self._store.write(lambda tx: tx.nodes.enter(self._node, now, _LEASE), spare=True)
         standings = await self._store.read(lambda tx: tx.accounts.standings(now))
         pasts = await self._store.read(lambda tx: tx.pasts.all())
         saver = Saver(self._store, lease, self._clock, self._fenced)
@@ -131,7 +133,7 @@ class Runner:
         outbox = Outbox(world, self._wording)
         self._store.listen_outbox(outbox.wake)
         world.keep(outbox.run)
-        world.keep(Reaper(world, self._retention, self._chores).run)
+        world.keep(Reaper(world, self._retention, self._chores, full=self._full).run)
         world.keep(world.sweeping)
 
     async def stop(self) -> None:

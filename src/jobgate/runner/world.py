@@ -82,11 +82,11 @@ class World:
 
     # --- the store
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns, as soon as the database takes it."""
+    async def write(self, work: Callable[[Transaction], T], *, spare: bool = False) -> T:
+        """What `work` returns, as soon as the database takes it; `spare`: see `Store.write`."""
         while True:
             try:
-                return await self.store.write(work)
+                return await self.store.write(work, spare=spare)
             except Unavailable as error:
                 self.log.warning("the database refuses; trying again", why=error.message)
                 await asyncio.sleep(PATIENCE)

@@ -17,7 +17,7 @@ from typing import Final
 from jobgate.model.errors import NotFound, Unavailable
 from jobgate.model.ids import AccountId, BatchId, JobId
 from jobgate.model.outcomes import News
-from jobgate.model.told import Entry, Kind, Told, summed_up, tell, upto
+from jobgate.model.told import Entry, Grave, Kind, Told, summed_up, tell, upto
 from jobgate.store.channel import Bell, Channel, Taken, Topic
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
@@ -228,8 +228,9 @@ class Ring:
     def _followed(self, owner: AccountId, batch: BatchId, job: JobId) -> bool:
         return batch in self._batches or owner in self._owners or job in self._jobs
 
-    def _of(self, entry: Entry) -> Iterator[Channel]:
-        batch, owner, job = entry.batch, entry.owner, entry.fact.job
+    def _of(self, entry: Entry | Grave) -> Iterator[Channel]:
+        batch, owner = entry.batch, entry.owner
+        job = entry.about if isinstance(entry, Grave) else entry.fact.job
         found = self._batches.get(batch), self._owners.get(owner), self._jobs.get(job)
         return (channel for channel in found if channel is not None)
 

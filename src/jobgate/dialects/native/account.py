@@ -46,6 +46,8 @@ class LimitsView(Struct, frozen=True, kw_only=True):
 
     batch: int
     """Jobs in one request."""
+    job: int
+    """Bytes of a request for one job."""
     upload: int
     """Bytes of one uploaded file."""
     input: int
@@ -134,6 +136,7 @@ def _described(prefix: str, call: Call, outcome: Described) -> Reply:
             usage=UsageView(share_seconds=round(outcome.usage, 3)),
             limits=LimitsView(
                 batch=limits.batch,
+                job=limits.job,
                 upload=limits.upload,
                 input=limits.input,
                 output_files=limits.output_files,
@@ -198,6 +201,7 @@ VERBS: Final = (
             usage=UsageView(share_seconds=123.4),
             limits=LimitsView(
                 batch=1_000_000,
+                job=8_388_608,
                 upload=2_147_483_648,
                 input=2_147_483_648,
                 output_files=1000,

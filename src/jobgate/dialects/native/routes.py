@@ -100,7 +100,7 @@ class Native:
 def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
     """All there are, in the order they are shown."""
     return (
-        *submit.verbs(own.body, limits.batch),
+        *submit.verbs(own.body, limits.batch, limits.job),
         *jobs.VERBS,
         *batches.VERBS,
         *waits.VERBS,

@@ -160,8 +160,8 @@ _REFUSED: Final = (
 )
 
 
-def verbs(limit: int, most: int) -> tuple[Verb, ...]:
-    """With so many bytes of a body at most, and so many jobs of a batch."""
+def verbs(limit: int, most: int, lone: int) -> tuple[Verb, ...]:
+    """With so many bytes of a body at most, and of a lone job's, and so many jobs of a batch."""
     batches = _Batches(most)
     return (
         Verb(
@@ -172,7 +172,7 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             subject="jobs",
             scope=Scope.SUBMIT,
             body=Body.WHOLE,
-            limit=limit,
+            limit=min(limit, lone),
             early=True,
             takes=LoneDraft,
             gives={201: JobView},

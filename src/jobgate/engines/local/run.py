@@ -98,6 +98,7 @@ class LocalEngine:
             isolated=self._bwrap is not None,
             limits=self._limits.enforced,
             together=True,
+            log=self._settings.log_cap,
         )
         await self._launcher.open()
         self._opened = True
