@@ -15,6 +15,9 @@ from typing import Any, Final, cast
 import msgspec
 
 from jobgate.cli.connect import Session, Wrong
+from jobgate.cli.render import WARN
+from jobgate.cli.written import check_document
+from jobgate.client import placeholders
 from jobgate.client.drafts import JobDraft, Writer, batch_draft
 from jobgate.client.options import FolderFile, JobOptions, Source, SubmitOptions
 from jobgate.client.records import Upload
@@ -59,6 +62,7 @@ async def request(session: Session, asked: Asked) -> Request:
     base: dict[str, Any] = {}
     if asked.file is not None:
         base = document(asked.file)
+        check_document(WHAT, base, asked.file)
     if asked.like:
         base = await _like(session, asked.like) | base
     batch = bool(_BATCH & set(base)) or asked.sweep is not None or asked.count is not None
@@ -66,6 +70,8 @@ async def request(session: Session, asked: Asked) -> Request:
     if batch and "jobs" not in base:
         template = {name: base.pop(name) for name in list(base) if name in _MEMBERS} | template
     told = await _draft(session, asked)
+    if asked.file is not None and asked.command and {"command", "script"} & {*base, *template}:
+        session.screen.talk(f"{plain(str(asked.file))} has a command too; the one given here takes its place", WARN)
     about = msgspec.to_builtins(batch_draft(asked.options))
     if not batch:
         job = base | _over(base, told)
@@ -86,6 +92,9 @@ async def request(session: Session, asked: Asked) -> Request:
         body |= {"count": asked.count, "placeholders": True}
     if not {"sweep", "count"} & set(body):
         body["count"] = 1
+    if "sweep" in body or body.get("placeholders"):
+        for line in placeholders.left(template, placeholders.columns(body.get("sweep"))):
+            session.screen.talk(line, WARN)
     return Request(batch=True, body=body)
 
 

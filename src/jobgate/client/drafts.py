@@ -9,11 +9,11 @@ import stat
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
-from jobgate.client.errors import Invalid
+from jobgate.client.errors import NO_FILE, Invalid
 from jobgate.client.line import Line
 from jobgate.client.options import BatchOptions, Command, FolderFile, JobOptions, Output, Source
 from jobgate.client.records import Upload
@@ -168,6 +168,11 @@ def _output(said: str | Output) -> Mapping[str, Any]:
     return {"path": said.rstrip("/"), "kind": "directory"} if said.endswith("/") else {"path": said}
 
 
+def required(path: str) -> Output:
+    """The output whose absence, after success, fails the job."""
+    return cast("Output", {**_output(path), "required": True})
+
+
 def _text(content: bytes) -> str | None:
     """The content as text, if it is small and is text."""
     if len(content) > INLINE or b"\0" in content:
@@ -193,7 +198,7 @@ def _below(name: str, path: Path) -> list[tuple[str, Path]]:
     if not path.is_file():
         raise Invalid(
             WHAT,
-            code="no-file",
+            code=NO_FILE,
             detail=f"{path}: there is no such file here",
             next_="paths are read from where you are",
         )
