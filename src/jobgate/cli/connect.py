@@ -269,13 +269,31 @@ NEXT: Final[Sequence[tuple[type[JobgateError], str]]] = (
     (Conflict, "jobgate status ID    shows how it stands"),
 )
 """What to do where the server does not say."""
-BY_CODE: Final = {
-    "no-environment": "jobgate environments    shows the places that run jobs, and what they have",
-    "app": "jobgate apps",
+BY_CODE: Final[Mapping[str, str]] = {
+    "invalid": "",
+    "invalid-json": "",
+    "not-found": "",
+    "forbidden": "",
+    "too-many-jobs": "",
+    "storage-quota": "",
+    "unknown-operation": "the server knows no such request: jobgate --version, and ask the operator for the server's",
+    "app-not-found": "jobgate apps",
+    "file-not-found": "jobgate files ID    or jobgate folders list FOLDER",
+    "conflict": "",
+    "not-waiting": "",
+    "job-active": "jobgate wait ID    or jobgate cancel ID first",
+    "not-failed": "jobgate submit --like ID    submits it anew",
+    "changed": "the same command again",
+    "webhook-not-found": "jobgate webhooks list",
+    "webhook-disabled": "jobgate webhooks enable ID",
+    "too-many-webhooks": "jobgate webhooks delete ID",
     "folder-not-empty": "the same command with --force deletes them too",
+    "unrunnable": "jobgate environments    shows the places that run jobs, and what they have",
+    "app-not-runnable": "jobgate environments    shows the places that run jobs, and their images",
     NO_FILE: "name a file that is there; paths are read from where you are",
 }
-"""The same, of refusals that have an answer of their own."""
+"""What to do in words of the command line, where the server's are those of its API; empty: as the kind of error has it,
+or the command's own help."""
 
 
 def told(error: JobgateError, list_: str = "jobgate list") -> tuple[str, str, str]:
@@ -289,5 +307,5 @@ def told(error: JobgateError, list_: str = "jobgate list") -> tuple[str, str, st
         next_ = "the same command again, with a longer --timeout or none"
     if isinstance(error, NotAllowed) and error.status == 401:  # noqa: PLR2004  # no key that holds
         why, next_ = why.partition(": Authorization")[0], ""
-    next_ = next_ or BY_CODE.get(error.code, "") or (list_ if isinstance(error, NotFound) else "")
+    next_ = BY_CODE.get(error.code, next_) or (list_ if isinstance(error, NotFound) else "")
     return what, why or error.code, next_ or next((text for kind, text in NEXT if isinstance(error, kind)), "")
