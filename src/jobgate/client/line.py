@@ -13,12 +13,12 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -124,6 +124,11 @@ class Line:
     async def close(self) -> None:
         """Closes its connections; what runs on the server goes on."""
         await self._http.aclose()
+
+    @property
+    def letting_go(self) -> Callable[[], Coroutine[Any, Any, None]]:
+        """What closes its connections, and does not hold the line itself."""
+        return self._http.aclose
 
     async def call(self, asking: Asking) -> httpx.Response:
         """The answer, read whole. Raises Refused, Unreachable and TimedOut."""

@@ -36,9 +36,7 @@ _log = structlog.get_logger("jobgate.launcher")
 class Launcher:
     """One connection, made anew when the launcher has died. `running` and `ended` are by name."""
 
-    def __init__(
-        self, directory: Path, *, env: Mapping[str, str] | None = None, groups: Sequence[Path] = ()
-    ) -> None:
+    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None, groups: Sequence[Path] = ()) -> None:
         self._directory = directory
         self._groups = tuple(map(str, groups))
         self._env = dict(env or {})
