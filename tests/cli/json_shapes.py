@@ -1,9 +1,10 @@
-"""JSON schemas of what `--json` prints: drawn from a value or from the API's document, and what one loses to another."""
+"""JSON schemas of what `--json` prints, from a value or the API's own document, and what one lacks of another."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
+from functools import reduce
 from typing import Any, Final
 
 from jobgate.dialects.native.states import NAMES
@@ -94,14 +95,30 @@ def drawn(value: object) -> Schema:
 
 def _common(found: list[Schema]) -> Schema:
     """What holds of all."""
-    first = found[0]
-    if any(one.get("type") != first.get("type") for one in found):
-        return {}
-    if first["type"] != "object":
-        return first
-    members = {name: schema for one in found for name, schema in one["properties"].items()}
-    required = set.intersection(*(set(one["required"]) for one in found))
-    return {"type": "object", "properties": dict(sorted(members.items())), "required": sorted(required)}
+    return reduce(_either, found)
+
+
+def _either(one: Schema, other: Schema) -> Schema:
+    types = {word for schema in (one, other) for word in _types(schema)}
+    types -= {"integer"} if "number" in types else set()
+    joined: Schema = {"type": types.pop() if len(types) == 1 else sorted(types)}
+    of = [schema for schema in (one, other) if "object" in _types(schema) and "properties" in schema]
+    if of:
+        members = {name: schema["properties"][name] for schema in reversed(of) for name in schema["properties"]}
+        both = set(members).intersection(*(schema["properties"] for schema in of))
+        members |= {name: _common([schema["properties"][name] for schema in of]) for name in both}
+        joined["properties"] = dict(sorted(members.items()))
+        joined["required"] = sorted(set(members).intersection(*(schema["required"] for schema in of)))
+    if items := [schema["items"] for schema in (one, other) if "items" in schema]:
+        joined["items"] = _common(items)
+    if "additionalProperties" in one:
+        joined["additionalProperties"] = one["additionalProperties"]
+    return joined
+
+
+def _types(schema: Schema) -> list[str]:
+    said = schema.get("type", [])
+    return [said] if isinstance(said, str) else list(said)
 
 
 def lost(was: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[str]:

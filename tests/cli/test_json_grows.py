@@ -47,6 +47,7 @@ OF_API: Final[Mapping[str, tuple[str, ...]]] = {
     "apps": ("AppList",),
     "estimate": ("EstimatedView",),
     "whoami": ("AccountView",),
+    "login": ("AccountView",),
     "webhooks list": ("WebhookPage",),
     "webhooks create": ("WebhookView",),
     "webhooks rotate": ("WebhookView",),
@@ -160,9 +161,8 @@ class Typed:
 
     def _jobs(self) -> None:
         job = self("submit", "--output", "o", "--output", "none", "--wait", "--", "sh", "-c", "echo hi | tee o")["id"]
-        batch = self("submit", "--count", "2", "--label", "a=b", "--name", "two", "--", "sh", "-c", "exit {index}")[
-            "id"
-        ]
+        two = ("--count", "2", "--label", "a=b", "--name", "two")
+        batch = self("submit", *two, "--", "sh", "-c", "exit {index}")["id"]
         self("wait", batch)
         self("wait", job)
         self("wait", job, batch)
@@ -224,13 +224,17 @@ class Typed:
         self("account create", "other", *data)
         self("account list", *data)
         self("account limit", "other", *data)
+        self("account limit", "other", "--live-jobs", "5", "--calls", "5", "--storage", "1GiB", *data)
         self("account block", "other", *data)
         self("account block", "other", "--undo", *data)
         self("account history", "other", *data)
+        self("credential add", "other", "--expires", "2", *data)
         made = self("credential add", "other", *data)
         assert made["value"]
         self("credential revoke", "other", str(self("credential list", "other", *data)[0]["id"]), *data)
         self("account merge", "other", "lab", *data)
+        self("account list", *data)
+        self("account history", "lab", *data)
         Path("good.toml").write_text(CONFIG)
         Path("bad.toml").write_text("[server]\nprot = 1\n")
         self("config check", "good.toml")
@@ -257,11 +261,19 @@ def test_a_body_of_the_api_is_printed_as_it_is_recorded(printed: dict[str, list[
             )
 
 
+def test_top_prints_three_bodies_of_the_api(printed: dict[str, list[Any]]) -> None:
+    (found,) = printed["top"]
+    parts = {"environments": "EnvironmentList", "account": "AccountView", "batches": "BatchPage"}
+    definitions = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in SCHEMAS.glob("*.json")}
+    for name, view in parts.items():
+        assert _valid(found[name], {"$ref": f"#/$defs/{view}", "$defs": definitions}), name
+
+
 def _valid(value: object, schema: Schema) -> bool:
     return not list(jsonschema.Draft202012Validator(schema).iter_errors(value))
 
 
-@pytest.mark.parametrize("name", sorted(jsons() - OF_API.keys() - {"key rotate"}))
+@pytest.mark.parametrize("name", sorted(jsons() - OF_API.keys() - {"key rotate", "top"}))
 def test_a_body_of_the_commands_own_loses_nothing(printed: dict[str, list[Any]], name: str) -> None:
     now = drawn(printed[name])["items"]
     recorded = held(f"{name} of its own", now)

@@ -31,7 +31,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime | None = None
 
     def __repr__(self) -> str:
-        return f"<Folder {plain(self.name)}, {self.files:,} files, {size(self.size)}>"
+        return f"<Folder {plain(self.name)}, {self.files:,} file{'s'[: self.files != 1]}, {size(self.size)}>"
 
 
 class FolderEntry(msgspec.Struct, frozen=True, kw_only=True):

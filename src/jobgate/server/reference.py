@@ -265,9 +265,8 @@ def _type(name: str, schema: Mapping[str, Any]) -> Markup:
         )
         for one in members(schema)
     ]
-    body = (
-        table(("member", "type", "what it says"), rows, label=f"Members of {name}") if rows else tag("p", shape(schema))
-    )
+    heads = ("member", "type", "what it says")
+    body = table(heads, rows, label=f"Members of {name}") if rows else tag("p", shape(schema))
     return tag(
         "section",
         tag("h3", name, _anchor(name), id=name),
