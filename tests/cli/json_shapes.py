@@ -8,9 +8,8 @@ from functools import reduce
 from typing import Any, Final
 
 from jobgate.dialects.native.states import NAMES
-from jobgate.model.attempt import AttemptState
 from jobgate.model.queue import Reason
-from jobgate.model.state import Failure, Limit
+from jobgate.model.state import AttemptState, Failure, Limit
 from jobgate.model.webhook import Standing
 
 Schema = dict[str, Any]
@@ -143,6 +142,28 @@ def lost(was: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterat
     for option in was.get("anyOf", ()):
         if all(list(lost(option, other)) for other in now.get("anyOf", ())):
             yield f"{where} is never {option} any more"
+
+
+def fits(value: object, schema: Mapping[str, Any], known: Mapping[str, Schema]) -> bool:
+    """Whether the value is as the schema says, and has no member beside; `known` are those it may refer to."""
+    if "$ref" in schema:
+        return fits(value, known[str(schema["$ref"]).rpartition("/")[2]], known)
+    if "anyOf" in schema:
+        return any(fits(value, one, known) for one in schema["anyOf"])
+    types = {word for one in _types(drawn(value)) for word in ((one, "number") if one == "integer" else (one,))}
+    if (wanted := _types(dict(schema))) and not types & set(wanted):
+        return False
+    if value not in schema.get("enum", (value,)) or value != schema.get("const", value):
+        return False
+    if isinstance(value, list):
+        return all(fits(one, schema.get("items", {}), known) for one in value)
+    if isinstance(value, dict):
+        members, others = schema.get("properties", {}), schema.get("additionalProperties", False)
+        return set(schema.get("required", ())) <= set(value) and all(
+            fits(one, members.get(name, others), known) if name in members or isinstance(others, Mapping) else others
+            for name, one in value.items()
+        )
+    return True
 
 
 def reached(name: str, schemas: Mapping[str, Schema], seen: Collection[str] = ()) -> dict[str, Schema]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Final
 
 from jobgate.cli.connect import Wrong
-from jobgate.client.words import plain
+from jobgate.client.words import near, plain
 
 OF_JOBS: Final = (
     *("held", "queued", "staging_in", "running", "staging_out", "cancelling"),
@@ -22,7 +21,7 @@ def states(said: Sequence[str], of: Sequence[str], what: str) -> list[str]:
     found = [word.strip() for part in said for word in part.split(",")]
     for word in found:
         if word not in of:
-            near = difflib.get_close_matches(word, of, 1)
-            guess = f"; did you mean {near[0]}?" if near else ""
+            meant = near(word, of)
+            guess = f"; did you mean {meant}?" if meant else ""
             raise Wrong(what, f"--state {plain(word)} is no state{guess}", f"one of {', '.join(of)}")
     return found

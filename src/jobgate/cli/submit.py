@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -142,7 +142,7 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
         )
     if image:
         session.next["app-not-runnable"] = f"jobgate environments --image {plain(image)}"
-    made = await _sent(session, await request(session, asked), idempotency_key or secrets.token_hex(16))
+    made = await _sent(session, await request(session, asked), idempotency_key or os.urandom(16).hex())
     return await _told(session, made, manner)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import hashlib
 import os
 import secrets
@@ -23,7 +22,7 @@ from jobgate.client.core import B, Core, F, J, decoded
 from jobgate.client.errors import BY_FAILURE, Conflict, Invalid, JobFailed, Unreachable
 from jobgate.client.line import Asking, Line
 from jobgate.client.records import BatchRecord, FileEntry, JobRecord
-from jobgate.client.words import plain, size
+from jobgate.client.words import near, plain, size
 
 J_co = TypeVar("J_co", bound=JobRecord, covariant=True)
 F_co = TypeVar("F_co", covariant=True)
@@ -71,8 +70,8 @@ class Files(dict[str, F]):
 
     def __missing__(self, path: str) -> F:
         declared = ", though it was asked for as an output" if path in self._lacks else ""
-        near = difflib.get_close_matches(path, self, 1)
-        guess = f"; did you mean {plain(near[0])}?" if near else ""
+        meant = near(path, self)
+        guess = f"; did you mean {plain(meant)}?" if meant else ""
         some = ", ".join(map(plain, islice(self, _SOME))) + (f" and {len(self) - _SOME:,} more" * (len(self) > _SOME))
         raise NoSuchFile(f"{plain(self._job)} left no {plain(path)}{declared}; it left {some or 'no file'}{guess}")
 

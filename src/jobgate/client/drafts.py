@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from jobgate.client.line import Line
 from jobgate.client.options import BatchOptions, Command, FolderFile, JobOptions, Output, Source
 from jobgate.client.records import Upload
 from jobgate.client.uploads import upload
+from jobgate.client.words import near
 
 INLINE: Final = 16 * 1024
 """Bytes of text that ride in the request; more is sent by its hash, and only if the server has not got it."""
@@ -140,8 +140,8 @@ def checked(options: Mapping[str, object], *kinds: type) -> None:
         known |= {name for base in getattr(kind, "__orig_bases__", ()) for name in getattr(base, "__annotations__", ())}
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise TypeError(f"{name!r} is no option of a job" + (f"; did you mean {near[0]!r}?" if near else ""))
+            meant = near(name, known)
+            raise TypeError(f"{name!r} is no option of a job" + (f"; did you mean {meant!r}?" if meant else ""))
 
 
 def _words(command: Command) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ Idempotency-Key through all tries, so that what was made once is not made twice.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -146,7 +146,7 @@ class Line:
     async def _answer(self, asking: Asking, *, whole: bool) -> httpx.Response:
         headers = dict(asking.headers)
         if asking.method == "POST":
-            headers["Idempotency-Key"] = asking.key or uuid.uuid4().hex
+            headers["Idempotency-Key"] = asking.key or os.urandom(16).hex()
         begun = time.monotonic()
         tries, unknown = 0, False
         while True:

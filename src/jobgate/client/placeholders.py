@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from jobgate.client.words import plain
+from jobgate.client.words import near, plain
 
 PLACES: Final = ("index", "number")
 """Names that every job of a sweep has."""
@@ -25,9 +24,11 @@ def left(template: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
     found: dict[str, str] = {}
     for text, prose in _texts(template):
         for name in _LOOKS.findall(text):
-            near = difflib.get_close_matches(name, names, 1)
-            if name not in names and (near or not prose):
-                found[name] = f"; did you mean {{{plain(near[0])}}}?" if near else ""
+            if name in names:
+                continue
+            meant = near(name, names)
+            if meant or not prose:
+                found[name] = f"; did you mean {{{plain(meant)}}}?" if meant else ""
     return [f"{{{name}}} stays as it stands: no column is called {name}{guess}" for name, guess in found.items()]
 
 
