@@ -99,9 +99,7 @@ def world(canned: Canned) -> None:
 
 def refuse_images(canned: Canned) -> None:
     detail = 'no environment has the image "tensorflow:2.19"; local takes images of its catalogue: busybox, python:3.12'
-    canned.on(
-        "POST", "/v1/jobs", lambda _: problem(422, "invalid", detail, "jobgate environments --image tensorflow:2.19")
-    )
+    canned.on("POST", "/v1/jobs", lambda _: problem(422, "app-not-runnable", detail, "Use an image of GET /v1/images."))
 
 
 @pytest.mark.parametrize("width", WIDTHS)

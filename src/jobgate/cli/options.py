@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from jobgate.cli.request import inputs, pairs, seconds
+from jobgate.client.drafts import required
 from jobgate.client.options import SubmitOptions
 
 
@@ -55,6 +56,10 @@ Output = Annotated[
     list[str] | None,
     typer.Option(help="What is kept: a path, a pattern, or a directory with a / at its end.", metavar="PATH"),
 ]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(help="As --output; without it a job that succeeded otherwise fails.", metavar="PATH"),
+]
 Environment = Annotated[str, typer.Option(help="Where it runs; else wherever it fits.")]
 Tries = Annotated[int | None, typer.Option(help="Attempts at most, when it fails.", min=1)]
 
@@ -76,7 +81,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "env": pairs(said["env"] or (), "--env"),
         "workdir": said["workdir"],
         "inputs": inputs(said["input_"] or ()),
-        "outputs": list(said["output"] or ()),
+        "outputs": [*(said["output"] or ()), *map(required, said["require"] or ())],
         "environment": said["environment"],
         **{name: said[name] for name in ("gpus", "cores", "tries")},
     }

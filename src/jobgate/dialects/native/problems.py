@@ -76,21 +76,43 @@ FIRST_OF_OURS: Final = 500
 """Statuses from here on say that the fault is ours."""
 
 NEXT: Final[Mapping[str, str]] = {
-    "key-reused": "Use a new key, or send the first body.",
+    "invalid": "Correct what errors names, and send it again; nothing was changed.",
+    "invalid-json": "Send one JSON object in UTF-8.",
     "unauthenticated": "Send Authorization: Bearer KEY, with a key of this server.",
-    "batch-too-large": "Send the jobs in several batches.",
+    "forbidden": "Use a key that has this scope, or ask the operator for one.",
+    "not-found": "Compare the id with the answer that named it; GET /v1/jobs and /v1/batches list what there is.",
+    "unknown-operation": "GET /v1 names what there is; /docs has every address.",
+    "app-not-found": "GET /v1/apps lists those there are.",
+    "file-not-found": "List the files of the job or folder, and use a path as it stands there.",
+    "method-not-allowed": "Use a method that the Allow header names.",
+    "conflict": "Read it again, and decide by its present state.",
+    "not-waiting": "Read its state: it runs, or it is over.",
     "job-active": "Wait for its end, or cancel it first.",
-    "timeout": "Send it again, faster, or in smaller batches.",
-    "storage-full": "Send it again later; nothing was changed.",
+    "not-failed": "Submit it anew, if it is to run once more.",
     "changed": "Read it again, then send the change with its new ETag.",
     "webhook-not-found": "GET /v1/webhooks lists those there are.",
     "webhook-disabled": 'PATCH it with {"enabled": true}, then ask again.',
     "too-many-webhooks": "DELETE one that is not needed any more.",
+    "gone": "Nothing brings it back; the operator sets how long things are kept under [retention].",
+    "timeout": "Send it again, faster, or in smaller batches.",
+    "batch-too-large": "Send the jobs in several batches.",
     "offset": "Go on from the Upload-Offset of this answer.",
+    "upload-busy": "Wait for the other request, then ask with HEAD how far the upload is.",
+    "folder-not-empty": "Delete its files first, or delete it with ?force=true.",
     "mismatch": "What came was discarded: hash the file again, and begin anew.",
+    "too-large": "Send less at once; large inputs go by upload or url. GET /v1/account has the limits.",
+    "key-reused": "Use a new key, or send the first body.",
+    "unrunnable": "Ask for less, or for what an environment of GET /v1/environments has.",
+    "app-not-runnable": "Use an image of GET /v1/images, or ask the operator to add it under [images].",
     "too-many": "Come again after the seconds in Retry-After.",
+    "too-many-jobs": "Wait until some have ended, or cancel some; GET /v1/account has the quota.",
+    "storage-quota": "Delete jobs, uploads or files of folders; GET /v1/account has the quota.",
+    "too-many-uploads": "Finish some of them, or DELETE those that will not be finished.",
     "unavailable": "Send it again; nothing was changed.",
+    "storage-full": "Send it again later; nothing was changed.",
+    "internal": "Send it again; if it happens again, give the operator the Request-Id.",
 }
+"""What to do, by the code of the problem: each has something."""
 
 _OF_BODY: Final = frozenset({"webhook-not-found"})
 """Codes that say the body is at fault, beside the statuses that do."""
@@ -119,7 +141,7 @@ def refuse(call: Call, error: JobgateError, *, prefix: str, allow: str) -> Reply
         status=status,
         detail=detail,
         instance=f"request:{call.request}" if call.request else UNSET,
-        next=NEXT.get(code, UNSET) if oldest is None else f"Go on with after={oldest}; what lies between is deleted.",
+        next=NEXT[code] if oldest is None else f"Go on with after={oldest}; what lies between is deleted.",
         oldest=UNSET if oldest is None else oldest,
         errors=faults or UNSET,
     )

@@ -193,6 +193,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     waits: WaitsView | UnsetType = UNSET
     outputs: tuple[FileView, ...] | UnsetType = UNSET
     """Once it is over."""
+    missing: tuple[str, ...] | UnsetType = UNSET
+    """Outputs that were asked for, and nothing was kept there; once its command has ended."""
     skipped: int | UnsetType = UNSET
     """What was left and cannot be told: links that lead out, devices, names with control characters, too deep ones."""
     dialect: str

@@ -63,13 +63,14 @@ class LocalEngine:
 
     def __init__(self, settings: LocalSettings, *, launcher_env: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._launcher = Launcher(settings.directory, env={"PATH": _PATH, **(launcher_env or {})})
         self._bwrap: str | None = None
         self._slirp: str | None = None
         self._filter = settings.directory / "filter.bpf"
         self._etc = settings.directory / "etc"
         self._has_filter = False
         self._limits = Limits(settings.cgroup)
+        env = {"PATH": _PATH, **(launcher_env or {})}
+        self._launcher = Launcher(settings.directory, env=env, groups=self._limits.groups)
         self._uid: int | None = None
         self._forbidden = settings.forbidden
         self._capabilities = Capabilities(pushes=True)

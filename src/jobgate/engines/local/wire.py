@@ -36,8 +36,9 @@ _log = structlog.get_logger("jobgate.launcher")
 class Launcher:
     """One connection, made anew when the launcher has died. `running` and `ended` are by name."""
 
-    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None, groups: Sequence[Path] = ()) -> None:
         self._directory = directory
+        self._groups = tuple(map(str, groups))
         self._env = dict(env or {})
         self.running: dict[str, float | None] = {}
         self.ended: dict[str, Json] = {}
@@ -122,7 +123,7 @@ class Launcher:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             started = subprocess.run(  # noqa: S603  # our own file, no shell
-                [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory)],
+                [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory), *self._groups],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

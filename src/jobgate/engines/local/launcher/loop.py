@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .door import Door
 from .groups import Groups
@@ -43,7 +43,7 @@ LOOK = 1.0
 class Launcher:
     """The loop."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, groups: Sequence[str] = ()) -> None:
         self.directory = directory
         self.home = home_of(directory)
         self.boot = boot_id()
@@ -68,7 +68,7 @@ class Launcher:
         """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
         self.told_trouble = ""
-        self.groups = Groups()
+        self.groups = Groups(groups)
         self.running = True
         self.retrying = False
         while os.dup(0) < FIRST:
