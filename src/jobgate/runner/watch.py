@@ -110,6 +110,8 @@ class Watch:
                     saver.add(job, Started(number, seen.started, seen.handle))
                 message = seen.message or "the engine does not know it any more"
                 saver.add(job, Vanished(number, message), lambda _: self._dispatch.forget(live))
+            case Phase.RECALLED:
+                self._dispatch.returns.back(live)
             case Phase.STARTING:
                 pass
         return False

@@ -16,7 +16,7 @@ from jobgate.model.facts import Attempts, Closed, Fact, Moved
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
-from jobgate.model.state import JobState
+from jobgate.model.state import AttemptState, JobState
 from jobgate.model.tally import Tally
 from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
@@ -173,7 +173,7 @@ class Jobs:
     def _waits_on(self, fact: Fact) -> None:
         """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
         job, attempts = self._loaded[fact.job]
-        if len(attempts) > job.spent:
+        if len(attempts) > job.spent and attempts[-1].state is not AttemptState.RETURNED:
             away = fact.at - attempts[-1].created + max(job.ready - fact.at, 0.0)
             self._db.run("job_waits_on", away, fact.job)
 

@@ -12,7 +12,7 @@ import time
 from typing import NoReturn
 
 from .groups import Groups
-from .processes import HOME, Json, born_at, libc, ticks
+from .processes import HOME, Json, born_at, exit_code, libc, ticks
 from .timers import Timer
 
 FIRST = 16
@@ -215,3 +215,18 @@ def _become(uid: int) -> None:
 def _return() -> None:
     os.setresuid(0, 0, 0)
     os.setresgid(0, 0, 0)
+
+
+def sandboxed(job: Job, step: Json, end: list[int | None]) -> list[int | None]:
+    """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
+    code = exit_code(step["status"])
+    if code is None:
+        if end[1] is not None or job.stopping:
+            return end
+        job.message = last_words(job, step)
+        if job.message:
+            job.failure = job.failure or "engine"  # there was no sandbox to execute it in
+            return [126, None]
+        job.message = f"{step.get('word', 'the command')}: cannot be executed"
+        return [127, None]
+    return [code, code - 128] if 128 < code < 193 else [code, None]
