@@ -318,13 +318,13 @@ class Jobs:
         """Deletes jobs with all that belongs to them; a batch goes with its last job."""
         self.flush()
         blobs = Blobs(self._db)
-        batches = set()
+        batches: dict[BatchId, dict[SpecId, JobId]] = {}
         cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
                 continue
-            batches.add(BatchId(row[1]))
+            batches.setdefault(BatchId(row[1]), {})[SpecId(row[3])] = ident
             self._tallies.gone(BatchId(row[1]), row[4], row[8])
             if not STATES[row[4]].over:
                 self.lives[row[2]] = self.lives.get(row[2], 0) - 1
@@ -336,8 +336,18 @@ class Jobs:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         self._tallies.fold()
-        for batch in batches:
-            self._forget(self.batch(batch), now)
+        for ident, specs in batches.items():
+            batch = self.batch(ident)
+            for spec, job in specs.items():
+                self._unneeded(batch, spec, job)
+            self._forget(batch, now)
+
+    def _unneeded(self, batch: Batch, spec: SpecId, gone: JobId) -> None:
+        """Deletes a spec with the last job that has it. Those lie beside each other: the neighbours of one say it."""
+        before = self._db.one("spec_before", batch.id, gone, batch.id)
+        after = self._db.one("spec_after", gone, batch.id + (batch.count - 1) * STRIDE, batch.id)
+        if not any(row is not None and row[0] == spec for row in (before, after)):
+            self._db.run("spec_drop", spec)
 
     def _forget(self, batch: Batch, now: float) -> None:
         if self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id) is not None:
