@@ -64,7 +64,9 @@ def test_a_small_batch_is_deleted_in_one_transaction(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-@pytest.mark.parametrize(("size", "took", "next_one"), [(32, 0.001, 64), (32, 0.5, 3), (1, 9.0, 1), (SLICE, 0.0, SLICE)])
+@pytest.mark.parametrize(
+    ("size", "took", "next_one"), [(32, 0.001, 64), (32, 0.5, 3), (1, 9.0, 1), (SLICE, 0.0, SLICE)]
+)
 def test_a_slice_that_took_long_is_followed_by_a_smaller_one_and_a_quick_one_by_a_larger(
     size: int, took: float, next_one: int
 ) -> None:

@@ -90,7 +90,7 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
 ) -> AsyncGenerator[tuple[T, tuple[str, ...]], None]:
     """What `work` returns for each slice of the jobs, and names of those missing.
 
-    `begin`: jobs of the first slice where nobody knows how much work one is; the next ones are sized by the time it took.
+    `begin`: jobs of the first slice where nobody knows how much work one is; the next are sized by the time it took.
 
     Raises NotFound, and Conflict (`changed`) when it is not as `seen`, at the first only; then nothing was done.
     """

@@ -99,6 +99,7 @@ class Watch:
             case Phase.RUNNING:
                 if not live.said_started:
                     live.said_started = True
+                    self._world.pace.note(self._world.clock())
                     asyncio.get_running_loop().call_later(START_KEPT, self._started, live, seen)
             case Phase.ENDED:
                 self._hall.leave(live)

@@ -41,6 +41,7 @@ from jobgate.model.operations import (
     Find,
     FindBatches,
     Operation,
+    Oversee,
     Programs,
     Read,
     ReadLog,
@@ -63,6 +64,8 @@ from jobgate.model.outcomes import (
     Log,
     Offered,
     Outcome,
+    Overseen,
+    Part,
     Places,
     PlaceView,
     Submitted,
@@ -366,9 +369,29 @@ def _places(origin: Origin) -> Iterator[Outcome]:
     sight = Sight(room=Room(room, room, 1), running=(Running(kind, OWNER, room, NOW - 1.0),))
     ill = replace(sight, down=Down(NOW - 60.0, "the launcher does not answer"))
     yield Places(
-        places=tuple(PlaceView(environment=place, sight=one, queued=3) for one in (sight, ill, None)), account=OWNER
+        places=tuple(PlaceView(environment=place, sight=one, queued=3, oldest=NOW) for one in (sight, ill, None)),
+        account=OWNER,
     )
     yield Places(places=(), account=OWNER)
+
+
+def _overseen(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    part = Part(account=OWNER, name="lab", running=1, queued=2, used=0.5, due=1.0, waits=Reason.BUSY)
+    whole = Overseen(
+        since=NOW - 9.0,
+        starts=2.5,
+        slots=2,
+        free=1,
+        running=1,
+        queued=2,
+        oldest=NOW,
+        behind=0.25,
+        parts=(part,),
+        more=3,
+    )
+    yield whole
+    yield replace(whole, oldest=None, parts=(replace(part, waits=None),), more=0)
 
 
 def _estimated(origin: Origin) -> Iterator[Outcome]:
@@ -404,6 +427,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Describe: _described,
     Programs: _offered,
     Environments: _places,
+    Oversee: _overseen,
     Estimate: _estimated,
     ListFiles: _files,
     ArchiveBatch: _gathered,
