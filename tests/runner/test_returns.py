@@ -16,7 +16,7 @@ from jobgate.config import Egress, Environment, Server, Settings, Storage
 from jobgate.model.account import Principal
 from jobgate.model.attempt import LOG
 from jobgate.model.events import GiveBack
-from jobgate.model.facts import Attempts, rebuild
+from jobgate.model.facts import Attempts, Fact, rebuild
 from jobgate.model.ids import AccountId
 from jobgate.model.job import Argv, Batch, Job, JobSpec, Origin, Step
 from jobgate.model.operations import Count, Group, Request, Submit, Until
@@ -95,6 +95,9 @@ class House:
         await self.counted(batch, lambda seen: seen.state.over)
         return await self.gateway.store.read(lambda tx: list(tx.jobs.members(batch)))
 
+    async def facts(self, job: Job) -> list[Fact]:
+        return await self.gateway.store.read(lambda tx: tx.log.of(job.id))
+
     async def misled(self, gate: Gate, patch: pytest.MonkeyPatch) -> Batch:
         """Jobs that wait at the gate, after so many short ones that they are claimed ahead; and a node less patient."""
         await self.over(await self.submit(SHORT, 100))
@@ -141,7 +144,7 @@ def test_jobs_claimed_ahead_of_a_long_one_are_queued_again_and_say_why_they_wait
             assert {one.state for one in given} <= {AttemptState.RETURNED}
             assert last.tried == 1
             assert last.logs[LOG].inline == b"once\n"
-            facts = await house.gateway.store.read(lambda tx, job=job: tx.log.of(job.id))
+            facts = await house.facts(job)
             assert rebuild(facts) == (job, attempts)
 
     run(tmp_path, body)
@@ -202,7 +205,7 @@ def test_a_gateway_that_is_gone_while_it_gives_back_loses_nothing_and_runs_nothi
 
 
 def test_without_a_job_beyond_the_slots_there_is_no_timer() -> None:
-    hall, calls = SimpleNamespace(busy=False), []
+    hall, calls = SimpleNamespace(busy=False), list[Any]()
     way: Any = returns.Returns(SimpleNamespace(), hall, calls.append)  # type: ignore[arg-type]  # no more is asked
     way.watch()
     assert way._timer is None  # noqa: SLF001  # what it does not do can be seen nowhere else

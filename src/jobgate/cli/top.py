@@ -128,8 +128,8 @@ def filtered(seen: Seen, words: str) -> Seen:
 def picture(seen: Seen, choice: Choice, now: datetime, width: int, *, colour: bool) -> list[str]:
     """The whole screen as lines. Pure."""
     lines, seen = [*headline(seen, now, width), ""], filtered(seen, choice.words)
-    rows = [_environment(one, now) for one in _sorted(seen.environments, choice.sort)]
-    lines += table(_ENVIRONMENTS, rows, width, colour=colour)
+    places = [_environment(one, now) for one in _sorted(seen.environments, choice.sort)]
+    lines += table(_ENVIRONMENTS, places, width, colour=colour)
     if seen.server is not None:
         lines += ["", *table(ACCOUNTS, [account_row(one) for one in seen.server.accounts], width, colour=colour)]
         if seen.server.more_accounts:

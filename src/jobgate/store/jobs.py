@@ -336,8 +336,8 @@ class Jobs:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         self._tallies.fold()
-        for ident, specs in batches.items():
-            batch = self.batch(ident)
+        for number, specs in batches.items():
+            batch = self.batch(number)
             for spec, job in specs.items():
                 self._unneeded(batch, spec, job)
             self._forget(batch, now)
