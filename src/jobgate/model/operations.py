@@ -225,6 +225,10 @@ class Environments(msgspec.Struct, frozen=True, tag="environments", omit_default
     """This one only."""
 
 
+class Oversee(msgspec.Struct, frozen=True, tag="oversee"):
+    """The whole server at a glance, with every account that has jobs: for operators. Answer: Overseen."""
+
+
 class Estimate(msgspec.Struct, frozen=True, kw_only=True, tag="estimate", omit_defaults=True):
     """When a submit would start and end, and what it would cost, if it came now. Nothing is made. Answer: Estimated."""
 
@@ -328,6 +332,7 @@ Operation = (
     | Describe
     | Programs
     | Environments
+    | Oversee
     | Estimate
     | OnWebhooks
     | Follow
@@ -351,6 +356,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     Describe: Scope.READ,
     Programs: Scope.READ,
     Environments: Scope.READ,
+    Oversee: Scope.OPERATE,
     Estimate: Scope.READ,
     AddWebhook: Scope.CONTROL,
     FindWebhooks: Scope.READ,

@@ -170,6 +170,11 @@ _REACHED: Final = {
     AttemptState.RUNNING: "attempt.running",
     AttemptState.COLLECTING: "attempt.collecting",
 }
+_CLOSED: Final = {
+    AttemptState.ENDED: "attempt.ended",
+    AttemptState.LOST: "attempt.lost",
+    AttemptState.RETURNED: "attempt.returned",
+}
 """Claimed is no news: it was opened so, or was on offer and somebody took it."""
 _MOVED: Final = {state: f"{Kind.JOB}.{state}" for state in JobState}
 
@@ -227,7 +232,7 @@ def _told(entry: Entry, cursor: int, fact: Fact) -> Told | None:
         case Closed() as closed:
             return Told(
                 cursor=cursor,
-                event="attempt.lost" if closed.state is AttemptState.LOST else "attempt.ended",
+                event=_CLOSED[closed.state],
                 at=at,
                 batch=batch,
                 job=job,

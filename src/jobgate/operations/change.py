@@ -28,6 +28,8 @@ PATIENCE = 20.0
 """Seconds that a forced deletion waits for the engine's word on live jobs."""
 _NAMED: Final = 10
 """Live jobs that a refusal names."""
+_BEGIN: Final = 32
+"""Jobs of the first slice of those that are deleted: a spec of each may be a megabyte."""
 _Live = dict[BatchId, list[JobId]]
 
 
@@ -87,7 +89,7 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
         return _names(over), _names(live_still)
 
     gone, stopping, missing = First[JobName](selector), First[JobName](selector), list[str]()
-    async for (over, live_still), lost in slices(context, principal, selector, work, spare=True):
+    async for (over, live_still), lost in slices(context, principal, selector, work, begin=_BEGIN, spare=True):
         gone.add(over)
         stopping.add(live_still)
         missing += lost

@@ -23,6 +23,7 @@ from jobgate.model.operations import (
     Follow,
     OnWebhooks,
     Operation,
+    Oversee,
     Programs,
     Read,
     ReadLog,
@@ -41,6 +42,7 @@ from jobgate.operations.describe import describe, programs
 from jobgate.operations.environments import environments
 from jobgate.operations.estimate import estimate
 from jobgate.operations.follow import follow
+from jobgate.operations.oversee import oversee
 from jobgate.operations.retry import retry
 from jobgate.operations.select import named
 from jobgate.operations.stored import STORED
@@ -86,6 +88,7 @@ VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     ReadLog: logs.read_log,
     Write: uploads.write,
     Environments: environments,
+    Oversee: oversee,
     Estimate: estimate,
     Follow: follow,
     **dict.fromkeys(get_args(OnWebhooks), on_webhooks),

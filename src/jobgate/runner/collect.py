@@ -46,6 +46,8 @@ class Collect:
         known: list[Event] = []
         if seen.started is not None:
             hall.lasted(ended - seen.started)
+            if not live.said_started:
+                world.pace.note(world.clock())
             if not live.stopped:
                 lag = None if live.prompt is None else seen.started - live.prompt
                 world.history.note(hall.environment.name, live.owner, live.spec, ended - seen.started, lag)

@@ -20,6 +20,7 @@ from jobgate.model.queue import Waiting, dominant, pick
 from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.runner.hall import Hall, Hand, Live
+from jobgate.runner.returns import Returns
 from jobgate.runner.world import World
 from jobgate.store.queue import Head
 from jobgate.store.transaction import Transaction
@@ -44,6 +45,7 @@ class Dispatch:
     def __init__(self, world: World, hall: Hall) -> None:
         self._world = world
         self._hall = hall
+        self.returns = Returns(world, hall, self.forget)
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._away = False
@@ -74,6 +76,7 @@ class Dispatch:
                 for live, straight in claimed:
                     self.take(live, straight=straight)
                 await self.hand_over()
+            self.returns.watch()
 
     # --- claiming
 
@@ -150,6 +153,7 @@ class Dispatch:
             except OSError:
                 straight = False
         if straight:
+            live.began = self._world.clock()
             self._hall.ready.append(live)
         else:
             live.task = self._world.spawn(self._stage(live))
@@ -201,7 +205,9 @@ class Dispatch:
             if said.job.state is JobState.CANCELLING or live.attempt.state is not AttemptState.STARTING:
                 self.drop(live, "cancelled before it was started")
                 return
+            live.began = self._world.clock()
             self._hall.ready.append(live)
+            self.returns.watch()
             self._world.spawn(self.hand_over())
         elif isinstance(said, NotFound):
             self.forget(live)

@@ -185,6 +185,8 @@ class Runner:
         return Snapshot(
             places={name: desk.hall.sight(now) for name, desk in self._desks.items()},
             standings=dict(world.standings(now)),
+            since=world.began,
+            starts=world.pace.rate(now),
         )
 
     def past(self, kind: Kind) -> Past:

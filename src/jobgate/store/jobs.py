@@ -17,7 +17,7 @@ from jobgate.model.facts import Attempts, Closed, Fact, Moved
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
-from jobgate.model.state import JobState
+from jobgate.model.state import AttemptState, JobState
 from jobgate.model.tally import Tally
 from jobgate.model.told import Mourning
 from jobgate.store import births, rows
@@ -183,7 +183,7 @@ class Jobs:
     def _waits_on(self, fact: Fact) -> None:
         """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
         job, attempts = self._loaded[fact.job]
-        if len(attempts) > job.spent:
+        if len(attempts) > job.spent and attempts[-1].state is not AttemptState.RETURNED:
             away = fact.at - attempts[-1].created + max(job.ready - fact.at, 0.0)
             self._db.run("job_waits_on", away, fact.job)
 
@@ -356,14 +356,14 @@ class Jobs:
         """Deletes jobs with all that belongs to them; a batch goes with its last job. Followers are told as asked."""
         self.flush()
         blobs = Blobs(self._db)
-        batches = set()
+        batches: dict[BatchId, dict[SpecId, JobId]] = {}
         graves: dict[BatchId, JobId] = {}
         cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
                 continue
-            batches.add(BatchId(row[1]))
+            batches.setdefault(BatchId(row[1]), {})[SpecId(row[3])] = ident
             if told is Mourning.EACH:
                 graves[BatchId(row[1])] = ident
                 self._db.run("event_add", -ident, OF_JOB, now, epitaph(row[2], BatchId(row[1]), last=False))
@@ -379,11 +379,20 @@ class Jobs:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         self._tallies.fold()
-        for each in batches:
-            batch = self.batch(each)
+        for number, specs in batches.items():
+            batch = self.batch(number)
+            for spec, job in specs.items():
+                self._unneeded(batch, spec, job)
             if self._forget(batch, now) and told is not Mourning.NONE:
-                self._mourn(batch, graves.get(each), now)
+                self._mourn(batch, graves.get(number), now)
         self.made = self.made or (told is not Mourning.NONE and bool(batches))
+
+    def _unneeded(self, batch: Batch, spec: SpecId, gone: JobId) -> None:
+        """Deletes a spec with the last job that has it. Those lie beside each other: the neighbours of one say it."""
+        before = self._db.one("spec_before", batch.id, gone, batch.id)
+        after = self._db.one("spec_after", gone, batch.id + (batch.count - 1) * STRIDE, batch.id)
+        if not any(row is not None and row[0] == spec for row in (before, after)):
+            self._db.run("spec_drop", spec)
 
     def _mourn(self, batch: Batch, last: JobId | None, now: float) -> None:
         """The grave of its last job says that the batch went too; without one, it has a grave of its own."""

@@ -89,6 +89,8 @@ class Ring:
         self._order: deque[tuple[int, tuple[Channel, ...]]] = deque()
         self._head = 0
         self._seats = 0
+        self._untold = 0.0
+        """When the first was committed of what was not read back yet; 0: all was."""
         self._bell = Bell()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -133,10 +135,15 @@ class Ring:
     def heard(self) -> None:
         """Something was committed."""
         if self._seats:
+            self._untold = self._untold or self._clock()
             self._news.set()
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._run())
                 self._task.add_done_callback(self._ended)
+
+    def behind(self) -> float:
+        """Seconds since the first commit that those who follow were not told of; 0 when they know it all."""
+        return max(self._clock() - self._untold, 0.0) if self._untold and self._seats else 0.0
 
     def close(self) -> None:
         """Nobody follows any more; everyone is told so."""
@@ -199,6 +206,7 @@ class Ring:
     async def _read(self) -> dict[Channel, None]:
         """All that was committed since the last time, in pieces, between which others have their turn."""
         woken: dict[Channel, None] = {}
+        self._untold = 0.0
         while self._seats and not self.closed:
             if await self._store.read(lambda tx: self._piece(tx, woken)):
                 break

@@ -47,6 +47,7 @@ _PRAGMAS: Final = (
     "wal_autocheckpoint=4000",  # pages: a hot page is written back once for many commits
     "cache_size=-16000",
     "temp_store=MEMORY",
+    "secure_delete=FAST",  # some builds overwrite all that is deleted: a megabyte's end was a megabyte's write
 )
 _TEXTS: Final = compiled(sqlite_dialect())
 _AT_ONCE: Final = 128

@@ -6,12 +6,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jobgate.model.events import Cancel, Rank
+from jobgate.model.errors import NotFound
+from jobgate.model.events import Cancel, GiveBack, Rank
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, EnvironmentName, JobId
 from jobgate.model.job import Place
+from jobgate.model.state import AttemptState, JobState
 from jobgate.store.queue import Length
-from jobgate.testing.store_lab import HERE, PLAIN, Lab, Promise, claim, members, promise
+from jobgate.testing.store_lab import HERE, PLAIN, Lab, Promise, claim, members, promise, raised
 
 THERE: Final = EnvironmentName("there")
 ONLY_HERE: Final = replace(PLAIN, place=Place(environment=HERE))
@@ -122,6 +124,40 @@ async def the_first_of_a_batch_is_its_job_whose_turn_is_next(lab: Lab) -> None:
 
 
 @promise
+async def what_is_given_back_is_in_its_line_where_it_was(lab: Lab) -> None:
+    """Its time with a node was waiting too; also after a reopen."""
+    first, second = members(await lab.submit(2))
+    waiting = await lab.one(wait=50.0)
+    due = await lab.store.read(lambda tx: tx.jobs.next_overdue())
+    for number in (1, 2):
+        for job in (first, waiting):
+            await lab.tell(job, claim(lab), GiveBack(number))
+    await lab.reopen()
+    assert await lab.heads() == [first, second, waiting]
+    assert await lab.store.read(lambda tx: tx.jobs.next_overdue()) == due
+    row, attempts = await lab.row(first)
+    assert (row.state, [one.state for one in attempts]) == (JobState.QUEUED, [AttemptState.RETURNED] * 2)
+
+
+@promise
+async def a_spec_goes_with_the_last_job_that_has_it(lab: Lab) -> None:
+    """In whatever order they go; so no deletion is larger than the jobs it names."""
+    jobs = members(await lab.submit(3))
+    lone = await lab.one()
+    spec = (await lab.row(jobs[0]))[0].spec
+    other = (await lab.row(lone))[0].spec
+    await lab.reopen()
+    for job in (jobs[1], jobs[0], jobs[2]):
+        assert await lab.store.read(lambda tx: tx.jobs.spec(spec)) == PLAIN
+        await lab.reopen()  # nothing is remembered
+        await lab.tell(job, Cancel())
+        await lab.forget([job])
+    await lab.reopen()
+    await raised(lab.store.read(lambda tx: tx.jobs.spec(spec)), NotFound)
+    assert await lab.store.read(lambda tx: tx.jobs.spec(other)) == PLAIN
+
+
+@promise
 async def past_runs_are_kept_by_kind_and_the_last_word_counts(lab: Lab) -> None:
     """Also after a reopen; what is forgotten is gone."""
     ours, every = Kind(HERE, lab.owner, "sleep"), Kind(HERE)
@@ -139,6 +175,8 @@ SUITE: Final[tuple[Promise, ...]] = (
     the_accounts_of_a_line_are_those_that_have_jobs_in_it,
     an_accounts_first_jobs_in_a_place_come_from_both_its_lines_by_priority_then_age,
     the_first_of_a_batch_is_its_job_whose_turn_is_next,
+    what_is_given_back_is_in_its_line_where_it_was,
+    a_spec_goes_with_the_last_job_that_has_it,
     past_runs_are_kept_by_kind_and_the_last_word_counts,
 )
 """Every promise of this file."""

@@ -282,7 +282,7 @@ class LocalEngine:
     async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
         """From memory: the launcher tells every change. Raises EngineError while it does not."""
         launcher = self._launcher
-        if launcher.away and any(str(attempt) not in launcher.ended for attempt in attempts):
+        if launcher.away and not all(launcher.settled(str(attempt)) for attempt in attempts):
             raise EngineError(launcher.away, retryable=True)
         return {attempt: self._observe(str(attempt)) for attempt in attempts}
 
@@ -290,6 +290,8 @@ class LocalEngine:
         launcher = self._launcher
         if (record := launcher.ended.get(name)) is not None:
             return observation(record)
+        if name in launcher.recalled:
+            return Observation(phase=Phase.RECALLED, handle=Handle(name))
         if name in launcher.running:
             started = launcher.running[name]
             phase = Phase.STARTING if started is None else Phase.RUNNING
@@ -308,6 +310,10 @@ class LocalEngine:
     async def cancel(self, attempts: Sequence[AttemptId]) -> None:
         """Asks the launcher."""
         self._launcher.stop([str(attempt) for attempt in attempts])
+
+    async def recall(self, attempts: Sequence[AttemptId]) -> None:
+        """Asks the launcher for those that wait there."""
+        self._launcher.recall([str(attempt) for attempt in attempts])
 
     async def collect(self, attempt: Attempt, workspace: Path) -> None:
         """Everything is where it belongs."""

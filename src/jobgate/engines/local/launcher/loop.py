@@ -22,7 +22,7 @@ from .processes import (
     libc,
     mark,
 )
-from .spent import INSIDE, WITHIN, came_home, spend, to_come
+from .spent import INSIDE, came_home, expect, spend, to_come
 from .stop import kill, kill_below, terminate
 from .timers import Timers
 from .usage import NAMES, taken, trim
@@ -67,6 +67,7 @@ class Launcher:
         self.told_started: dict[str, tuple[float, float]] = {}
         """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
+        self.told_recalled: list[str] = []
         self.told_trouble = ""
         self.groups = Groups(groups)
         self.running = True
@@ -132,6 +133,7 @@ class Launcher:
         running += [{"name": name, "started": record["started"]} for name, record in waiting.items()]
         ends = [entry["end"] for name, entry in self.journal.names.items() if "end" in entry and name not in waiting]
         self.told_started.clear()
+        self.told_recalled.clear()  # none of them is among those that run: whoever wants one asks again
         self.told_trouble = self.journal.trouble
         hello = {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ends}
         return {"hello": {**hello, "trouble": self.told_trouble}}
@@ -151,6 +153,8 @@ class Launcher:
             for item in items:
                 if word == "stop":
                     self.stop(item)
+                elif word == "recall":
+                    self.recall(item)
                 elif word == "forget":
                     self.forget(item)
                 elif word == "shutdown":
@@ -198,6 +202,8 @@ class Launcher:
             frame["ended"], self.told_ended = self.told_ended, []
         if self.told_trouble != self.journal.trouble:
             frame["trouble"] = self.told_trouble = self.journal.trouble
+        if self.told_recalled:
+            frame["recalled"], self.told_recalled = self.told_recalled, []
         if frame and self.door.gateway is not None:
             self.door.send(frame)
 
@@ -320,7 +326,7 @@ class Launcher:
             if not step.get("status"):
                 spend(job, usage)
             elif inside := to_come(job, step, usage):
-                self.expect(job, inside)
+                expect(self, job, inside)
             if step is not INSIDE:
                 number = os.waitstatus_to_exitcode(status)
                 end: list[int | None] = [128 - number, -number] if number < 0 else [number, None]
@@ -329,19 +335,6 @@ class Launcher:
                 self.finished_stage(job)
         if strangers:
             self.sweep()
-
-    def expect(self, job: Job, pid: int) -> None:
-        """The first process of a sandbox that has ended: it comes home in a moment, or is done without."""
-
-        def without() -> None:
-            if job.pids.get(pid) is INSIDE:
-                del job.pids[pid], self.by_pid[pid]
-                if not job.pids:
-                    self.finished_stage(job)
-
-        job.pids[pid] = INSIDE
-        self.by_pid[pid] = job
-        self.later(job, f"home {pid}", WITHIN, without)
 
     def stepped(self, job: Job, step: Json, end: list[int | None]) -> None:
         """A step is over."""
@@ -389,6 +382,15 @@ class Launcher:
         return name is not None or not others or (over is not None and inside(pid, over.spec.get("cgroups") or ()))
 
     # --- stopping
+
+    def recall(self, name: str) -> None:
+        """One that waits, and of which nothing is on record, is as if it had not come; any other goes on."""
+        job = self.jobs.get(name)
+        if job is not None and job in self.waiting:
+            self.waiting.remove(job)
+            del self.jobs[name]
+            self.told_recalled.append(name)
+            self.alone()
 
     def stop(self, name: str) -> None:
         """A termination signal, and after the grace time a kill. A name not yet known will not be started."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from .job import Job
 from .processes import Json, child_pid
@@ -18,6 +19,20 @@ INSIDE: Json = {}
 """Among a job's processes, in the place of a step: the first process of a sandbox that has ended itself."""
 WITHIN = 1.0
 """Seconds that it is waited for. A process that the kernel cannot end holds it up; it does not hold up the job."""
+
+
+class Reaper(Protocol):
+    """The part of a launcher that waits for processes."""
+
+    by_pid: dict[int, Job]
+
+    def later(self, job: Job, what: str, seconds: float, act: Callable[[], None]) -> None:
+        """Does it then, unless the job is over."""
+        ...
+
+    def finished_stage(self, job: Job) -> None:
+        """None of its processes is left."""
+        ...
 
 
 def spend(job: Job, usage: resource.struct_rusage) -> None:
@@ -51,3 +66,17 @@ def to_come(job: Job, step: Json, usage: resource.struct_rusage) -> int | None:
         return pid
     spend(job, inside)
     return None
+
+
+def expect(reaper: Reaper, job: Job, pid: int) -> None:
+    """The first process of a sandbox that has ended: it comes home in a moment, or is done without."""
+
+    def without() -> None:
+        if job.pids.get(pid) is INSIDE:
+            del job.pids[pid], reaper.by_pid[pid]
+            if not job.pids:
+                reaper.finished_stage(job)
+
+    job.pids[pid] = INSIDE
+    reaper.by_pid[pid] = job
+    reaper.later(job, f"home {pid}", WITHIN, without)
