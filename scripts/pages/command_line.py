@@ -13,9 +13,16 @@ from jobgate.cli.main import commands
 os.environ["COLUMNS"] = "100"
 
 
+ABOUT = (
+    "The document of `submit --file` is the body of `POST /v1/jobs` or `POST /v1/batches`, in TOML or JSON:",
+    "[a job in a file](../howto/a-job-in-a-file.md). What `--json` prints only ever gains members: none goes, changes",
+    "its type, or loses one of its words.",
+)
+
+
 def page() -> str:
     """The page."""
-    lines = ["# Command line", "", "Generated from `jobgate --help`; `make docs` writes it again.", ""]
+    lines = ["# Command line", "", "Generated from `jobgate --help`; `make docs` writes it again.", "", *ABOUT, ""]
     for words, text in helps():
         lines += [f"## `{words}`", "", "```text", text, "```", ""]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"

@@ -16,7 +16,17 @@ GROUPS: Final = {
     "Jobs, batches and their files": ("Job", "Batch", "File", "Jobs", "Result"),
     "The same, for asyncio": ("AsyncJob", "AsyncBatch", "AsyncFile"),
     "What a submit may say": ("SubmitOptions", "Draft", "Replication", "FolderFile", "Upload"),
-    "What is told": ("Attempt", "Event", "Waits", "Estimate", "Environment", "Account", "Webhook"),
+    "What is told": (
+        "Attempt",
+        "Event",
+        "Waits",
+        "Estimate",
+        "Environment",
+        "Account",
+        "Webhook",
+        "Folder",
+        "FolderEntry",
+    ),
 }
 """What is no error, by subject. A public name that stands nowhere stops the page."""
 HEAD: Final = """# Python

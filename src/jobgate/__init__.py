@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from jobgate.client.estimates import Estimate
+    from jobgate.client.folders import Folder, FolderEntry
     from jobgate.client.handles import Batch, File, Job
     from jobgate.client.listing import Jobs
     from jobgate.client.options import Draft, FolderFile, Replication, SubmitOptions
@@ -78,6 +79,7 @@ _HOMES: Final = {
         "Undecided",
         "Unreachable",
     ),
+    "jobgate.client.folders": ("Folder", "FolderEntry"),
     "jobgate.client.handles": ("Batch", "File", "Job"),
     "jobgate.client.options": ("Draft", "FolderFile", "Replication", "SubmitOptions"),
     "jobgate.client.estimates": ("Estimate",),
@@ -108,6 +110,8 @@ __all__ = [
     "Event",
     "Fault",
     "File",
+    "Folder",
+    "FolderEntry",
     "FolderFile",
     "Gone",
     "ImageFailed",

@@ -52,6 +52,7 @@ from jobgate.server.front import Front
 from jobgate.server.listening import check_listening
 from jobgate.server.table import Mount
 from jobgate.store.feed import Feed
+from jobgate.store.spare import Spare
 from jobgate.store.sqlite import SqliteStore, migrate
 from jobgate.store.store import database_path
 
@@ -92,8 +93,9 @@ async def start(settings: Settings) -> Gateway:
     """Everything but the listening. Raises JobgateError when a part cannot be had."""
     data = data_folder(settings)
     path = database_path(data, settings.server.database)
+    spare = Spare(path.with_suffix(".spare"))  # the first: all that follows may need it
     migrate(path)
-    store = SqliteStore(path, node=0)
+    store = SqliteStore(path, node=0, spare=spare)
     try:
         return await _start(settings, data, store)
     except BaseException:
@@ -138,6 +140,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         submit=lambda owner, operation: _submit_for(context, owner, operation),
         fenced=lambda: signal.raise_signal(signal.SIGTERM),
         chores=(lambda now: partials.expire(now - DAY),),
+        full=lambda: storage.free() <= 0,
     )
     store.calm = lambda: runner.calm
     context = Context(
@@ -313,7 +316,7 @@ def _environment(
         room=Resources(
             cores=section.cores or max(processors, slots),
             memory=section.memory or memory,
-            disk=section.disk or storage.free(),
+            disk=section.disk or storage.free() or storage.size(),
             gpus=tuple(Gpu(count, kind) for kind, count in section.gpus.items()),
         ),
         defaults=Resources(

@@ -61,7 +61,7 @@ def test_what_cannot_be_read_is_refused_in_three_lines(content: bytes | None, tm
     done = type_("config", "check", str(path))
     assert (done.exit_code, done.stdout) == (1, "")
     what, why, next_ = done.stderr.splitlines()
-    assert what == f"x {path} was not checked."
+    assert what == f"✗ {path} was not checked."
     assert why.startswith(f"  why   {path}")
     assert next_ == "  next  is the name right?"
 

@@ -42,7 +42,7 @@ class Shell:
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
         what, why, next_ = done.stderr.splitlines()
-        assert what.startswith("x ")
+        assert what.startswith("✗ ")
         assert why.startswith("  why   ")
         assert next_.startswith("  next  ")
         return [what[2:], why[8:], next_[8:]]

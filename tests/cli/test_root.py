@@ -46,7 +46,7 @@ def test_submit_loads_no_server_and_nothing_that_only_waiting_needs() -> None:
 def test_a_slip_is_guessed_in_three_lines_and_not_acted_on(type_: Type, words: tuple[str, ...], guess: str) -> None:
     seen = type_(*words)
     what, why, next_ = seen.err.splitlines()
-    assert (seen.code, seen.out, what) == (2, "", "x Nothing was done.")
+    assert (seen.code, seen.out, what) == (2, "", "✗ Nothing was done.")
     assert why.startswith("  why   ")
     assert why.endswith(guess)
     assert next_.endswith("--help")

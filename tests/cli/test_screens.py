@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from canned import (
     train,
     train_batch,
 )
+from screens import ENVIRONMENTS, same
 from typed import Type
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -44,19 +44,6 @@ SAMPLES = {
 }
 
 
-ENVIRONMENTS = [
-    {
-        "name": "local",
-        "engine": "local",
-        "up": True,
-        "slots": 32,
-        "free_slots": 0,
-        "running": 32,
-        "queued": 356,
-        "free": {"cores": 0, "memory": 16 << 30},
-    },
-    {"name": "gpu-a", "engine": "local", "up": False, "down_because": "the disk is full", "queued": 3},
-]
 ACCOUNT = {
     "account": "lab",
     "id": "a7m2xq",
@@ -103,9 +90,7 @@ def world(canned: Canned) -> None:
 
 def refuse_images(canned: Canned) -> None:
     detail = 'no environment has the image "tensorflow:2.19"; local takes images of its catalogue: busybox, python:3.12'
-    canned.on(
-        "POST", "/v1/jobs", lambda _: problem(422, "invalid", detail, "jobgate environments --image tensorflow:2.19")
-    )
+    canned.on("POST", "/v1/jobs", lambda _: problem(422, "app-not-runnable", detail, "Use an image of GET /v1/images."))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -115,19 +100,11 @@ def test_a_terminal_shows_what_the_sample_shows(canned: Canned, type_: Type, nam
         refuse_images(canned)
     seen = type_(*SAMPLES[name], width=width).whole.replace(canned.url, "http://HOST")
     assert max(len(line) for line in seen.splitlines()) <= width + 3 or name in ("refused", "whoami")
-    _same(f"{name}-{width}.txt", seen)
+    same(f"{name}-{width}.txt", seen)
 
 
 @pytest.mark.parametrize("name", ["submit", "list", "list-jobs", "wait", "environments"])
 def test_a_pipe_gets_tabs_no_header_and_nothing_cut(canned: Canned, type_: Type, name: str) -> None:
     seen = type_(*SAMPLES[name]).whole.replace(canned.url, "http://HOST")
     seen = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME", seen)
-    _same(f"{name}-piped.txt", seen)
-
-
-def _same(name: str, seen: str) -> None:
-    path = GOLDEN / name
-    if os.environ.get("JOBGATE_GOLDEN"):
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_text(seen, encoding="utf-8")
-    assert seen == path.read_text(encoding="utf-8")
+    same(f"{name}-piped.txt", seen)

@@ -25,7 +25,7 @@ def refused(*words: str) -> list[str]:
     assert done.stdout == ""
     lines = [text for text in done.stderr.splitlines() if not text.startswith("{")]
     assert [text[:8] for text in lines][1:] == ["  why   ", "  next  "], done.stderr
-    assert lines[0] == "x The server did not start."
+    assert lines[0] == "✗ The server did not start."
     return [text[8:] for text in lines[1:]]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,3 +158,50 @@ def test_what_the_type_checker_saw_also_runs(lab: Gateway, client: jobgate.Clien
 
     assert client_typing.synchronous(client) == ["one\n", "0\n", "1\n"]
     assert asyncio.run(main()) == ["one\n", "0\n", "1\n"]
+
+
+def test_a_folders_files_are_kept_read_and_used_as_inputs_by_both_faces(client: jobgate.Client) -> None:
+    made = client.add_folder("shared")
+    assert client.add_folder("shared") == made == client.folder("shared")
+    Path("data.txt").write_text("one\n")
+    assert client.put_file("shared/in/data.txt", "data.txt").path == "in/data.txt"
+    assert repr(client.put_file("shared/b.bin", b"\0" * 2048)) == "<FolderEntry b.bin, 2.0 KiB>"
+    assert [entry.path for entry in client.folder_files("shared", prefix="in/")] == ["in/data.txt"]
+    assert client.read_file("shared/in/data.txt") == b"one\n"
+    assert client.save_file("shared/in/data.txt", "copy.txt").read_text() == "one\n"
+    file = jobgate.FolderFile("shared/in/data.txt")
+    assert client.submit(["cat", "data"], inputs={"data": file}).result(timeout=60).stdout == "one\n"
+    with pytest.raises(jobgate.Conflict):
+        client.delete_folder("shared")
+    with pytest.raises(jobgate.Invalid, match="names no file of a folder"):
+        client.read_file("shared/")
+
+    async def other() -> list[str]:
+        async with jobgate.AsyncClient() as also:
+            await also.delete_file("shared/b.bin")
+            left = [entry.path async for entry in also.folder_files("shared")]
+            assert repr(await also.folder("shared")) == "<Folder shared, 1 file, 4 B>"
+            await also.delete_folder("shared", force=True)
+            assert await also.folders() == ()
+            return left
+
+    assert asyncio.run(other()) == ["in/data.txt"]
+    with pytest.raises(jobgate.NotFound):
+        client.read_file("shared/in/data.txt")
+
+
+def test_a_client_that_is_not_closed_leaves_nothing_open_and_its_jobs_still_speak(lab: Gateway) -> None:
+    code = "import jobgate; job = jobgate.Client().submit(['echo', 'hi']); print(job.result(timeout=60).stdout)"
+    words = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603  # ours
+    assert (done.stdout, done.stderr) == ("hi\n\n", "")
+
+
+def test_a_client_that_nothing_holds_any_more_closes_its_connections(client: jobgate.Client) -> None:
+    mine = jobgate.Client()
+    mine.account()
+    http = mine._core.line._http  # noqa: SLF001  # only the connections tell
+    del mine
+    gc.collect()
+    assert http.is_closed
+    assert client.account()

@@ -61,7 +61,7 @@ class Sunk:
     async def copy_to(self, digest: Digest, target: Path, *, executable: bool = False) -> None:
         raise NotImplementedError
 
-    async def delete(self, digests: Iterable[Digest]) -> None:
+    async def delete(self, digests: Iterable[Digest]) -> list[Digest]:
         raise NotImplementedError
 
     def free(self) -> int:

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_disks import mounted
 from trees import needs_root
 
 from jobgate.files.disk import Disk
@@ -253,14 +253,8 @@ def test_with_no_room_left_nothing_is_taken(tmp_path: Path) -> None:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MiB."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    place = tmp_path / "small"
-    place.mkdir()
-    line = [mount or "", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if not mount or not umount or subprocess.run(line, check=False).returncode:  # noqa: S603  # our own directory
-        pytest.skip("no file system can be mounted here")
-    yield place
-    subprocess.run([umount, "-l", place], check=True)  # noqa: S603  # our own directory
+    with mounted(tmp_path / "small", "1m") as place:
+        yield place
 
 
 @needs_root

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from told import HERE, LEASE, PAIRED, PERSISTENT, PLAIN, lives
 
 from jobgate.model.advance import ON_ATTEMPT, advance, unwanted
@@ -19,6 +20,7 @@ from jobgate.model.events import (
     Collected,
     Event,
     Exited,
+    GiveBack,
     Hold,
     Judge,
     Release,
@@ -316,8 +318,55 @@ def test_only_a_job_that_failed_is_queued_again_and_gets_one_more_start_at_least
     assert (life.job.ended, life.job.failure, life.job.exit_code, life.job.ready) == (None, None, None, 0.0)
     life.tell(Claim(HERE, LEASE))
     assert len(life.attempts) == made + 1
-    assert life.attempts[-1].tried == 1 + sum(a.replica == 1 for a in life.attempts[:-1])
+    tries = [a for a in life.attempts[:-1] if a.replica == 1 and a.state is not AttemptState.RETURNED]
+    assert life.attempts[-1].tried == 1 + len(tries)
     assert rebuild(life.log) == (life.job, life.attempts)
+
+
+@given(lives, st.booleans())
+def test_a_claim_that_is_given_back_leaves_the_job_as_it_was_before_it(
+    one: tuple[JobSpec, list[Event]],
+    straight: bool,  # the claim's own word
+) -> None:
+    spec, told = one
+    life = walked(spec, told)
+    before, made = life.job, len(life.attempts)
+    assume(before.wanted and before.state is JobState.QUEUED)
+    claim = Claim(HERE, LEASE, straight=straight)
+    plain = advance(before, life.attempts, claim, life.now, spec=spec).attempts[-1]
+    life.tell(claim, GiveBack(made + 1))
+    job, given = life.job, life.attempts[-1]
+    assert (job.state, job.wanted, job.ready, job.started) == (
+        before.state,
+        before.wanted,
+        before.ready,
+        before.started,
+    )
+    assert (given.state, given.started, given.failure) == (AttemptState.RETURNED, None, None)
+    assert rebuild(life.log) == (life.job, life.attempts)
+    life.tell(claim)
+    assert (life.attempts[-1].replica, life.attempts[-1].tried) == (plain.replica, plain.tried)
+
+
+def test_what_is_given_back_uses_up_no_try_however_often_that_happens() -> None:
+    life = Life()
+    for number in range(1, 8):
+        life.tell(Claim(HERE, LEASE, straight=True), GiveBack(number))
+    assert (life.job.state, life.job.wanted) == (JobState.QUEUED, 1)
+    life.started(8)
+    assert life.attempts[-1].tried == 1
+    assert life.ended(8).job.state is JobState.SUCCEEDED
+
+
+def test_a_job_that_is_cancelled_while_it_is_given_back_is_cancelled() -> None:
+    life = Life().tell(Claim(HERE, LEASE, straight=True), Cancel("no more"), GiveBack(1))
+    assert (life.job.state, life.job.wanted) == (JobState.CANCELLED, 0)
+
+
+def test_what_has_started_cannot_be_given_back() -> None:
+    life = Life().started()
+    with pytest.raises(IllegalMove):
+        life.tell(GiveBack(1))
 
 
 def test_each_retry_of_a_failed_job_is_one_attempt_though_its_spec_allows_one_try() -> None:

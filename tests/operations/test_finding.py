@@ -223,11 +223,11 @@ def test_what_is_not_as_it_was_seen_is_left_as_it_is(tmp_path: Path, *, of_batch
         selector: Any = Of(batch.id) if of_batch else Ids(names(batch))
         version = (await bench.ask(Change(selector=selector, show=True))).shown.version
         changes: list[Any] = [
-            Change(selector=selector, name="n", seen=version + 1),
-            Change(selector=selector, priority=2, seen=version + 1),
-            Cancel(selector=selector, seen=version + 1),
-            Delete(selector=selector, force=True, seen=version + 1),
-            Delete(selector=selector, seen=version + 1),
+            Change(selector=selector, name="n", seen=(version + 1,)),
+            Change(selector=selector, priority=2, seen=(version + 1,)),
+            Cancel(selector=selector, seen=(version + 1,)),
+            Delete(selector=selector, force=True, seen=(version + 1,)),
+            Delete(selector=selector, seen=(version + 1,)),
         ]
         for change in changes:
             with pytest.raises(Conflict) as caught:
@@ -235,10 +235,10 @@ def test_what_is_not_as_it_was_seen_is_left_as_it_is(tmp_path: Path, *, of_batch
             assert caught.value.code == "changed"
         assert (await bench.ask(Change(selector=selector, show=True))).shown.version == version
         for change in (replace(changes[0], show=True), replace(changes[1], show=True), replace(changes[2], show=True)):
-            after = (await bench.ask(replace(change, seen=version))).shown.version
+            after = (await bench.ask(replace(change, seen=(version,)))).shown.version
             assert after > version
             version = after
-        await bench.ask(Delete(selector=selector, seen=version))
+        await bench.ask(Delete(selector=selector, seen=(version,)))
         assert await bench.counts(batch) == {}
 
     run(tmp_path, body)

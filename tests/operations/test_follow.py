@@ -50,7 +50,8 @@ async def everything(bench: Bench, of: Callable[[Entry], bool], kinds: frozenset
     """What a follower of those should have been told, made of the whole log at once."""
     head = await bench.lab.store.read(lambda tx: tx.log.head())
     piece = await bench.lab.store.read(lambda tx: tx.log.tail(0, head, lambda *_: True))
-    return [event for entry in piece.entries if of(entry) for event in tell(entry) if wanted(kinds, event)]
+    entries = [entry for entry in piece.entries if isinstance(entry, Entry)]
+    return [event for entry in entries if of(entry) for event in tell(entry) if wanted(kinds, event)]
 
 
 async def page(bench: Bench, **asked: Any) -> Page:
@@ -400,7 +401,7 @@ async def test_a_change_is_waited_for_from_the_version_that_was_seen(bench: Benc
     name = names(batch)[1]
     principal = Principal(account=bench.lab.owner, name="")
 
-    async def ask(operation: Any, seen: int) -> Any:
+    async def ask(operation: Any, *seen: int) -> Any:
         asked = Request(operation=operation, principal=principal, until=Until.CHANGED, within=50.0, seen=seen)
         return await handle(bench.context, asked)
 

@@ -175,9 +175,9 @@ def test_a_retry_of_what_is_not_as_it_was_seen_does_nothing(tmp_path: Path) -> N
         (name,) = names(batch)
         version = (await bench.lab.row(name.job))[0].version
         with pytest.raises(Conflict) as caught:
-            await ask(bench, Retry(selector=Ids((name,)), seen=version - 1))
+            await ask(bench, Retry(selector=Ids((name,)), seen=(version - 1,)))
         assert caught.value.code == "changed"
         assert await bench.counts(batch) == {JobState.FAILED: 1}
-        assert (await ask(bench, Retry(selector=Ids((name,)), seen=version))).done
+        assert (await ask(bench, Retry(selector=Ids((name,)), seen=(version,)))).done
 
     run(tmp_path, body)

@@ -167,11 +167,11 @@ def test_an_address_that_could_never_be_sent_to_is_refused_at_once(url: str, tmp
 def test_a_change_names_the_version_it_was_made_for_and_changes_what_it_says_alone(tmp_path: Path) -> None:
     async def body(at: Bench) -> None:
         first = (await added(at, AddWebhook(url=URL, description="d"))).webhook
-        changed = (await at.ask(ChangeWebhook(webhook=first.id, named=True, seen=first.version))).webhook
+        changed = (await at.ask(ChangeWebhook(webhook=first.id, named=True, seen=(0, first.version)))).webhook
         assert changed == replace(first, named=True, version=2)
         same = (await at.ask(ChangeWebhook(webhook=first.id, named=True))).webhook
         assert same == changed
-        for operation in (ChangeWebhook(webhook=first.id, named=False, seen=1), DeleteWebhook(first.id, 1)):
+        for operation in (ChangeWebhook(webhook=first.id, named=False, seen=(1,)), DeleteWebhook(first.id, ())):
             with pytest.raises(Conflict) as caught:
                 await at.ask(operation)
             assert caught.value.code == "changed"

@@ -100,6 +100,32 @@ def test_more_is_claimed_only_when_it_is_worth_a_commit() -> None:
     assert place.room().slots >= ahead // 2
 
 
+def test_what_was_ready_long_ago_and_is_not_known_to_have_begun_came_too_early() -> None:
+    place, jobs = hall(holds=True), [live(n) for n in range(6)]
+    handed(place, *jobs[:4])
+    for job in jobs[4:]:
+        place.take(job)
+    running, waiting, young, ended, ready, stopped = jobs
+    running.said_started = stopped.stopped = True
+    for job in (running, waiting, ended, ready, stopped):
+        job.began = 10.0
+    young.began = 12.0
+    place.leave(ended)
+    assert place.early(11.0) == [waiting, ready]
+    assert place.early(9.0) == []
+
+
+@pytest.mark.parametrize("slots", [1, 2, 64])
+def test_after_a_wrong_guess_nothing_is_claimed_ahead_until_short_jobs_have_ended_again(slots: int) -> None:
+    place = hall(holds=True, slots=slots)
+    assert place.ahead > 0
+    place.misjudged(1.0)
+    assert place.ahead == 0
+    for _ in range(100):
+        place.lasted(0.001)
+    assert place.ahead > 0
+
+
 # --- being looked at
 
 

@@ -46,9 +46,9 @@ class Heard(Breaks):
         super().__init__(store, EVERY)
         self.news = news
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, spare: bool = False) -> T:
         try:
-            return await super().write(work)
+            return await super().write(work, spare=spare)
         finally:
             self.news.set()
 

@@ -85,7 +85,7 @@ class Memory:
     async def copy_to(self, digest: Digest, target: Path, *, executable: bool = False) -> None:
         raise NotImplementedError
 
-    async def delete(self, digests: Iterable[Digest]) -> None:
+    async def delete(self, digests: Iterable[Digest]) -> list[Digest]:
         raise NotImplementedError
 
     def aged(self, before: float) -> AsyncIterator[list[Digest]]:

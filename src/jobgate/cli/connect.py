@@ -21,12 +21,13 @@ from typing import Annotated, Any, Final, get_type_hints
 import anyio  # noqa: F401  # the first request would load it, while its server were thought silent
 import msgspec
 import typer
+from typer.core import TyperCommand
 
 from jobgate.cli.exits import CLOSED, INTERRUPTED, NOT_ITS_DOING, TIME_IS_OVER, WRONG
 from jobgate.cli.screen import Screen
 from jobgate.client import config
 from jobgate.client.core import Core
-from jobgate.client.errors import Conflict, NoRoom, NotAllowed, NotFound, TimedOut, TooMany, Unreachable
+from jobgate.client.errors import NO_FILE, Conflict, NoRoom, NotAllowed, NotFound, TimedOut, TooMany, Unreachable
 from jobgate.client.line import Asking, Line
 from jobgate.client.records import BatchRecord, FileEntry, JobRecord
 from jobgate.model.errors import JobgateError
@@ -96,6 +97,8 @@ class Session:
     """Says, to who interrupts, what goes on and how it is found again."""
     on_interrupt: Callable[[], Awaitable[None]] | None = None
     """What an interrupt does beside leaving: nothing, unless it was asked for."""
+    next: dict[str, str] = field(default_factory=dict)
+    """What to do next by the code of a refusal, where this command knows it better."""
     _silent: bool = field(default=True)
 
     async def ask(  # noqa: PLR0913  # a request has so many parts
@@ -131,7 +134,11 @@ class Session:
 
 
 def verb(
-    app: typer.Typer, name: str, *, settings: Mapping[str, Any] | None = None
+    app: typer.Typer,
+    name: str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    kind: type[TyperCommand] | None = None,
 ) -> Callable[[Callable[..., Awaitable[int]]], Callable[..., Awaitable[int]]]:
     """Registers a coroutine as the command of that name, with the common options."""
 
@@ -152,7 +159,7 @@ def verb(
         command.__doc__ = work.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect looks for
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, context_settings=dict(settings or {}))(command)
+        app.command(name, cls=kind, context_settings=dict(settings or {}))(command)
         return work
 
     return dress
@@ -202,8 +209,9 @@ async def _whole(
         return WRONG
     except JobgateError as error:
         what, why, next_ = told(error, list_)
+        next_ = session.next.get(error.code, next_) if session is not None else next_
         screen.refuse(what, why, next_ or help_)
-        return TIME_IS_OVER if isinstance(error, TimedOut) else NOT_ITS_DOING
+        return _status(error)
     except asyncio.CancelledError:
         screen.settle()
         if session is not None:
@@ -212,6 +220,12 @@ async def _whole(
     finally:
         if session is not None:
             await session.line.close()
+
+
+def _status(error: JobgateError) -> int:
+    if isinstance(error, TimedOut):
+        return TIME_IS_OVER
+    return WRONG if error.code == NO_FILE else NOT_ITS_DOING
 
 
 async def _left(session: Session) -> None:
@@ -255,13 +269,31 @@ NEXT: Final[Sequence[tuple[type[JobgateError], str]]] = (
     (Conflict, "jobgate status ID    shows how it stands"),
 )
 """What to do where the server does not say."""
-BY_CODE: Final = {
-    "no-environment": "jobgate environments    shows the places that run jobs, and what they have",
-    "app": "jobgate apps",
+BY_CODE: Final[Mapping[str, str]] = {
+    "invalid": "",
+    "invalid-json": "",
+    "not-found": "",
+    "forbidden": "",
+    "too-many-jobs": "",
+    "storage-quota": "",
+    "unknown-operation": "the server knows no such request: jobgate --version, and ask the operator for the server's",
+    "app-not-found": "jobgate apps",
+    "file-not-found": "jobgate files ID    or jobgate folders list FOLDER",
+    "conflict": "",
+    "not-waiting": "",
+    "job-active": "jobgate wait ID    or jobgate cancel ID first",
+    "not-failed": "jobgate submit --like ID    submits it anew",
+    "changed": "the same command again",
+    "webhook-not-found": "jobgate webhooks list",
+    "webhook-disabled": "jobgate webhooks enable ID",
+    "too-many-webhooks": "jobgate webhooks delete ID",
     "folder-not-empty": "the same command with --force deletes them too",
-    "image": "jobgate environments --image IMAGE",
+    "unrunnable": "jobgate environments    shows the places that run jobs, and what they have",
+    "app-not-runnable": "jobgate environments    shows the places that run jobs, and their images",
+    NO_FILE: "name a file that is there; paths are read from where you are",
 }
-"""The same, of refusals that have an answer of their own."""
+"""What to do in words of the command line, where the server's are those of its API; empty: as the kind of error has it,
+or the command's own help."""
 
 
 def told(error: JobgateError, list_: str = "jobgate list") -> tuple[str, str, str]:
@@ -275,5 +307,5 @@ def told(error: JobgateError, list_: str = "jobgate list") -> tuple[str, str, st
         next_ = "the same command again, with a longer --timeout or none"
     if isinstance(error, NotAllowed) and error.status == 401:  # noqa: PLR2004  # no key that holds
         why, next_ = why.partition(": Authorization")[0], ""
-    next_ = next_ or BY_CODE.get(error.code, "") or (list_ if isinstance(error, NotFound) else "")
+    next_ = BY_CODE.get(error.code, next_) or (list_ if isinstance(error, NotFound) else "")
     return what, why or error.code, next_ or next((text for kind, text in NEXT if isinstance(error, kind)), "")

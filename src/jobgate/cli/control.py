@@ -18,6 +18,7 @@ from jobgate.cli.ids import IdWords, SomeIds, each, resolved
 from jobgate.cli.phrases import plural
 from jobgate.cli.render import GOOD, NOTHING, Sign, beside, wrapped
 from jobgate.cli.request import pairs
+from jobgate.cli.states import OF_BATCHES, states
 from jobgate.client import jobs
 from jobgate.client.errors import Conflict
 from jobgate.client.records import Asked, BatchRecord
@@ -42,7 +43,7 @@ async def chosen(  # noqa: PLR0913  # ids, or one of three filters
     session: Session,
     ids: list[str] | None,
     deed: str,
-    states: str,
+    of: str,
     *,
     every: bool = False,
     state: Sequence[str] = (),
@@ -56,7 +57,7 @@ async def chosen(  # noqa: PLR0913  # ids, or one of three filters
     if ids:
         return await resolved(session, ids)
     query = {
-        "state": ",".join(state) or states,
+        "state": ",".join(states(state, OF_BATCHES, "Nothing was done.")) or of,
         "label": [f"{name}={value}" for name, value in pairs(label, "--label").items()],
     }
     found: list[BatchRecord] = []

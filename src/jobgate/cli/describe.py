@@ -13,6 +13,7 @@ from jobgate.cli.phrases import (
     cause,
     environments_of_batch,
     exact,
+    lacking,
     limit_line,
     plural,
     since,
@@ -47,6 +48,7 @@ def job_lines(job: JobRecord, last_line: str, now: datetime, width: int, *, colo
         listed = ", ".join(f"{plain(entry.path)} ({size(entry.size)})" for entry in job.outputs[:3])
         more = f" and {len(job.outputs) - 3:,} more" if len(job.outputs) > 3 else ""  # noqa: PLR2004  # those shown
         found.append(("files", f"{listed}{more}"))
+    found += [("missing", lacking(job))] if job.missing else []
     if job.over and last_line:
         found.append(("log", f"… {plain(last_line)}      (the last line: jobgate logs {job.id})"))
     found += [("says", plain(job.message))] if job.message else []
@@ -193,6 +195,8 @@ def _failed(job: JobRecord, last_line: str) -> list[tuple[str, str]]:
         found.append(("ran", attempt_line(last) + before))
     if last_line:
         found.append(("log", f"… {plain(last_line)}      (the last line: jobgate logs {job.id})"))
+    if job.missing and job.failure != "output":  # which says it itself
+        found.append(("missing", lacking(job)))
     again = f"jobgate retry {job.id}"
     if job.failure == "limit" and job.limit == "memory":
         allowed = last.allowed.memory if last is not None and last.allowed is not None else None

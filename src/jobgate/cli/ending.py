@@ -14,7 +14,7 @@ import msgspec
 from jobgate.cli.connect import Session
 from jobgate.cli.describe import failures
 from jobgate.cli.ids import each
-from jobgate.cli.phrases import ended, line_of, plural, status_of, summary
+from jobgate.cli.phrases import ended, lacking, line_of, plural, status_of, summary
 from jobgate.cli.render import BAD, GOOD, NOTHING, STATES, beside, logged
 from jobgate.client import downloads, logs, waiting
 from jobgate.client.display import Shower
@@ -228,7 +228,10 @@ async def _tell(session: Session, record: Record, *, answer: bool) -> None:
         lines, hints = [ended(record)], []
         if record.state == "failed":
             lines += [f"  why   {plain(record.message)}"] if record.message else []
+            lines += [f"  missing  {lacking(record)}"] if record.missing and record.failure != "output" else []
             hints = [f"look: jobgate logs {record.id}", f"again: jobgate retry {record.id}"]
+        elif record.missing:
+            lines.append(f"  missing  {lacking(record)}")
     else:
         lines, hints = [summary(record)], []
         if record.state == "failed":

@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from jobgate.cli.request import ahead, inputs, pairs, replication, seconds
+from jobgate.client.drafts import required
 from jobgate.client.options import SubmitOptions
 
 
@@ -59,6 +60,10 @@ Output = Annotated[
     list[str] | None,
     typer.Option(help="What is kept: a path, a pattern, or a directory with a / at its end.", metavar="PATH"),
 ]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(help="As --output; without it a job that succeeded otherwise fails.", metavar="PATH"),
+]
 Environment = Annotated[str, typer.Option(help="Where it runs; else wherever it fits.")]
 Replicas = Annotated[int | None, typer.Option(help="Run it so many times, and compare what each leaves.", min=1)]
 Quorum = Annotated[int | None, typer.Option(help="With --replicas: so many must agree; 1 takes the first.", min=1)]
@@ -86,7 +91,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "env": pairs(said["env"] or (), "--env"),
         "workdir": said["workdir"],
         "inputs": inputs(said["input_"] or ()),
-        "outputs": list(said["output"] or ()),
+        "outputs": [*(said["output"] or ()), *map(required, said["require"] or ())],
         "environment": said["environment"],
         "replication": replication(said["replicas"], said["quorum"], said["compare"]),
         **{name: said[name] for name in ("gpus", "cores", "tries")},

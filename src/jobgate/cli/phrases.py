@@ -13,6 +13,8 @@ from jobgate.client.words import DASH, TIMES, plain, size, waiting
 
 _LONG: Final = 120.0
 _ENDS: Final = ("succeeded", "failed", "cancelled")
+_ON: Final = ("running", "staging_in", "staging_out", "cancelling", "queued")
+"""States that a batch which is under way is told by."""
 
 
 def ago(since: datetime | None, now: datetime) -> str:
@@ -117,13 +119,10 @@ def note_of_batch(batch: BatchRecord) -> str:
         why = plain(top.last_line or top.message)
         many = f"{top.count:,} {TIMES} " if batch.count > 1 else ""
         return f"{many}{what}" + (f": {why}" if why else "")
-    running = batch.tally.under_way
-    if running:
-        parts = [
-            f"{running:,} running" if batch.count > 1 else "",
-            f"{counts['queued']:,} queued" if counts.get("queued") else "",
-        ]
-        return ", ".join(part for part in parts if part)
+    if batch.tally.under_way:
+        if batch.count == 1:
+            return next((word for word in UNDER_WAY if counts.get(word) and word != batch.state), "")
+        return total({word: counts.get(word, 0) for word in _ON})
     if batch.waits is not None:
         place = f", {waiting(batch.waits.place)}" if batch.waits.place else ""
         return plain(batch.waits.reason + place)
@@ -148,6 +147,11 @@ def ended(job: JobRecord) -> str:
     after = f" after {took(job)}" if took(job) else ""
     code = f" (exit {job.exit_code})" if job.succeeded and job.exit_code is not None else ""
     return f"{plain(job.id)} {word}{after}{code}"
+
+
+def lacking(job: JobRecord) -> str:
+    """`model.bin, *.png: asked for by --output, and nothing was kept there`; empty where nothing lacks."""
+    return f"{plain(', '.join(job.missing))}: asked for as an output, and nothing was kept there" if job.missing else ""
 
 
 def summary(batch: BatchRecord) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,10 +13,13 @@ from typing import Any, Final, cast
 import msgspec
 
 from jobgate.cli.connect import Session, Wrong
+from jobgate.cli.render import WARN
+from jobgate.cli.written import check_document
+from jobgate.client import placeholders
 from jobgate.client.drafts import JobDraft, Writer, batch_draft
 from jobgate.client.options import FolderFile, JobOptions, Source, SubmitOptions
 from jobgate.client.records import Upload
-from jobgate.client.words import plain
+from jobgate.client.words import near, plain
 
 WHAT: Final = "Not submitted."
 LINES: Final = frozenset({".ndjson", ".jsonl"})
@@ -61,6 +61,7 @@ async def request(session: Session, asked: Asked) -> Request:
     base: dict[str, Any] = {}
     if asked.file is not None:
         base = document(asked.file)
+        check_document(WHAT, base, asked.file)
     if asked.like:
         base = await _like(session, asked.like) | base
     batch = bool(_BATCH & set(base)) or asked.sweep is not None or asked.count is not None
@@ -68,6 +69,8 @@ async def request(session: Session, asked: Asked) -> Request:
     if batch and "jobs" not in base:
         template = {name: base.pop(name) for name in list(base) if name in _MEMBERS} | template
     told = await _draft(session, asked)
+    if asked.file is not None and asked.command and {"command", "script"} & {*base, *template}:
+        session.screen.talk(f"{plain(str(asked.file))} has a command too; the one given here takes its place", WARN)
     about = msgspec.to_builtins(batch_draft(asked.options))
     if not batch:
         job = base | _over(base, told)
@@ -88,6 +91,9 @@ async def request(session: Session, asked: Asked) -> Request:
         body |= {"count": asked.count, "placeholders": True}
     if not {"sweep", "count"} & set(body):
         body["count"] = 1
+    if "sweep" in body or body.get("placeholders"):
+        for line in placeholders.left(template, placeholders.columns(body.get("sweep"))):
+            session.screen.talk(line, WARN)
     return Request(batch=True, body=body)
 
 
@@ -127,8 +133,8 @@ def _over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
 def _complete(job: Mapping[str, Any], file: Path | None) -> None:
     strange = sorted(set(job) - _MEMBERS - _BATCH - set(_ABOUT))
     if strange:
-        near = difflib.get_close_matches(strange[0], _MEMBERS, 1)
-        guess = f"; did you mean {near[0]}?" if near else ""
+        meant = near(strange[0], _MEMBERS)
+        guess = f"; did you mean {meant}?" if meant else ""
         raise Wrong(WHAT, f"{file}: a job has no member {plain(strange[0])}{guess}", "it has those of POST /v1/jobs")
     if not job.get("command") and not job.get("script"):
         raise Wrong(WHAT, "there is no command", "jobgate submit -- COMMAND WORDS…")
@@ -136,6 +142,8 @@ def _complete(job: Mapping[str, Any], file: Path | None) -> None:
 
 def document(path: Path) -> dict[str, Any]:
     """A job or batch document, TOML or JSON. Raises Wrong."""
+    import tomllib  # noqa: PLC0415  # a command without a document starts sooner
+
     try:
         text = path.read_text(encoding="utf-8")
         found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
@@ -153,6 +161,8 @@ def document(path: Path) -> dict[str, Any]:
 
 def table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file; its first line has the names. Raises Wrong."""
+    import csv  # noqa: PLC0415  # as above
+
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

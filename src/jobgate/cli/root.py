@@ -5,12 +5,10 @@ Every error is three lines (what did not happen, why, what next), never a traceb
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any, Final
 
 import typer
@@ -20,6 +18,7 @@ import typer.main
 from jobgate.cli.exits import INTERRUPTED, WRONG
 from jobgate.cli.main import TABLE
 from jobgate.cli.say import refuse
+from jobgate.client.words import near
 
 USAGE: Final[type[Exception]] = typer.BadParameter.__mro__[1]
 """What typer raises for a line that it cannot read; it has no public name."""
@@ -78,6 +77,8 @@ commands = typer.Typer(
 
 def _version(asked: bool) -> None:  # a flag of the command line
     if asked:
+        from importlib.metadata import version  # noqa: PLC0415  # slow, and of no use to any command
+
         sys.stdout.write(f"jobgate {version('jobgate')}\n")
         raise typer.Exit
 
@@ -116,8 +117,8 @@ def _explain(error: Any) -> None:
     context = error.ctx
     path = context.command_path if context is not None else "jobgate"
     message = re.sub(r" ?\(Possible options: .*\)$| ?\.? ?Did you mean .*$", "", error.format_message()).rstrip(".")
-    near = _near(error, context)
-    guess = f"did you mean {near}?" if near else ""
+    meant = _near(error, context)
+    guess = f"did you mean {meant}?" if meant else ""
     refuse(
         "Nothing was done.",
         f"{message[:1].lower()}{message[1:]}" + (f"; {guess}" if guess else ""),
@@ -132,11 +133,10 @@ def _near(error: Any, context: Any) -> str:
     option = getattr(error, "option_name", "")
     if option:
         known = [name for parameter in context.command.params for name in parameter.opts]
-        found = difflib.get_close_matches(option, known, 1)
-        return str(found[0]) if found else ""
+        return near(option, known)
     unknown = re.match(r"No such command '(.*?)'", error.message)
     if unknown is None:
         return ""
     listed = list(getattr(context.command, "commands", ()))
-    found = difflib.get_close_matches(unknown[1], listed, 1)
-    return f"{context.command_path} {found[0]}" if found else ""
+    found = near(unknown[1], listed)
+    return f"{context.command_path} {found}" if found else ""

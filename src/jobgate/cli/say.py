@@ -45,10 +45,11 @@ def told(what: str, next_: str) -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def refuse(what: str, why: str, next_: str, sign: str = "x") -> None:
-    """The three lines, on standard error."""
-    lines = [f"{sign} {plain(what)}", *(f"  why   {plain(line)}" for line in why.splitlines() if line.strip())]
-    sys.stderr.write("\n".join([*lines, f"  next  {plain(next_)}"]) + "\n")
+def refuse(what: str, why: str, next_: str) -> None:
+    """The three lines, on standard error, as every other error has them."""
+    from jobgate.cli.screen import Screen  # noqa: PLC0415  # how things are drawn is not needed by help
+
+    Screen().refuse(plain(what), "\n".join(map(plain, why.splitlines())), plain(next_))
 
 
 def say(document: object, line: str, *, as_json: bool) -> None:

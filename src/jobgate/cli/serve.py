@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import structlog
 import typer
@@ -67,6 +68,24 @@ def _ready(url: str) -> None:
     sys.stdout.flush()
 
 
+class _Steady:
+    """A stream whose lines are lost where they cannot be written: a full disk below the log ends nobody's duty.
+
+    It has what a logger uses of a stream, and no more.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def _logging(form: str) -> None:
     text = sys.stderr.isatty() if form == "auto" else form == "text"
     plainly = structlog.dev.plain_traceback  # the pretty one shows the values of variables, and so secrets
@@ -80,7 +99,7 @@ def _logging(form: str) -> None:
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Steady(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 

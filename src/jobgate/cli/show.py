@@ -23,6 +23,7 @@ from jobgate.cli.phrases import (
 )
 from jobgate.cli.render import Cell, Column, state
 from jobgate.cli.request import pairs, seconds
+from jobgate.cli.states import OF_BATCHES, OF_JOBS, states
 from jobgate.client import logs
 from jobgate.client.core import Page
 from jobgate.client.errors import Gone, NotFound
@@ -49,8 +50,6 @@ JOBS: Final = [
 _PAGE: Final = 1000
 _NOTED: Final = 20
 """Failed batches of a list whose failures are looked up."""
-
-STATES: Final = "Of this state: held, queued, running, succeeded, failed, cancelled, …; may be repeated."
 
 
 def shown_since(record: JobRecord | BatchRecord, now: datetime) -> Cell:
@@ -90,7 +89,7 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     jobs: Annotated[bool, typer.Option("--jobs", help="Jobs instead of batches.")] = False,
     state_: Annotated[
         list[str] | None,
-        typer.Option("--state", help=STATES),
+        typer.Option("--state", help=f"Of this state: {', '.join(OF_BATCHES)}; may be repeated."),
     ] = None,
     label: Annotated[list[str] | None, typer.Option(help="With this label, NAME=VALUE; may be repeated.")] = None,
     name: Annotated[str, typer.Option(help="Of this name.")] = "",
@@ -102,8 +101,9 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
 ) -> int:
     """Show batches, newest first; with --jobs, jobs."""
     now = datetime.now(UTC)
+    of = OF_JOBS if jobs or batch else OF_BATCHES
     query: dict[str, Any] = {
-        "state": ",".join(state_ or ()),
+        "state": ",".join(states(state_ or (), of, "Not listed.")),
         "label": [f"{key}={value}" for key, value in pairs(label or (), "--label").items()],
         "name": name,
         "app": app_,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import resolved
@@ -35,6 +36,7 @@ from jobgate.cli.options import (
     Priority,
     Quorum,
     Replicas,
+    Require,
     Sweep,
     Tries,
     Walltime,
@@ -44,7 +46,7 @@ from jobgate.cli.options import (
     options,
 )
 from jobgate.cli.phrases import line_of, plural
-from jobgate.cli.render import GOOD, beside
+from jobgate.cli.render import GOOD, WARN, beside
 from jobgate.cli.request import Asked, Request, request, seconds
 from jobgate.client.line import Asking
 from jobgate.client.records import BatchRecord, JobRecord
@@ -56,11 +58,28 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 WHAT: Final = "Not submitted."
 _PIECE: Final = 256 << 10
+_THEIRS: Final = "jobgate.theirs"
+"""Under it a context has the words of the command that are options of ours."""
 
 
-@verb(app, "submit", settings={"allow_interspersed_args": False})
+class _Submit(TyperCommand):
+    """What stands behind the command's first word is the command's own, which one who writes no -- may not expect."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As for every command; options of ours that went to the job's are remembered."""
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        words = ctx.params.get("command") or ()
+        if given[: len(given) - len(words)][-1:] != ["--"]:
+            ours = {option for parameter in self.params for option in parameter.opts}
+            ctx.meta[_THEIRS] = [word for word in words[1:] if word.partition("=")[0] in ours]
+        return rest
+
+
+@verb(app, "submit", settings={"allow_interspersed_args": False}, kind=_Submit)
 async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     session: Session,
+    context: typer.Context,
     command: Words = None,
     file: File = None,
     sweep: Sweep = None,
@@ -84,6 +103,7 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     workdir: Workdir = "",
     input_: Input = None,
     output: Output = None,
+    require: Require = None,
     environment: Environment = "",
     tries: Tries = None,
     replicas: Replicas = None,
@@ -105,6 +125,11 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     Standard output has the id alone. With --follow it has what the job writes, and the id is told beside it.
     """
     said = options(locals())
+    if theirs := context.meta.get(_THEIRS):
+        word = plain(theirs[0])
+        session.screen.talk(
+            f"{word} goes to the command; what is for jobgate stands before it: submit {word} -- …", WARN
+        )
     asked = Asked(
         command=tuple(command or ()),
         options=said,
@@ -123,7 +148,9 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
             cancel_on_interrupt=cancel_on_interrupt,
             download=download,
         )
-    made = await _sent(session, await request(session, asked), idempotency_key or secrets.token_hex(16))
+    if image:
+        session.next["app-not-runnable"] = f"jobgate environments --image {plain(image)}"
+    made = await _sent(session, await request(session, asked), idempotency_key or os.urandom(16).hex())
     return await _told(session, made, manner)
 
 

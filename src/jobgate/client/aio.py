@@ -16,6 +16,7 @@ from jobgate.client import (
     downloads,
     estimates,
     events,
+    folders,
     jobs,
     mapping,
     places,
@@ -27,6 +28,7 @@ from jobgate.client.aio_handles import AsyncBatch, AsyncFile, AsyncJob, complete
 from jobgate.client.core import Core
 from jobgate.client.downloads import Result
 from jobgate.client.estimates import Estimate
+from jobgate.client.folders import Folder, FolderEntry
 from jobgate.client.line import PATIENCE, Line, Say, to_stderr
 from jobgate.client.listing import Jobs
 from jobgate.client.options import BatchOptions, Command, Draft, Product, SubmitOptions, Table
@@ -241,6 +243,44 @@ class AsyncClient:
     async def download(self, what: AsyncJob | AsyncBatch, to: str | os.PathLike[str]) -> list[Path]:
         """As `what.download(to)`."""
         return await downloads.download(self._core, what, Path(to))
+
+    # --- folders
+
+    async def folders(self) -> tuple[Folder, ...]:
+        """This account's folders: files that stay on the server."""
+        return await folders.folders(self._core.line)
+
+    async def folder(self, name: str) -> Folder:
+        """One of them. Raises NotFound."""
+        return await folders.folder(self._core.line, name)
+
+    async def add_folder(self, name: str) -> Folder:
+        """Makes it; one that is there is left as it is."""
+        return await folders.add(self._core.line, name)
+
+    async def delete_folder(self, name: str, *, force: bool = False) -> None:
+        """Deletes it. Raises Conflict where it has files; `force` deletes them too."""
+        await folders.delete(self._core.line, name, force=force)
+
+    def folder_files(self, name: str, prefix: str = "") -> AsyncIterator[FolderEntry]:
+        """Its files by path, fetched page by page while one iterates; those whose path begins so."""
+        return folders.files(self._core.line, name, prefix)
+
+    async def put_file(self, path: str, source: bytes | str | os.PathLike[str]) -> FolderEntry:
+        """Stores content, or a file here, as `FOLDER/PATH`; as an input of a job it is `FolderFile("FOLDER/PATH")`."""
+        return await folders.put(self._core.line, path, source)
+
+    async def read_file(self, path: str) -> bytes:
+        """All of `FOLDER/PATH`. Raises NotFound."""
+        return await folders.read(self._core.line, path)
+
+    async def save_file(self, path: str, to: str | os.PathLike[str] = ".") -> Path:
+        """Writes `FOLDER/PATH` here: into a directory under its own last name, or to the path that is given."""
+        return await folders.save(self._core.line, path, Path(to))
+
+    async def delete_file(self, path: str) -> None:
+        """Deletes `FOLDER/PATH`; jobs that use it keep it."""
+        await folders.remove(self._core.line, path)
 
     # --- places
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +58,8 @@ def _file(environ: Mapping[str, str]) -> dict[str, str]:
     path = place(environ)
     if not path.is_file():
         return {}
+    import tomllib  # noqa: PLC0415  # not every reader keeps a configuration
+
     try:
         said = tomllib.loads(_read(path))
     except tomllib.TOMLDecodeError as error:

@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from jobgate.client.core import B, Core, F, J, decoded
 from jobgate.client.errors import BY_FAILURE, Conflict, Invalid, JobFailed, Unreachable
 from jobgate.client.line import Asking, Line
 from jobgate.client.records import BatchRecord, FileEntry, JobRecord
-from jobgate.client.words import plain, size
+from jobgate.client.words import near, plain, size
 
 J_co = TypeVar("J_co", bound=JobRecord, covariant=True)
 F_co = TypeVar("F_co", covariant=True)
@@ -30,6 +31,8 @@ _AT_ONCE: Final = 8
 """Files that are fetched side by side."""
 _BREAKS: Final = 5
 """Connections in a row that may break without a byte."""
+_SOME: Final = 10
+"""Files that are named to one who asks for another."""
 _LAST: Final = 5
 """Lines of the log that a failure shows."""
 _RUNS: Final = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
@@ -49,6 +52,28 @@ class Result(Generic[J_co, F_co]):
     def exit_code(self) -> int | None:
         """Of its command."""
         return self.job.exit_code
+
+
+class NoSuchFile(KeyError):
+    """A job left no file of that path."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Files(dict[str, F]):
+    """Files by path; asked for one that is not there, it says what is. Raises NoSuchFile."""
+
+    def __init__(self, job: str, found: Mapping[str, F], missing: tuple[str, ...] = ()) -> None:
+        super().__init__(found)
+        self._job, self._lacks = job, missing
+
+    def __missing__(self, path: str) -> F:
+        declared = ", though it was asked for as an output" if path in self._lacks else ""
+        meant = near(path, self)
+        guess = f"; did you mean {plain(meant)}?" if meant else ""
+        some = ", ".join(map(plain, islice(self, _SOME))) + (f" and {len(self) - _SOME:,} more" * (len(self) > _SOME))
+        raise NoSuchFile(f"{plain(self._job)} left no {plain(path)}{declared}; it left {some or 'no file'}{guess}")
 
 
 def file_repr(entry: FileEntry) -> str:
@@ -71,7 +96,7 @@ async def result(core: Core[J, B, F], found: J) -> Result[J, F]:
             last_lines=tuple(plain(text.rstrip("\n")) for text in last),
         )
     text = "".join([part async for part in logs.lines(core.line, found.id, logs.Reading())])
-    return Result(found, text, _files(core, found.id, found.outputs))
+    return Result(found, text, _files(core, found.id, found.outputs, found.missing))
 
 
 async def files(core: Core[J, B, F], job: str) -> dict[str, F]:
@@ -79,8 +104,8 @@ async def files(core: Core[J, B, F], job: str) -> dict[str, F]:
     return _files(core, job, await entries(core.line, job))
 
 
-def _files(core: Core[J, B, F], job: str, found: tuple[FileEntry, ...]) -> dict[str, F]:
-    return {entry.path: core.file(core.line, job, entry) for entry in found}
+def _files(core: Core[J, B, F], job: str, found: tuple[FileEntry, ...], missing: tuple[str, ...] = ()) -> dict[str, F]:
+    return Files(job, {entry.path: core.file(core.line, job, entry) for entry in found}, missing)
 
 
 async def entries(line: Line, job: str) -> tuple[FileEntry, ...]:

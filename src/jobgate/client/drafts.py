@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
-from jobgate.client.errors import Invalid
+from jobgate.client.errors import NO_FILE, Invalid
 from jobgate.client.line import Line
 from jobgate.client.options import BatchOptions, Command, FolderFile, JobOptions, Output, Source
 from jobgate.client.records import Upload
 from jobgate.client.uploads import upload
+from jobgate.client.words import near
 
 INLINE: Final = 16 * 1024
 """Bytes of text that ride in the request; more is sent by its hash, and only if the server has not got it."""
@@ -42,6 +42,7 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     command: tuple[str, ...] | None = None
     script: str | None = None
     app: str | None = None
+    accept_licence: bool = False
     image: str | None = None
     env: Mapping[str, str] = {}
     workdir: str = ""
@@ -81,6 +82,7 @@ class Writer:
             command=None if command is None else _words(command),
             script=_script(options.get("script")),
             app=options.get("app"),
+            accept_licence=options.get("accept_licence", False),
             image=options.get("image"),
             env=options.get("env") or {},
             workdir=options.get("workdir", ""),
@@ -146,8 +148,8 @@ def checked(options: Mapping[str, object], *kinds: type) -> None:
         known |= {name for base in getattr(kind, "__orig_bases__", ()) for name in getattr(base, "__annotations__", ())}
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise TypeError(f"{name!r} is no option of a job" + (f"; did you mean {near[0]!r}?" if near else ""))
+            meant = near(name, known)
+            raise TypeError(f"{name!r} is no option of a job" + (f"; did you mean {meant!r}?" if meant else ""))
 
 
 def _words(command: Command) -> tuple[str, ...]:
@@ -172,6 +174,11 @@ def _output(said: str | Output) -> Mapping[str, Any]:
     if _PATTERN & set(said):
         return {"path": said, "kind": "wildcard"}
     return {"path": said.rstrip("/"), "kind": "directory"} if said.endswith("/") else {"path": said}
+
+
+def required(path: str) -> Output:
+    """The output whose absence, after success, fails the job."""
+    return cast("Output", {**_output(path), "required": True})
 
 
 def _text(content: bytes) -> str | None:
@@ -199,7 +206,7 @@ def _below(name: str, path: Path) -> list[tuple[str, Path]]:
     if not path.is_file():
         raise Invalid(
             WHAT,
-            code="no-file",
+            code=NO_FILE,
             detail=f"{path}: there is no such file here",
             next_="paths are read from where you are",
         )

@@ -39,6 +39,9 @@ import msgspec
 from jobgate.client.words import plain
 from jobgate.model.errors import JobgateError
 
+NO_FILE: Final = "no-file"
+"""The code of what is wrong here already: a file that is named and not there."""
+
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong with a request."""

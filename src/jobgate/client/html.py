@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 
 from jobgate.client.words import plain
 
@@ -25,10 +24,16 @@ def rows(heads: Sequence[str], values: Iterable[Sequence[object]]) -> str:
 
 def block(text: str) -> str:
     """Lines as they stand."""
-    return f"<pre>{escape(text)}</pre>"
+    return f"<pre>{_escaped(text)}</pre>"
 
 
 def _text(value: object) -> str:
     if isinstance(value, datetime):
         value = value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return escape("" if value is None else plain(str(value)))
+    return _escaped("" if value is None else plain(str(value)))
+
+
+def _escaped(text: str) -> str:
+    import html  # noqa: PLC0415  # its table of names is large, and a terminal needs none of it
+
+    return html.escape(text)

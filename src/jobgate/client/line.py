@@ -8,17 +8,17 @@ Idempotency-Key through all tries, so that what was made once is not made twice.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 import sys
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -125,6 +125,11 @@ class Line:
         """Closes its connections; what runs on the server goes on."""
         await self._http.aclose()
 
+    @property
+    def letting_go(self) -> Callable[[], Coroutine[Any, Any, None]]:
+        """What closes its connections, and does not hold the line itself."""
+        return self._http.aclose
+
     async def call(self, asking: Asking) -> httpx.Response:
         """The answer, read whole. Raises Refused, Unreachable and TimedOut."""
         return await self._answer(asking, whole=True)
@@ -141,7 +146,7 @@ class Line:
     async def _answer(self, asking: Asking, *, whole: bool) -> httpx.Response:
         headers = dict(asking.headers)
         if asking.method == "POST":
-            headers["Idempotency-Key"] = asking.key or uuid.uuid4().hex
+            headers["Idempotency-Key"] = asking.key or os.urandom(16).hex()
         begun = time.monotonic()
         tries, unknown = 0, False
         while True:

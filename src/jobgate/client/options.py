@@ -82,6 +82,7 @@ class JobOptions(TypedDict, total=False):
     script: str
     """A text for the shell, or for what its first line names (`#!/usr/bin/env python3`), instead of a command."""
     app: str
+    accept_licence: bool
     image: str
     env: Mapping[str, str]
     workdir: str

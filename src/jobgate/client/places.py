@@ -42,6 +42,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     longest_wait: float | None = None
     longest_run: float | None = None
     queued: int = 0
+    oldest: datetime | None = None
+    """Since when the one of them waits that has waited longest."""
     running: int = 0
     images: bool = False
     owned: bool = False

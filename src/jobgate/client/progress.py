@@ -17,8 +17,26 @@ PLAIN: Final = ("#", "x", "=", ".")
 """The same where the locale is not UTF-8."""
 UNDER_WAY: Final = ("staging_in", "running", "staging_out", "cancelling")
 OVER: Final = ("succeeded", "failed", "cancelled")
-_SIGNS: Final = {"failed": "✗", "under way": "●", "queued": "·", "held": "‖", "cancelled": DASH}
-_PLAIN_SIGNS: Final = {"failed": "x", "under way": "=", "queued": ".", "held": "!", "cancelled": "-"}
+_SIGNS: Final = {
+    "failed": "✗",
+    "running": "●",
+    "staging_in": "↓",
+    "staging_out": "↑",
+    "cancelling": "◌",
+    "queued": "·",
+    "held": "‖",
+    "cancelled": DASH,
+}
+_PLAIN_SIGNS: Final = {
+    "failed": "x",
+    "running": "=",
+    "staging_in": "<",
+    "staging_out": ">",
+    "cancelling": "~",
+    "queued": ".",
+    "held": "!",
+    "cancelled": "-",
+}
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,18 +94,10 @@ def bar(counts: Mapping[str, int], count: int, width: int = WIDTH, ascii: bool =
 
 
 def numbers(counts: Mapping[str, int], count: int, ascii: bool = False) -> str:  # noqa: A002  # as `bar`
-    """`612/1,000   ✗ 7   ● 32   · 356`; what is zero is left out."""
-    tally = Tally(counts=counts, count=count)
+    """`612/1,000   ✗ 7   ● 32   ↓ 2   · 354`: each state with its own number; what is zero is left out."""
     signs = _PLAIN_SIGNS if ascii else _SIGNS
-    found = {
-        "failed": counts.get("failed", 0),
-        "under way": tally.under_way,
-        "queued": counts.get("queued", 0),
-        "held": counts.get("held", 0),
-        "cancelled": counts.get("cancelled", 0),
-    }
-    parts = [f"{signs[word]} {number:,}" for word, number in found.items() if number]
-    return "   ".join([f"{tally.over:,}/{count:,}", *parts])
+    parts = [f"{sign} {counts[word]:,}" for word, sign in signs.items() if counts.get(word)]
+    return "   ".join([f"{Tally(counts=counts, count=count).over:,}/{count:,}", *parts])
 
 
 def line(tally: Tally, width: int = WIDTH, rate: float | None = None, ascii: bool = False) -> str:  # noqa: A002  # as `bar`

@@ -178,6 +178,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Of a job with replicas: number of the attempt whose outputs are its own."""
     attempt_count: int = 0
     outputs: tuple[FileEntry, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Outputs that were asked for, and nothing was kept there."""
     skipped: int = 0
     """Files that were left and cannot be told."""
     waits: Waits | None = None

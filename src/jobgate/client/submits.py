@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from jobgate.client import placeholders
 from jobgate.client.core import B, Core, F, J
 from jobgate.client.drafts import WHAT, BatchDraft, JobDraft, Writer, batch_draft, checked
 from jobgate.client.jobs import job
@@ -120,12 +121,20 @@ async def swept(
     checked(options, JobOptions, BatchOptions)
     template = await Writer(core.line).draft(command, options)
     body = _joined(batch_draft(options)) | {"template": template}
+    _told(core, template, values)
     if isinstance(values, int):
         named = msgspec.json.encode(template).rfind(b"{") > 0  # without a name to fill in, all jobs share one spec
         return body | {"count": values} | ({"placeholders": True} if named else {})
     if isinstance(values, Mapping):
         return body | {"sweep": {name: _column(column) for name, column in values.items()}}
     return body | {"sweep": [dict(row) for row in values]}
+
+
+def _told(core: Core[J, B, F], template: JobDraft, values: Table | Product | int) -> None:
+    """Says what looks like a placeholder and is none; without a value to be filled in, braces are braces."""
+    names = () if isinstance(values, int) else placeholders.columns(values)
+    for line in placeholders.left(msgspec.to_builtins(template, builtin_types=()), names):
+        core.line.say(line)
 
 
 def _column(values: Iterable[Any]) -> Any:

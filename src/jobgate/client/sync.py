@@ -16,6 +16,7 @@ from jobgate.client import (
     downloads,
     estimates,
     events,
+    folders,
     jobs,
     mapping,
     places,
@@ -26,13 +27,14 @@ from jobgate.client import (
 from jobgate.client.core import Core
 from jobgate.client.downloads import Result
 from jobgate.client.estimates import Estimate
+from jobgate.client.folders import Folder, FolderEntry
 from jobgate.client.handles import Batch, File, Job, Listing, completed, waited
 from jobgate.client.line import PATIENCE, Line, Say, to_stderr
 from jobgate.client.listing import Jobs
 from jobgate.client.options import BatchOptions, Command, Draft, Product, SubmitOptions, Table
 from jobgate.client.places import Account, App, Environment
 from jobgate.client.records import Event, Upload, Value
-from jobgate.client.thread import each, run
+from jobgate.client.thread import close_with, each, run
 from jobgate.client.webhooks import Delivery, Webhook
 
 
@@ -59,6 +61,7 @@ class Client:
     ) -> None:
         line = Line(config.find(server, key), patience=patience, say=say, transport=transport)
         self._core: Core[Job, Batch, File] = Core(line, Job, Batch, File)
+        close_with(line, line.letting_go)  # not with this object: its jobs and batches use the line, and may outlive it
 
     def __enter__(self) -> Self:
         return self
@@ -265,6 +268,44 @@ class Client:
     def download(self, what: Job | Batch, to: str | os.PathLike[str]) -> list[Path]:
         """As `what.download(to)`."""
         return run(downloads.download(self._core, what, Path(to)))
+
+    # --- folders
+
+    def folders(self) -> tuple[Folder, ...]:
+        """This account's folders: files that stay on the server."""
+        return run(folders.folders(self._core.line))
+
+    def folder(self, name: str) -> Folder:
+        """One of them. Raises NotFound."""
+        return run(folders.folder(self._core.line, name))
+
+    def add_folder(self, name: str) -> Folder:
+        """Makes it; one that is there is left as it is."""
+        return run(folders.add(self._core.line, name))
+
+    def delete_folder(self, name: str, *, force: bool = False) -> None:
+        """Deletes it. Raises Conflict where it has files; `force` deletes them too."""
+        run(folders.delete(self._core.line, name, force=force))
+
+    def folder_files(self, name: str, prefix: str = "") -> Iterator[FolderEntry]:
+        """Its files by path, fetched page by page while one iterates; those whose path begins so."""
+        return each(folders.files(self._core.line, name, prefix))
+
+    def put_file(self, path: str, source: bytes | str | os.PathLike[str]) -> FolderEntry:
+        """Stores content, or a file here, as `FOLDER/PATH`; as an input of a job it is `FolderFile("FOLDER/PATH")`."""
+        return run(folders.put(self._core.line, path, source))
+
+    def read_file(self, path: str) -> bytes:
+        """All of `FOLDER/PATH`. Raises NotFound."""
+        return run(folders.read(self._core.line, path))
+
+    def save_file(self, path: str, to: str | os.PathLike[str] = ".") -> Path:
+        """Writes `FOLDER/PATH` here: into a directory under its own last name, or to the path that is given."""
+        return run(folders.save(self._core.line, path, Path(to)))
+
+    def delete_file(self, path: str) -> None:
+        """Deletes `FOLDER/PATH`; jobs that use it keep it."""
+        run(folders.remove(self._core.line, path))
 
     # --- places
 

@@ -9,8 +9,10 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +21,8 @@ _STARTED: Final[list[tuple[int, asyncio.AbstractEventLoop]]] = []
 _CLOSING: Final[set[asyncio.Task[None]]] = set()
 """Held until they are done: the loop holds its tasks loosely."""
 _END: Final = object()
+_PATIENCE: Final = 1.0
+"""Seconds that closing what was left open may take."""
 
 
 def loop() -> asyncio.AbstractEventLoop:
@@ -85,6 +89,22 @@ def each(items: AsyncIterator[T]) -> Iterator[T]:
             yield found  # type: ignore[misc]  # the end is the only object that is no T
     finally:
         _closed(items, turn)
+
+
+def close_with(owner: object, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs `close` on the loop when nothing holds the owner any more, at the interpreter's end at the latest."""
+    weakref.finalize(owner, _let_go, os.getpid(), close)
+
+
+def _let_go(pid: int, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A process without a loop of its own has opened nothing. A loop that does not answer is not waited for long."""
+    if pid != os.getpid() or not _STARTED or _STARTED[-1][0] != pid or sys.is_finalizing():
+        return
+    there, sent = _STARTED[-1][1], _Work(close())
+    there.call_soon_threadsafe(sent.start)
+    if not _inside(there):
+        with suppress(TimeoutError, CancelledError, OSError):
+            sent.ended.result(_PATIENCE)
 
 
 def _closed(items: AsyncIterator[T], turn: asyncio.Lock) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jobgate.client.core import decoded
-from jobgate.client.errors import Invalid
+from jobgate.client.errors import NO_FILE, Invalid
 from jobgate.client.line import Asking, Line
 from jobgate.client.records import Upload
 
@@ -28,7 +28,7 @@ async def upload(line: Line, source: bytes | str | os.PathLike[str]) -> Upload:
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else await asyncio.to_thread(Path(source).open, "rb")
     except OSError as error:
-        raise Invalid(WHAT, code="no-file", detail=f"{error.filename}: {error.strerror}") from error
+        raise Invalid(WHAT, code=NO_FILE, detail=f"{error.filename}: {error.strerror}") from error
     with closing(file):
         digest, size = await asyncio.to_thread(_measured, file)
         offset = await _there(line, digest)

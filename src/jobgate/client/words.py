@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 DASH: Final = "\N{EN DASH}"
@@ -21,6 +22,14 @@ def waiting(place: int) -> str:
         return "next in line"
     teen = place % 100 in (11, 12, 13)
     return f"{place:,}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')} in line"
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """The known word that may have been meant; empty where none comes near."""
+    import difflib  # noqa: PLC0415  # who makes no slip does not wait for it
+
+    found = difflib.get_close_matches(word, list(known), 1)
+    return found[0] if found else ""
 
 
 def size(number: int) -> str:

@@ -43,8 +43,8 @@ def reference() -> str:
     lines += [
         "## `[dialects.NAME]`",
         "",
-        "`enabled` (true), `prefix` and `mounts` are known to every dialect; the other keys are on its own page. `mounts` "
-        + "stands in the place of a prefix: a list of tables, each with a `path` and perhaps a `variant`.",
+        "`enabled` (true), `prefix` and `mounts` are known to every dialect; the others are on its own page.",
+        "`mounts` stands in the place of a prefix: a list of tables, each with a `path` and perhaps a `variant`.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,7 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
 from jobgate.model.limits import Limits
-from jobgate.model.operations import Operation, Until
+from jobgate.model.operations import Operation, Seen, Until
 from jobgate.model.outcomes import Archived, Outcome
 from jobgate.model.storing import Gathered
 
@@ -138,7 +138,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation
     until: Until = Until.ACCEPTED
     within: float = 0.0
-    seen: int = 0
+    seen: Seen = ()
     """For `Until.CHANGED`: the version known."""
 
 

@@ -69,7 +69,8 @@ nav a:hover{text-decoration:underline}
 nav b{display:block;font-size:.8rem;color:var(--quiet);font-weight:600}
 dl{margin:.4rem 0}dt{font-weight:600;margin-top:1rem}dd{margin:.2rem 0 0}
 @media(min-width:64rem){.with-side{grid-template-columns:16rem minmax(0,1fr);column-gap:3rem}
-.with-side>.side{position:sticky;top:0;max-height:100vh;overflow-y:auto;padding:2rem 0}}
+.with-side>.side{position:sticky;top:0;max-height:100vh;overflow:hidden auto;overflow-wrap:anywhere;
+padding:2rem .5rem 2rem 0}}
 @media(max-width:63.99rem){.side{order:2;padding:0 0 4rem;border-top:1px solid var(--line)}.jump{display:block}}
 @media(max-width:30rem){.page{padding:0 1rem}
 .rows thead{display:none}.rows td{display:block;width:auto;border:0;padding:.1rem 0}

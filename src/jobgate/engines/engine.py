@@ -39,6 +39,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Names of those of `Resources` that are enforced, not only asked for."""
     together: bool = False
     """Starts steps at the same time."""
+    log: int | None = None
+    """Bytes of a log of which it loses none; the middle of a longer one may be gone, and read as zeros."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ class Phase(StrEnum):
     """Accepted; not seen running yet."""
     RUNNING = "running"
     ENDED = "ended"
+    RECALLED = "recalled"
+    """It was recalled before it had begun: it has not run, and will not."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,6 +140,13 @@ class Engine(Protocol):
 
     async def cancel(self, attempts: Sequence[AttemptId]) -> None:
         """Asks that they stop: a termination signal, a grace time, a kill. An ended one is no error."""
+        ...
+
+    async def recall(self, attempts: Sequence[AttemptId]) -> None:
+        """Asks back those that it holds and has not begun; `changes` tells of each that it then knows no more.
+
+        One that has begun runs on, and nothing is told of it.
+        """
         ...
 
     async def collect(self, attempt: Attempt, workspace: Path) -> None:

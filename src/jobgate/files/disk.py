@@ -70,6 +70,10 @@ class Disk:
         """Bytes that can still be stored."""
         return max(shutil.disk_usage(self._root).free - self._reserve, 0)
 
+    def size(self) -> int:
+        """Bytes that could be stored, were nothing else on its file system."""
+        return max(shutil.disk_usage(self._root).total - self._reserve, 0)
+
     # --- in
 
     async def put(self, source: Source, *, limit: int | None) -> Stored:
@@ -169,17 +173,21 @@ class Disk:
 
     # --- away
 
-    async def delete(self, digests: Iterable[Digest]) -> None:
+    async def delete(self, digests: Iterable[Digest]) -> list[Digest]:
         """Deletes them; see `Storage.delete`."""
-        await asyncio.to_thread(self._delete, list(digests))
+        return await asyncio.to_thread(self._delete, list(digests))
 
-    def _delete(self, digests: Iterable[Digest]) -> None:
+    def _delete(self, digests: Iterable[Digest]) -> list[Digest]:
+        kept = []
         with self._locked(fcntl.LOCK_EX):
             for digest in digests:
                 path = self._path(digest)
                 with suppress(FileNotFoundError):
                     if time.time() - path.stat().st_mtime > _FRESH:
                         path.unlink()
+                    else:
+                        kept.append(digest)
+        return kept
 
     async def aged(self, before: float) -> AsyncIterator[list[Digest]]:
         """Blobs last stored before then; see `Storage.aged`."""

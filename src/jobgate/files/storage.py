@@ -43,8 +43,8 @@ class Storage(Protocol):
         """The content as a file of its own at `target`, which is new. Raises NotFound."""
         ...
 
-    async def delete(self, digests: Iterable[Digest]) -> None:
-        """Deletes them. Unknown ones are no error; one that was stored again in the last minutes stays."""
+    async def delete(self, digests: Iterable[Digest]) -> list[Digest]:
+        """Deletes them, and says which stay: those that were stored in the last minutes. Unknown ones are no error."""
         ...
 
     def aged(self, before: float) -> AsyncIterator[list[Digest]]:

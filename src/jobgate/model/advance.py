@@ -30,6 +30,7 @@ from jobgate.model.events import (
     Collected,
     Event,
     Exited,
+    GiveBack,
     GiveUp,
     Hold,
     Judge,
@@ -64,6 +65,7 @@ from jobgate.model.replicas import (
     Shortfall,
     allowed,
     awaits_judge,
+    counted,
     decided,
     ending,
     errors,
@@ -98,20 +100,24 @@ _A = AttemptState
 _LIVE: Final = (_A.CLAIMED, _A.STARTING, _A.RUNNING, _A.COLLECTING)
 
 
-def _row(*moves: AttemptState, late: tuple[AttemptState, ...] = (_A.ENDED, _A.LOST)) -> dict[AttemptState, On]:
+_OVER: Final = (_A.ENDED, _A.LOST, _A.RETURNED)
+
+
+def _row(*moves: AttemptState, late: tuple[AttemptState, ...] = _OVER) -> dict[AttemptState, On]:
     return {s: On.MOVES if s in moves else On.LATE if s in late else On.ILLEGAL for s in _A}
 
 
 ON_ATTEMPT: Final[dict[type[Event], dict[AttemptState, On]]] = {
     Adopt: _row(*_LIVE),
-    Staged: _row(_A.CLAIMED, late=(_A.STARTING, _A.RUNNING, _A.COLLECTING, _A.ENDED, _A.LOST)),
-    Started: _row(_A.STARTING, late=(_A.RUNNING, _A.COLLECTING, _A.ENDED, _A.LOST)),
-    Report: _row(_A.RUNNING, late=(_A.STARTING, _A.COLLECTING, _A.ENDED, _A.LOST)),
-    Exited: _row(_A.STARTING, _A.RUNNING, late=(_A.COLLECTING, _A.ENDED, _A.LOST)),
+    Staged: _row(_A.CLAIMED, late=(_A.STARTING, _A.RUNNING, _A.COLLECTING, *_OVER)),
+    Started: _row(_A.STARTING, late=(_A.RUNNING, _A.COLLECTING, *_OVER)),
+    Report: _row(_A.RUNNING, late=(_A.STARTING, _A.COLLECTING, *_OVER)),
+    Exited: _row(_A.STARTING, _A.RUNNING, late=(_A.COLLECTING, *_OVER)),
     Collected: _row(_A.COLLECTING),
     Broke: _row(_A.OFFERED, *_LIVE),
+    GiveBack: _row(_A.CLAIMED, _A.STARTING),
     Vanished: _row(*_LIVE),
-    Judge: _row(_A.ENDED, late=(_A.LOST,)),
+    Judge: _row(_A.ENDED, late=(_A.LOST, _A.RETURNED)),
 }
 """Each event about an attempt, in each state of it."""
 
@@ -148,7 +154,7 @@ def unwanted(job: Job, attempts: Attempts, spec: JobSpec) -> tuple[AttemptId, ..
 
     Their own end, as the engine reports it, is what ends them.
     """
-    if job.state is not _S.CANCELLING and not decided(attempts[job.spent :], spec.replication):
+    if job.state is not _S.CANCELLING and not decided(counted(job, attempts), spec.replication):
         return ()
     stoppable = (_A.CLAIMED, _A.STARTING, _A.RUNNING)
     return tuple(a.id for a in attempts if a.state in stoppable)
@@ -178,8 +184,8 @@ class _Log:
 
     @property
     def counted(self) -> Attempts:
-        """The attempts that retry and quorum look at: those since the owner last asked for another."""
-        return self.attempts[self.job.spent :] if self.job.spent else self.attempts
+        """The attempts that retry and quorum look at: since the owner last asked for another, and not given back."""
+        return counted(self.job, self.attempts)
 
 
 def _on_job(log: _Log, event: Event) -> None:
@@ -279,6 +285,10 @@ def _move(log: _Log, attempt: Attempt, event: Event, spec: JobSpec) -> None:
             log.say(_collected(log, attempt, event, spec))
         case Broke(_, failure, message, limit):
             log.say(Closed(number, _A.ENDED, failure, limit, message, ending(log.counted, failure, spec.replication)))
+        case GiveBack():
+            log.say(Closed(number, _A.RETURNED))
+            if log.job.state is not _S.CANCELLING:
+                log.say(Wanted(log.job.wanted + 1, log.job.ready))
         case Vanished(_, message):
             log.say(
                 Closed(
@@ -433,7 +443,9 @@ def _next_replica(log: _Log) -> tuple[int, int]:
         if attempt.state.over and (not attempt.succeeded or attempt.verdict is Verdict.INVALID):
             return replica, attempt.tried + 1
     replica = len(last) + 1
-    return replica, 1 + sum(1 for a in log.attempts[: log.job.spent] if a.replica == replica)
+    return replica, 1 + sum(
+        1 for a in log.attempts[: log.job.spent] if a.replica == replica and a.state is not _A.RETURNED
+    )
 
 
 def _last_exit(attempts: Attempts) -> tuple[int | None, int | None]:

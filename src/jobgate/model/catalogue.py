@@ -101,6 +101,11 @@ class Catalogue(msgspec.Struct, frozen=True):
             app = self.app(program.name, account).at(program.version)
             if app.deprecated and account is not None:
                 raise Unrunnable(f"the app {app.name!r} takes no new jobs here", code="app-deprecated")
+            if app.licence and not program.licence_accepted:
+                where = app.licence_url or "ask the operator for it"
+                raise Unrunnable(
+                    f"the licence of the app {app.name!r} must be accepted: {where}", code="licence-required"
+                )
             if app.image and not pulls and app.image not in self.images:
                 raise Unrunnable(f"the app {program.name!r} needs the image {app.image!r}, which is not here")
         elif isinstance(program, ImageRef) and not pulls and (program.archive or program.name not in self.images):

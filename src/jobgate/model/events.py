@@ -123,6 +123,12 @@ class Broke(msgspec.Struct, frozen=True, tag="broke", gc=False):
     limit: Limit | None = None
 
 
+class GiveBack(msgspec.Struct, frozen=True, tag="give_back", gc=False):
+    """Its node had it too early: it is certain never to have started, and waits in the queue again."""
+
+    number: int
+
+
 class Vanished(msgspec.Struct, frozen=True, tag="vanished", gc=False):
     """The engine does not know the attempt, and nothing can settle what became of it."""
 
@@ -155,6 +161,7 @@ Event = (
     | Exited
     | Collected
     | Broke
+    | GiveBack
     | Vanished
     | Judge
 )

@@ -14,6 +14,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Jobs in one request."""
     fill: int = 100_000
     """Jobs that fill a batch which was made empty."""
+    job: int = 8 * 1024**2
+    """Bytes of a request for one job, where the dialect has such requests; larger content is uploaded."""
     shown: int = 10_000
     """Jobs in one answer; a list has pages."""
     calls: float = 0.0

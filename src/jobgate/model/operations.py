@@ -20,6 +20,9 @@ from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.told import Kind
 from jobgate.model.webhook import USUAL, Occasion
 
+Seen = tuple[int, ...]
+"""Versions that the asker knows; none: nothing can be of one."""
+
 # --- guards
 
 
@@ -173,12 +176,12 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", omit_defau
 
     Of many jobs it is done slice by slice: when it breaks off, some are asked and some are not, and the same request
     again does the rest. So it is with Retry, Change and Delete. With `seen` all of them raise Conflict (`changed`), and
-    change nothing, when the job or batch is not as it was when it was seen.
+    change nothing, when the job or batch is not of a version that was seen.
     """
 
     selector: Selector
     message: str = ""
-    seen: int | None = None
+    seen: Seen | None = None
     show: bool = False
     """The answer shows the one job or batch as it is then."""
 
@@ -190,7 +193,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, tag="retry", omit_default
     """
 
     selector: Selector
-    seen: int | None = None
+    seen: Seen | None = None
     show: bool = False
     """The answer shows the one job or batch as it is then."""
 
@@ -209,7 +212,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, tag="change", omit_defau
     """Only these change; None takes one away."""
     expires: float | msgspec.UnsetType | None = msgspec.UNSET
     """Of a batch: its lease, as with Renew."""
-    seen: int | None = None
+    seen: Seen | None = None
     show: bool = False
     """The answer shows the one job or batch as it is then."""
 
@@ -223,7 +226,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
     selector: Selector
     force: bool = False
     """Live ones are cancelled first, and deleted when they have ended."""
-    seen: int | None = None
+    seen: Seen | None = None
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=True):
@@ -296,6 +299,10 @@ class Environments(msgspec.Struct, frozen=True, tag="environments", omit_default
     """This one only."""
 
 
+class Oversee(msgspec.Struct, frozen=True, tag="oversee"):
+    """The whole server at a glance, with every account that has jobs: for operators. Answer: Overseen."""
+
+
 class Estimate(msgspec.Struct, frozen=True, kw_only=True, tag="estimate", omit_defaults=True):
     """When a submit would start and end, and what it would cost, if it came now. Nothing is made. Answer: Estimated."""
 
@@ -339,7 +346,7 @@ class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True, tag="change_webho
     named: bool | None = None
     description: str | None = None
     enabled: bool | None = None
-    seen: int | None = None
+    seen: Seen | None = None
     """The version that the asker knows; Conflict (`changed`) when it is another. So it is with DeleteWebhook."""
 
     def __repr__(self) -> str:
@@ -362,7 +369,7 @@ class DeleteWebhook(msgspec.Struct, frozen=True, tag="delete_webhook"):
     """Forgets it with its secrets and deliveries. Answer: Unhooked."""
 
     webhook: WebhookId
-    seen: int | None = None
+    seen: Seen | None = None
 
 
 class FindDeliveries(msgspec.Struct, frozen=True, kw_only=True, tag="find_deliveries", omit_defaults=True):
@@ -404,6 +411,7 @@ Operation = (
     | Describe
     | Programs
     | Environments
+    | Oversee
     | Estimate
     | OnWebhooks
     | Follow
@@ -432,6 +440,7 @@ SCOPES: Mapping[type[Operation], Scope] = {
     Describe: Scope.READ,
     Programs: Scope.READ,
     Environments: Scope.READ,
+    Oversee: Scope.OPERATE,
     Estimate: Scope.READ,
     AddWebhook: Scope.CONTROL,
     FindWebhooks: Scope.READ,
@@ -467,7 +476,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     until: Until = Until.ACCEPTED
     within: float = 0.0
     """Seconds the answer may wait for `until`."""
-    seen: int = 0
-    """For CHANGED: the version known."""
+    seen: Seen = ()
+    """For CHANGED: the versions known."""
     content: AsyncIterator[bytes] | None = None
     """The body, where the operation takes it as it comes: nothing of it was read."""

@@ -26,6 +26,7 @@ from jobgate.model.ids import (
 )
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.limits import Limits
+from jobgate.model.queue import Reason
 from jobgate.model.sight import Sight
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.model.storing import StoringOutcome
@@ -283,6 +284,8 @@ class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
     """None: no node runs it."""
     queued: int
     """Jobs that wait and may run there; of very many a number that they are not fewer than."""
+    oldest: float | None = None
+    """Since when the one waits that has waited longest."""
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True, tag="places"):
@@ -290,6 +293,44 @@ class Places(msgspec.Struct, frozen=True, kw_only=True, tag="places"):
 
     places: tuple[PlaceView, ...]
     account: AccountId
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One account's part of the server."""
+
+    account: AccountId
+    name: str
+    running: int
+    """Jobs that have their room."""
+    queued: int
+    """Of very many a number that they are not fewer than; so it is in all of these."""
+    used: float
+    """Of all that was used and is not forgotten, 0 to 1."""
+    due: float
+    """Of it, by the weights of those that have jobs now."""
+    waits: Reason | None = None
+    """What blocks its first job that waits."""
+
+
+class Overseen(msgspec.Struct, frozen=True, kw_only=True, tag="overseen"):
+    """The server as it stands."""
+
+    since: float
+    """When it was started."""
+    starts: float
+    """Jobs a second, over the last ten."""
+    slots: int
+    """Of environments that are up."""
+    free: int
+    running: int
+    queued: int
+    oldest: float | None
+    behind: float
+    """Seconds that those who follow events have not been told of what was committed."""
+    parts: tuple[Part, ...]
+    """The accounts that have jobs, those with most running first."""
+    more: int = 0
+    """Accounts that are not among these."""
 
 
 class Estimated(msgspec.Struct, frozen=True, kw_only=True, tag="estimated"):
@@ -369,6 +410,7 @@ Outcome = (
     | Described
     | Offered
     | Places
+    | Overseen
     | Estimated
     | OfWebhooks
     | Page

@@ -13,7 +13,7 @@ from jobgate.model.attempt import Attempt
 from jobgate.model.files import Artifact
 from jobgate.model.ids import Digest, EnvironmentName
 from jobgate.model.job import Bitwise, Job, JobSpec, Replication
-from jobgate.model.state import Failure, JobState, Limit, Verdict
+from jobgate.model.state import AttemptState, Failure, JobState, Limit, Verdict
 
 Attempts = tuple[Attempt, ...]
 File = tuple[int, str]
@@ -34,6 +34,11 @@ class Shortfall(StrEnum):
     CANCELLED = "cancelled"
     NO_CANONICAL = "no_canonical"
     """There were enough attempts, and nobody could say which of them agree."""
+
+
+def counted(job: Job, attempts: Attempts) -> Attempts:
+    """The attempts that retry and quorum look at: those since the owner last asked for another, none given back."""
+    return tuple(a for a in attempts[job.spent :] if a.state is not AttemptState.RETURNED)
 
 
 # --- one look at all of them
@@ -119,15 +124,15 @@ def shortfall(job: Job, attempts: Attempts, spec: JobSpec) -> frozenset[Shortfal
         return frozenset({Shortfall.CANCELLED})
     if job.state is not JobState.FAILED:
         return frozenset()
-    counted, rule = attempts[job.spent :], spec.replication
-    if not counted or job.limit is Limit.WAIT:
+    since, rule = counted(job, attempts), spec.replication
+    if not since or job.limit is Limit.WAIT:
         return frozenset({Shortfall.UNSENT})
     if not rule.plain:
-        return shortfalls(counted, rule) or frozenset({Shortfall.NO_CANONICAL})
+        return shortfalls(since, rule) or frozenset({Shortfall.NO_CANONICAL})
     found = set()
-    if len(counted) >= rule.total:
+    if len(since) >= rule.total:
         found.add(Shortfall.TOTAL)
-    if len(errors(counted)) > rule.errors or not found:
+    if len(errors(since)) > rule.errors or not found:
         found.add(Shortfall.ERRORS)
     return frozenset(found)
 

@@ -44,5 +44,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """All of them. An environment that is missing has no node that runs it."""
 
     places: Mapping[EnvironmentName, Sight] = {}
+    since: float = 0.0
+    """When the runner began."""
+    starts: float = 0.0
+    """Jobs that started in a second, over the last ten."""
     standings: Mapping[AccountId, Standing] = {}
     """What each account has used, to order the queue by."""

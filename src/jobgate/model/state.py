@@ -6,6 +6,7 @@
                        any that is not over → cancelling → cancelled
               failed → queued, by its owner's word
     attempt:  offered → claimed → starting → running → collecting → ended | lost
+              claimed | starting → returned
 """
 
 from __future__ import annotations
@@ -87,23 +88,37 @@ class AttemptState(StrEnum):
     """Over, and known how."""
     LOST = "lost"
     """Over; what became of it cannot be known."""
+    RETURNED = "returned"
+    """Over; given back to the queue before its command was started. It counts as no try."""
 
     @property
     def over(self) -> bool:
         """Whether nothing moves it any more."""
-        return self is AttemptState.ENDED or self is AttemptState.LOST
+        return self in _ATTEMPT_OVER
+
+
+_ATTEMPT_OVER: Final = frozenset({AttemptState.ENDED, AttemptState.LOST, AttemptState.RETURNED})
 
 
 ATTEMPT_MOVES: Final[dict[AttemptState, frozenset[AttemptState]]] = {
     AttemptState.OFFERED: frozenset({AttemptState.CLAIMED, AttemptState.ENDED}),
-    AttemptState.CLAIMED: frozenset({AttemptState.STARTING, AttemptState.ENDED, AttemptState.LOST}),
+    AttemptState.CLAIMED: frozenset(
+        {AttemptState.STARTING, AttemptState.ENDED, AttemptState.LOST, AttemptState.RETURNED}
+    ),
     AttemptState.STARTING: frozenset(
-        {AttemptState.RUNNING, AttemptState.COLLECTING, AttemptState.ENDED, AttemptState.LOST}
+        {
+            AttemptState.RUNNING,
+            AttemptState.COLLECTING,
+            AttemptState.ENDED,
+            AttemptState.LOST,
+            AttemptState.RETURNED,
+        }
     ),
     AttemptState.RUNNING: frozenset({AttemptState.COLLECTING, AttemptState.ENDED, AttemptState.LOST}),
     AttemptState.COLLECTING: frozenset({AttemptState.ENDED, AttemptState.LOST}),
     AttemptState.ENDED: frozenset(),
     AttemptState.LOST: frozenset(),
+    AttemptState.RETURNED: frozenset(),
 }
 
 

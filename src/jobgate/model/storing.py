@@ -101,7 +101,7 @@ class DropEntry(msgspec.Struct, frozen=True, kw_only=True, tag="drop_entry", omi
 
     folder: str | None = None
     name: str
-    match: Digest | None = None
+    match: tuple[Digest, ...] | None = None
     """Only while it has this content."""
 
 
@@ -142,7 +142,7 @@ class PutEntry(msgspec.Struct, frozen=True, kw_only=True, tag="put_entry", omit_
     name: str
     content: Stored | Digest
     """A content just stored, or one of the account's uploads."""
-    match: Digest | None = None
+    match: tuple[Digest, ...] | None = None
     """Only while the entry has this content."""
     there: bool | None = None
     """Only while there is one, or is none."""

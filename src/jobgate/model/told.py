@@ -7,7 +7,8 @@ between the two resumes between them.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterator
+from enum import Enum, StrEnum
 from typing import Final
 
 import msgspec
@@ -35,6 +36,35 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     fact: Fact
     batch: BatchId
     owner: AccountId
+
+
+class Mourning(Enum):
+    """What followers are told of a deletion."""
+
+    NONE = 0
+    """Nothing: it was time."""
+    EACH = 1
+    """Each job, and the batch when it went with the last."""
+    WHOLE = 2
+    """The batch alone, when all of it is gone."""
+
+
+class Grave(msgspec.Struct, frozen=True, gc=False):
+    """A job that its owner deleted, or a batch as a whole; it stays in the log when what it tells of is gone."""
+
+    cursor: int
+    at: float
+    batch: BatchId
+    owner: AccountId
+    job: JobId | None
+    """None: all jobs of the batch that were left."""
+    last: bool
+    """The batch went with it."""
+
+    @property
+    def about(self) -> JobId:
+        """The job; of a batch its first, which bears the same id."""
+        return JobId(self.batch) if self.job is None else self.job
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -71,6 +101,9 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 FAILED: Final = f"{Kind.JOB}.{JobState.FAILED}"
 ENDED: Final = f"{Kind.BATCH}.ended"
 COUNTS: Final = f"{Kind.BATCH}.counts"
+DELETED: Final = f"{Kind.JOB}.deleted"
+BATCH_DELETED: Final = f"{Kind.BATCH}.deleted"
+_ENDS: Final = frozenset({ENDED, DELETED, BATCH_DELETED})
 
 
 def wanted(kinds: frozenset[Kind], event: Told) -> bool:
@@ -79,8 +112,8 @@ def wanted(kinds: frozenset[Kind], event: Told) -> bool:
 
 
 def ends(event: Told) -> bool:
-    """Whether a job or a batch was over with it."""
-    return event.event == ENDED or (event.state is not None and event.state.over)
+    """Whether a job or a batch was over with it, or is gone."""
+    return event.event in _ENDS or (event.state is not None and event.state.over)
 
 
 def before(cursor: int) -> int:
@@ -98,8 +131,10 @@ def upto(cursor: int) -> int:
     return 2 * cursor + 1
 
 
-def tell(entry: Entry) -> tuple[Told, ...]:
+def tell(entry: Entry | Grave) -> tuple[Told, ...]:
     """What a fact is in public; of what is the gateway's own business, nothing."""
+    if isinstance(entry, Grave):
+        return tuple(_mourned(entry))
     event = _told(entry, public(entry.cursor), entry.fact)
     if event is None:
         return ()
@@ -117,6 +152,13 @@ def tell(entry: Entry) -> tuple[Told, ...]:
     return event, end
 
 
+def _mourned(grave: Grave) -> Iterator[Told]:
+    if grave.job is not None:
+        yield Told(cursor=public(grave.cursor), event=DELETED, at=grave.at, batch=grave.batch, job=grave.job)
+    if grave.last:
+        yield Told(cursor=upto(grave.cursor), event=BATCH_DELETED, at=grave.at, batch=grave.batch)
+
+
 def summed_up(cursor: int, at: float, batch: BatchId, count: int, tally: Tally) -> Told:
     """How a batch stands: everything up to this public cursor is in it."""
     counts = tuple((state, tally.counts[state]) for state in JobState if tally.counts.get(state))
@@ -127,6 +169,11 @@ _REACHED: Final = {
     AttemptState.STARTING: "attempt.starting",
     AttemptState.RUNNING: "attempt.running",
     AttemptState.COLLECTING: "attempt.collecting",
+}
+_CLOSED: Final = {
+    AttemptState.ENDED: "attempt.ended",
+    AttemptState.LOST: "attempt.lost",
+    AttemptState.RETURNED: "attempt.returned",
 }
 """Claimed is no news: it was opened so, or was on offer and somebody took it."""
 _MOVED: Final = {state: f"{Kind.JOB}.{state}" for state in JobState}
@@ -185,7 +232,7 @@ def _told(entry: Entry, cursor: int, fact: Fact) -> Told | None:
         case Closed() as closed:
             return Told(
                 cursor=cursor,
-                event="attempt.lost" if closed.state is AttemptState.LOST else "attempt.ended",
+                event=_CLOSED[closed.state],
                 at=at,
                 batch=batch,
                 job=job,

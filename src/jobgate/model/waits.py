@@ -27,7 +27,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     fits: bool
     """It could run the job some time."""
     free: int
-    """Slots."""
+    """Slots that it could have now: none where something else that it needs is taken, however many are free."""
     slots: int
     blocks: Reason
     """What keeps the job from starting there now."""
@@ -156,7 +156,8 @@ def clears(turn: Turn) -> str:
 def offer(turn: Turn, text: str) -> Offer:
     """The line of an environment that could run it."""
     place, sight = turn.environment, turn.sight
-    free = sight.room.slots if sight is not None and turn.reason is not Reason.ENVIRONMENT_DOWN else 0
+    taken = turn.reason in (Reason.BUSY, Reason.ENVIRONMENT_DOWN)
+    free = sight.room.slots if sight is not None and not taken else 0
     return Offer(name=place.name, fits=True, free=free, slots=place.slots, blocks=turn.reason, text=text)
 
 

@@ -16,9 +16,10 @@ from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
 from jobgate.model.job import Batch, Job, check_labels
-from jobgate.model.operations import Cancel, Change, Count, Delete
+from jobgate.model.operations import Cancel, Change, Count, Delete, Seen
 from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
+from jobgate.model.told import Mourning
 from jobgate.operations.context import Context
 from jobgate.operations.find import count
 from jobgate.operations.select import batch_of, unretired
@@ -29,6 +30,8 @@ PATIENCE = 20.0
 """Seconds that a forced deletion waits for the engine's word on live jobs."""
 _NAMED: Final = 10
 """Live jobs that a refusal names."""
+_BEGIN: Final = 32
+"""Jobs of the first slice of those that are deleted: a spec of each may be a megabyte."""
 _Live = dict[BatchId, list[JobId]]
 
 
@@ -91,11 +94,12 @@ async def delete(context: Context, principal: Principal, operation: Delete) -> D
             tx.jobs.forget(batch, now)
         over = [job for job in jobs if job.state.over]
         live_still = [job for job in jobs if not job.state.over] if operation.force else []
-        tx.jobs.delete([job.id for job in over], now)
+        whole = isinstance(selector, Of) and not live_still
+        tx.jobs.delete([job.id for job in over], now, told=Mourning.WHOLE if whole else Mourning.EACH)
         return _names(over), _names(live_still)
 
     gone, stopping, missing = First[JobName](selector), First[JobName](selector), list[str]()
-    async for (over, live_still), lost in slices(context, principal, selector, work):
+    async for (over, live_still), lost in slices(context, principal, selector, work, begin=_BEGIN, spare=True):
         gone.add(over)
         stopping.add(live_still)
         missing += lost
@@ -171,8 +175,8 @@ async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
                 done.append(last.job if isinstance(last, Step) else job)
         return done, [job for job in jobs if job.state.over]
 
-    told = Told(selector)
-    async for (some, same), lost in slices(context, principal, selector, work, seen=operation.seen):
+    told, spare = Told(selector), isinstance(operation, Cancel)
+    async for (some, same), lost in slices(context, principal, selector, work, seen=operation.seen, spare=spare):
         told.add(some, same, lost)
         if live is not None:
             for job in some:
@@ -181,7 +185,7 @@ async def _apply(  # noqa: PLR0913  # whom, what, and what is told of it
     return told
 
 
-async def _all_over(context: Context, principal: Principal, selector: Selector, seen: int | None) -> None:
+async def _all_over(context: Context, principal: Principal, selector: Selector, seen: Seen | None) -> None:
     """Raises Conflict (`job-active`) when one is not, or (`changed`), and NotFound for a batch that is not theirs."""
     if isinstance(selector, Of) and seen is None:
         counted = await count(context, principal, Count(selector.batch))

@@ -32,6 +32,8 @@ async def describe(context: Context, principal: Principal, operation: Describe) 
             limits=_own(context.limits, account),
         )
 
+    if not await context.store.read(lambda tx: tx.jobs.counted(tx.accounts.heir(principal.account))):
+        await context.store.write(lambda tx: tx.jobs.keep_count(tx.accounts.heir(principal.account)))
     return await context.store.read(work)
 
 

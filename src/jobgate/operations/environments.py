@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobgate.model.account import Principal, Scope
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import NotFound
+from jobgate.model.ids import drawn
 from jobgate.model.operations import Environments
 from jobgate.model.outcomes import Places, PlaceView
 from jobgate.model.sight import Snapshot
@@ -37,4 +38,10 @@ def _seen(tx: Transaction, snapshot: Snapshot, environment: ComputeEnvironment) 
     owners = tx.queue.owners(environment.name)[:ACCOUNTS]
     exact = EXACT // max(len(owners), 1)
     queued = sum(tx.queue.length(environment.name, owner, exact=exact).jobs for owner in owners)
-    return PlaceView(environment=environment, sight=snapshot.places.get(environment.name), queued=queued)
+    oldest = [job for owner in owners if (job := tx.queue.oldest(environment.name, owner)) is not None]
+    return PlaceView(
+        environment=environment,
+        sight=snapshot.places.get(environment.name),
+        queued=queued,
+        oldest=drawn(min(oldest)) if oldest else None,
+    )

@@ -79,7 +79,7 @@ async def drop_folder(context: Context, principal: Principal, operation: DropFol
             raise Conflict("it has files; delete them, or ask with force=true", code="folder-not-empty")
         return tx.folders.delete(folder.id, now, _SLICE)
 
-    while not await context.store.write(work):
+    while not await context.store.write(work, spare=True):
         pass
     return Dropped()
 
@@ -167,7 +167,7 @@ async def drop_entry(context: Context, principal: Principal, operation: DropEntr
         tx.folders.remove(entry, now)
         return Dropped()
 
-    return await context.store.write(work)
+    return await context.store.write(work, spare=True)
 
 
 def _entry(tx: Transaction, principal: Principal, folder: str | None, name: str) -> Entry:
@@ -180,10 +180,10 @@ def _entry(tx: Transaction, principal: Principal, folder: str | None, name: str)
     return tx.folders.get(uploads.id, name)
 
 
-def _expected(known: Entry | None, match: Digest | None, *, there: bool | None = None) -> None:
+def _expected(known: Entry | None, match: tuple[Digest, ...] | None, *, there: bool | None = None) -> None:
     if there is False and known is not None:
         raise Conflict("there is a file of this name already", code="changed")
     if there and known is None:
         raise Conflict("there is no file of this name", code="changed")
-    if match is not None and (known is None or known.digest != match):
+    if match is not None and (known is None or known.digest not in match):
         raise Conflict("the file is not what it was; read it again", code="changed")

@@ -239,7 +239,7 @@ async def _items(context: Context, operation: Follow, begun: _Begun) -> AsyncGen
             if counting and (total := reader.sum()) is not None:
                 yield total
             elif not await seat.wait():
-                reader.ended = True  # a deletion is no event
+                reader.ended = True  # what retention deletes is no event
                 yield _NOTHING
     finally:
         seat.leave()

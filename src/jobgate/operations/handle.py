@@ -28,6 +28,7 @@ from jobgate.model.operations import (
     Members,
     OnWebhooks,
     Operation,
+    Oversee,
     Programs,
     Read,
     ReadLog,
@@ -51,6 +52,7 @@ from jobgate.operations.estimate import estimate
 from jobgate.operations.follow import follow
 from jobgate.operations.load import load
 from jobgate.operations.members import members
+from jobgate.operations.oversee import oversee
 from jobgate.operations.retire import renew, retire
 from jobgate.operations.retry import retry
 from jobgate.operations.select import named
@@ -102,6 +104,7 @@ VERBS: Final[Mapping[type[Operation], Callable[..., Awaitable[Outcome]]]] = {
     ReadLog: logs.read_log,
     Write: uploads.write,
     Environments: environments,
+    Oversee: oversee,
     Estimate: estimate,
     Follow: follow,
     Members: members,
@@ -169,7 +172,7 @@ async def _wait_for_change(context: Context, request: Request, batch: BatchId) -
         case Find(selector=Ids(jobs=(name,))):
 
             async def same_one() -> bool:
-                return await context.store.read(lambda tx: _version(tx, name)) == request.seen
+                return await context.store.read(lambda tx: _version(tx, name)) in request.seen
 
             return await context.feed.changed(batch, name.job, same_one, request.within)
         case _:
@@ -179,7 +182,7 @@ async def _wait_for_change(context: Context, request: Request, batch: BatchId) -
                     version = await context.store.read(lambda tx: find.counted(tx, tx.jobs.batch(batch)).version)
                 except NotFound:
                     return False
-                return version == request.seen
+                return version in request.seen
 
             return await context.feed.changed(batch, None, same, request.within)
 

@@ -185,6 +185,16 @@ class Outlook:
     def _owed(self, job: JobId) -> float:
         return owed(self._tx.jobs.spec(self._specs[job]))
 
+    def blocks(self, owner: AccountId) -> Reason | None:
+        """Why the account's next job does not start here; None when none of its jobs is in this queue."""
+        first = next((line.heads[0].job for line in self.lines if line.owner == owner), None)
+        if first is None:
+            return None
+        if self.sight.down is not None:
+            return Reason.ENVIRONMENT_DOWN
+        known = self._verdicts.waits.get(first)
+        return Reason.TURN if known is None else known[0]
+
     # --- when
 
     def pace(self, owner: AccountId, spec: JobSpec) -> Pace:

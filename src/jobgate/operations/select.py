@@ -42,20 +42,20 @@ def select(tx: Transaction, principal: Principal, selector: Selector) -> Selecte
             return page, (), more
 
 
-def piece(tx: Transaction, principal: Principal, selector: Selector) -> Piece:
-    """The first of the jobs meant, `SLICE` at most; names of those missing; and the selector of the rest, if any.
+def piece(tx: Transaction, principal: Principal, selector: Selector, most: int = SLICE) -> Piece:
+    """The first of the jobs meant, so many at most; names of those missing; and the selector of the rest, if any.
 
     Raises NotFound for a batch that is not theirs.
     """
     match selector:
         case Ids(jobs, missing):
-            found, missing, _ = select(tx, principal, Ids(jobs[:SLICE], missing))
-            return found, missing, Ids(jobs[SLICE:]) if len(jobs) > SLICE else None
+            found, missing, _ = select(tx, principal, Ids(jobs[:most], missing))
+            return found, missing, Ids(jobs[most:]) if len(jobs) > most else None
         case Of(ident, start):
-            batch, end = batch_of(tx, principal, ident), start + SLICE
-            return list(tx.jobs.members(batch, start, SLICE)), (), Of(ident, end) if end < batch.count else None
+            batch, end = batch_of(tx, principal, ident), start + most
+            return list(tx.jobs.members(batch, start, most)), (), Of(ident, end) if end < batch.count else None
         case Where(limit=limit):
-            found, missing, more = select(tx, principal, replace(selector, limit=min(limit, SLICE)))
+            found, missing, more = select(tx, principal, replace(selector, limit=min(limit, most)))
             left = limit - len(found)
             return found, missing, None if more is None or left < 1 else replace(selector, after=more, limit=left)
 

@@ -6,6 +6,7 @@ What breaks off in between is partly done; the same request again does the rest.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -13,18 +14,21 @@ from weakref import WeakKeyDictionary
 from jobgate.model.account import Principal
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.job import Job
+from jobgate.model.operations import Seen
 from jobgate.model.outcomes import Changed, Counted, JobView
 from jobgate.model.selectors import Ids, Of, Selector
 from jobgate.model.state import JobState
 from jobgate.operations.context import Context
 from jobgate.operations.find import counted
-from jobgate.operations.select import Piece, batch_of, one, piece, views
+from jobgate.operations.select import SLICE, Piece, batch_of, one, piece, views
 from jobgate.store.births import SHOWN
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
 
 _TURNS: Final[WeakKeyDictionary[Store, asyncio.Lock]] = WeakKeyDictionary()
 """Of each store: requests with more than one slice take turns, or a hundred of them would make one long commit."""
+_LONG: Final = 0.05
+"""Seconds that the work of a slice may take: others wait for it. The next one is smaller, or larger, by that."""
 T = TypeVar("T")
 
 
@@ -80,44 +84,60 @@ async def slices(  # noqa: PLR0913  # whose, which, what and on which conditions
     selector: Selector,
     work: Callable[[Transaction, Sequence[Job], float], T],
     *,
-    seen: int | None = None,
+    seen: Seen | None = None,
     reading: bool = False,
+    spare: bool = False,
+    begin: int | None = None,
 ) -> AsyncGenerator[tuple[T, tuple[str, ...]], None]:
-    """What `work` returns for each slice of the jobs, and names of those missing.
+    """What `work` returns for each slice of the jobs, and names of those missing. `spare`: see `Store.write`.
+
+    `begin`: jobs of the first slice where nobody knows how much work one is; the next are sized by the time it took.
 
     Raises NotFound, and Conflict (`changed`) when it is not as `seen`, at the first only; then nothing was done.
     """
+    size = begin or SLICE
     turn = _TURNS.setdefault(context.store, asyncio.Lock())
     rest: Selector | None = selector
     while rest is not None:
         asked, now = rest, context.clock()
 
-        def part(tx: Transaction, asked: Selector = asked, now: float = now) -> tuple[T, Piece]:
+        def part(
+            tx: Transaction, asked: Selector = asked, now: float = now, size: int = size
+        ) -> tuple[T, Piece, float]:
+            began = time.monotonic()
             if seen is not None and asked is selector:
                 as_seen(tx, principal, selector, seen)
-            found = piece(tx, principal, asked)
-            return work(tx, [job for job, _ in found[0]], now), found
+            found = piece(tx, principal, asked, size)
+            result = work(tx, [job for job, _ in found[0]], now)
+            return result, found, time.monotonic() - began
 
         try:
             if reading:
-                result, (_, missing, rest) = await context.store.read(part)
+                result, (_, missing, rest), took = await context.store.read(part)
             elif asked is selector:
-                result, (_, missing, rest) = await context.store.write(part)
+                result, (_, missing, rest), took = await context.store.write(part, spare=spare)
             else:
                 async with turn:
-                    result, (_, missing, rest) = await context.store.write(part)
+                    result, (_, missing, rest), took = await context.store.write(part, spare=spare)
         except NotFound:
             if asked is selector:
                 raise
             return  # the batch went with its last job, which was in the slice before, or another's request took it
+        if begin is not None:
+            size = next_size(size, took)
         yield result, missing
         await asyncio.sleep(0)
 
 
-def as_seen(tx: Transaction, principal: Principal, selector: Selector, seen: int) -> None:
-    """Raises Conflict (`changed`) when the one job or batch is of another version, NotFound without it."""
+def next_size(size: int, took: float) -> int:
+    """How many jobs the next slice has, after one of this size that took so long: at most twice as many."""
+    return max(1, min(SLICE, int(size * min(2.0, _LONG / max(took, 1e-6)))))
+
+
+def as_seen(tx: Transaction, principal: Principal, selector: Selector, seen: Seen) -> None:
+    """Raises Conflict (`changed`) when the one job or batch is of no such version, NotFound without it."""
     found = shown(tx, principal, selector)
-    if found is not None and found.version != seen:
+    if found is not None and found.version not in seen:
         raise Conflict("it is not as it was when it was seen; look again, and ask again", code="changed")
 
 

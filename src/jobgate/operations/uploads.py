@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from jobgate.model.account import Principal
@@ -97,7 +98,7 @@ async def drop_upload(context: Context, principal: Principal, digest: Digest) ->
             tx.folders.remove(entry, now)
         return entry is not None
 
-    was = await context.store.write(work)
+    was = await context.store.write(work, spare=True)
     owner, _ = await context.store.read(lambda tx: _known(tx, principal, digest))
     if not await context.parts.drop(owner, digest) and not was:
         raise NotFound("there is no such upload", code="file-not-found")
@@ -134,6 +135,7 @@ async def or_forsaken(context: Context, stored: Stored, work: Callable[[Transact
     """What `work` returns. When it is refused, what was stored for it is nobody's, and deleted within hours."""
     try:
         return await context.store.write(work)
-    except RequestError:
-        await context.store.write(lambda tx: tx.blobs.forsake((stored.digest,), now))
+    except (RequestError, Unavailable):
+        with suppress(Unavailable):  # then it is found a day later
+            await context.store.write(lambda tx: tx.blobs.forsake((stored.digest,), now), spare=True)
         raise

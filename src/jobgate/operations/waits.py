@@ -11,7 +11,7 @@ from jobgate.model.environment import ComputeEnvironment, refusal
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.queue import Reason
-from jobgate.model.replicas import may_take
+from jobgate.model.replicas import counted, may_take
 from jobgate.model.state import JobState
 from jobgate.model.waits import Offer, Turn, Waits
 from jobgate.operations.context import Context
@@ -67,8 +67,8 @@ class Look:
             for e in self._context.environments
             if (sight := sights.get(e.name)) is not None and sight.down is None and refusal(e, spec, job.owner) is None
         ]
-        counted = attempts[job.spent :]
-        left = [name for name in able if not may_take(name, counted, lambda: able, spec.replication)]
+        since = counted(job, attempts)
+        left = [name for name in able if not may_take(name, since, lambda: able, spec.replication)]
         return dict.fromkeys(left, "another replica of this job was there, and its next is to run elsewhere")
 
     def of_batch(self, batch: Batch, counts: Mapping[JobState, int]) -> Waits | None:

@@ -20,6 +20,7 @@ from jobgate.model.operations import (
     OnWebhooks,
     Resend,
     RotateWebhook,
+    Seen,
     TryWebhook,
 )
 from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, OfWebhooks, Posted, Unhooked
@@ -170,8 +171,8 @@ async def delete(context: Context, principal: Principal, operation: DeleteWebhoo
         tx.outbox.remove(ident, now)
         _record(tx, principal, webhook, now, Action.WEBHOOK_DELETED)
 
-    await context.store.write(work)
-    while await context.store.write(lambda tx: tx.outbox.clear(ident, _AT_ONCE)) == _AT_ONCE:
+    await context.store.write(work, spare=True)
+    while await context.store.write(lambda tx: tx.outbox.clear(ident, _AT_ONCE), spare=True) == _AT_ONCE:
         pass
     return Unhooked()
 
@@ -219,10 +220,10 @@ def named(tx: Transaction, principal: Principal, asked: str) -> WebhookId | None
         ) from None
 
 
-def _own(tx: Transaction, principal: Principal, ident: WebhookId, seen: int | None = None) -> Webhook:
+def _own(tx: Transaction, principal: Principal, ident: WebhookId, seen: Seen | None = None) -> Webhook:
     webhook = tx.outbox.get(ident)
     owns(present(tx, principal), webhook.owner)
-    if seen is not None and seen != webhook.version:
+    if seen is not None and webhook.version not in seen:
         raise Conflict("it was changed since it was read; read it again", code="changed")
     return webhook
 

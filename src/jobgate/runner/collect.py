@@ -46,6 +46,8 @@ class Collect:
         known: list[Event] = []
         if seen.started is not None:
             hall.lasted(ended - seen.started)
+            if not live.said_started:
+                world.pace.note(world.clock())
             if not live.stopped:
                 lag = None if live.prompt is None else seen.started - live.prompt
                 well = seen.failure is None and seen.exit is not None and seen.exit.code == 0
@@ -116,6 +118,8 @@ class Collect:
             (place, output) for place, output in enumerate(live.spec.outputs) if well or output.keep is Keep.ALWAYS
         ]
         limits, path = self._world.limits, live.workspace.log
+        whole = self._hall.engine.capabilities.log
+        most = limits.log if whole is None else min(limits.log, whole)
         size = _size(path)
         log = _small_log(path) if size <= ARTIFACT_INLINE_LIMIT else None
         room = ATTEMPT_INLINE_LIMIT - sum(artifact.size for artifact in (log or {}).values())
@@ -125,12 +129,12 @@ class Collect:
             max_files=limits.output_files,
             max_bytes=limits.output_bytes,
             inline=room,
-            beside=() if log is not None else (cut(path, limits.log, size),),
+            beside=() if log is not None else (cut(path, most, size),),
         )
         if log is None:
             (stored,) = collection.beside
-            half = limits.log // 2
-            lost = Cut(half, size - 2 * half) if size > limits.log else None
+            half = most // 2
+            lost = Cut(half, size - 2 * half) if size > most else None
             log = {LOG: Artifact(LOG, stored.digest, stored.size, cut=lost)}
         placed = tuple(replace(artifact, output=kept[artifact.output][0]) for artifact in collection.artifacts)
         return replace(collection, artifacts=placed, missing=collection.missing if well else ()), log

@@ -18,10 +18,11 @@ from jobgate.model.ids import AccountId, EnvironmentName, JobId, SpecId, batch_t
 from jobgate.model.job import Batch, Job, JobSpec, Late
 from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Waiting, dominant, pick
-from jobgate.model.replicas import may_take
+from jobgate.model.replicas import counted, may_take
 from jobgate.model.resources import Resources
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.runner.hall import Hall, Hand, Live
+from jobgate.runner.returns import Returns
 from jobgate.runner.world import World
 from jobgate.store.queue import Head
 from jobgate.store.transaction import Transaction
@@ -51,20 +52,24 @@ class Dispatch:
         self._world = world
         self._hall = hall
         self._peers = peers
+        self.returns = Returns(world, hall, self.forget)
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._away = False
         """The engine said that it takes nothing now."""
-        self._idle = False
-        """A slot was free when the queue was looked at last: whoever came since then found it free."""
         self._left = 0
         """Replicas that were left to other places when the queue was looked at last."""
+        self._full = True
+        self._freed = 0.0
+        """Since when a slot is free, unless it is full: whoever was made since then found one free."""
         self._pause = 0.0
         self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
         """The request of each spec as this place fills it in; None: it cannot run here."""
 
     def wake(self) -> None:
         """Jobs came into the queue, or room became free."""
+        if self._full and self._hall.free:
+            self._full, self._freed = False, self._world.clock()
         self._wake.set()
 
     async def run(self) -> None:
@@ -80,7 +85,7 @@ class Dispatch:
                 for live, straight in claimed:
                     self.take(live, straight=straight)
                 await self.hand_over()
-            self._idle = self._hall.free
+            self.returns.watch()
 
     # --- claiming
 
@@ -101,9 +106,10 @@ class Dispatch:
         lives = []
         for attempt, owner, spec, straight, made in chosen:
             live = Live(attempt, owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
-            if self._idle and hall.free:
+            if hall.free and made is not None and made >= self._freed:
                 live.prompt = made
             hall.take(live)
+            self._full = not hall.free
             lives.append((live, straight))
         return lives
 
@@ -148,7 +154,7 @@ class Dispatch:
                 if hall.trouble(now) is None and refusal(hall.environment, spec, head.owner) is None:
                     yield hall.environment.name
 
-        if may_take(self._hall.environment.name, attempts[job.spent :], able, spec.replication):
+        if may_take(self._hall.environment.name, counted(job, attempts), able, spec.replication):
             return True
         self._left += 1
         return False
@@ -178,6 +184,7 @@ class Dispatch:
             except OSError:
                 straight = False
         if straight:
+            live.began = self._world.clock()
             self._hall.ready.append(live)
         else:
             live.task = self._world.spawn(self._stage(live))
@@ -229,7 +236,9 @@ class Dispatch:
             if said.job.state is JobState.CANCELLING or live.attempt.state is not AttemptState.STARTING:
                 self.drop(live, "cancelled before it was started")
                 return
+            live.began = self._world.clock()
             self._hall.ready.append(live)
+            self.returns.watch()
             self._world.spawn(self.hand_over())
         elif isinstance(said, NotFound):
             self.forget(live)

@@ -67,6 +67,7 @@ class Live:
         self.said_started = attempt.started is not None
         self.task: asyncio.Task[None] | None = None
         self.began = 0.0
+        """When it was handed over; before that, when it was ready to be."""
         self.prompt: float | None = None
         """When it was made, if a slot was free then: what its start takes from there is no waiting for others."""
         self.stopped = False
@@ -231,6 +232,18 @@ class Hall:
         elif self._down.because != because:
             self._down = Down(self._down.since, because)
         return self._down
+
+    def early(self, before: float) -> list[Live]:
+        """Those that were ready by then, and of which nothing is known to have begun."""
+        return [
+            live
+            for live in self.live.values()
+            if live.hand is not Hand.COLLECT and not live.said_started and not live.stopped and 0 < live.began <= before
+        ]
+
+    def misjudged(self, seconds: float) -> None:
+        """Jobs last that long at least: nothing is claimed ahead until short ones have ended again."""
+        self.mean = max(self.mean, seconds, 1.01 * self.environment.slots * _SECONDS)
 
     def lasted(self, seconds: float) -> None:
         """A run took so long."""

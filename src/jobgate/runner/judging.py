@@ -25,7 +25,7 @@ from jobgate.model.job import Job, JobSpec, Numeric, Origin, Place, Validator
 from jobgate.model.job import Step as Command
 from jobgate.model.operations import Group, Guard, Submit
 from jobgate.model.outcomes import Submitted
-from jobgate.model.replicas import File, good, judgeable, product, ruling
+from jobgate.model.replicas import File, counted, good, judgeable, product, ruling
 from jobgate.model.state import Failure, JobState, Verdict
 from jobgate.runner.likeness import alike
 from jobgate.runner.world import World
@@ -123,12 +123,12 @@ class Judging:
             view = await self._world.view(ident)
         except NotFound:
             return
-        counted = view.attempts[view.job.spent :]
+        since = counted(view.job, view.attempts)
         if view.job.state.over or view.job.state is JobState.CANCELLING:
             return
-        if not judgeable(counted, view.spec.replication):
+        if not judgeable(since, view.spec.replication):
             return
-        case = _Case(view.job, view.spec, good(counted))
+        case = _Case(view.job, view.spec, good(since))
         match view.spec.replication.compare:
             case Numeric() as tolerance:
                 self._rule(case, case.numbers, await self._groups(case, tolerance))

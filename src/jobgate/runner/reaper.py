@@ -38,13 +38,25 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Reaper:
-    """Wakes once in `pace` seconds, and when a job's wait is over. `chores` are what else is to be swept."""
+    """Wakes once in `pace` seconds, and when a job's wait is over. `chores` are what else is to be swept.
 
-    def __init__(self, world: World, retention: Retention, chores: Sequence[Chore] = (), *, pace: float = 30.0) -> None:
+    While the disk is `full`, what nobody needs is deleted at once.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        retention: Retention,
+        chores: Sequence[Chore] = (),
+        *,
+        pace: float = 30.0,
+        full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._world = world
         self._retention = retention
         self._chores = chores
         self._pace = pace
+        self._full = full
         self._searched = -DAY
 
     async def run(self) -> None:
@@ -112,7 +124,7 @@ class Reaper:
             jobs = tx.jobs.expired(before, ended, _AT_ONCE)
             tx.log.expire(jobs)
             tx.jobs.delete(jobs, now)
-            return len(jobs)
+            return max(len(jobs), tx.log.bury(before, ended, _AT_ONCE))
 
         return await self._some(work)
 
@@ -154,17 +166,20 @@ class Reaper:
     async def _forsake(self, digests: Sequence[Digest], now: float) -> None:
         lost = await self._world.store.read(lambda tx: tx.blobs.unclaimed(digests))
         if lost:
-            await self._world.write(lambda tx: tx.blobs.forsake(lost, now))
+            await self._world.write(lambda tx: tx.blobs.forsake(lost, now), spare=True)
 
     async def _bury(self) -> bool:
         """Deletes blobs that nobody has needed for an hour. What a crash leaves of them is found a day later."""
-        since = self._world.clock() - _MOURNING
+        now = self._world.clock()
+        since = now if self._full() else now - _MOURNING
         if not await self._world.store.read(lambda tx: tx.blobs.orphans(since, 1)):
             return False
-        digests = await self._world.write(lambda tx: tx.blobs.bury(since, _AT_ONCE))
-        await self._world.storage.delete(digests)
-        return len(digests) == _AT_ONCE
+        digests = await self._world.write(lambda tx: tx.blobs.bury(since, _AT_ONCE), spare=True)
+        kept = await self._world.storage.delete(digests)
+        if kept:
+            await self._world.write(lambda tx: tx.blobs.forsake(kept, now), spare=True)
+        return len(digests) == _AT_ONCE and not kept
 
     async def _some(self, work: Callable[[Transaction], int]) -> bool:
         """Whether there may be more."""
-        return await self._world.write(work) == _AT_ONCE
+        return await self._world.write(work, spare=True) == _AT_ONCE

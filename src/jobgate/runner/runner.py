@@ -74,6 +74,7 @@ class Runner:
         submit: Submitting,
         fenced: Callable[[], None] = lambda: None,
         chores: Sequence[Chore] = (),
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         self._node = node
         self._store = store
@@ -91,6 +92,7 @@ class Runner:
         self._judging: Judging | None = None
         self._fenced = fenced
         self._chores = chores
+        self._full = full
         self._desks: dict[EnvironmentName, _Desk] = {}
         self._saving: asyncio.Task[None] | None = None
         self._world: World | None = None
@@ -104,7 +106,7 @@ class Runner:
     async def start(self) -> None:
         """Raises EngineError when an engine cannot be reached, Unavailable when the store cannot."""
         now = self._clock()
-        lease = await self._store.write(lambda tx: tx.nodes.enter(self._node, now, _LEASE))
+        lease = await self._store.write(lambda tx: tx.nodes.enter(self._node, now, _LEASE), spare=True)
         standings = await self._store.read(lambda tx: tx.accounts.standings(now))
         pasts = await self._store.read(lambda tx: tx.pasts.all())
         saver = Saver(self._store, lease, self._clock, self._fenced)
@@ -142,7 +144,7 @@ class Runner:
         self._store.listen(leases.heard)
         self._store.listen_batches(leases.touched)
         world.keep(leases.run)
-        world.keep(Reaper(world, self._retention, self._chores).run)
+        world.keep(Reaper(world, self._retention, self._chores, full=self._full).run)
         world.keep(world.sweeping)
 
     async def stop(self) -> None:
@@ -197,6 +199,8 @@ class Runner:
         return Snapshot(
             places={name: desk.hall.sight(now) for name, desk in self._desks.items()},
             standings=dict(world.standings(now)),
+            since=world.began,
+            starts=world.pace.rate(now),
         )
 
     def past(self, kind: Kind) -> Past:

@@ -79,7 +79,7 @@ class Saver:
 
         while True:
             try:
-                results = await self._store.write(work)
+                results = await self._store.write(work, spare=True)  # what has ended is known, full disk or not
                 break
             except Unavailable:
                 await asyncio.sleep(PATIENCE)

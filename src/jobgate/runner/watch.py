@@ -99,6 +99,7 @@ class Watch:
             case Phase.RUNNING:
                 if not live.said_started:
                     live.said_started = True
+                    self._world.pace.note(self._world.clock())
                     asyncio.get_running_loop().call_later(START_KEPT, self._started, live, seen)
             case Phase.ENDED:
                 self._hall.leave(live)
@@ -110,6 +111,8 @@ class Watch:
                     saver.add(job, Started(number, seen.started, seen.handle))
                 message = seen.message or "the engine does not know it any more"
                 saver.add(job, Vanished(number, message), lambda _: self._dispatch.forget(live))
+            case Phase.RECALLED:
+                self._dispatch.returns.back(live)
             case Phase.STARTING:
                 pass
         return False

@@ -22,6 +22,7 @@ from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Standing, decayed
 from jobgate.net.egress import Egress
 from jobgate.runner.history import History
+from jobgate.runner.pace import Pace
 from jobgate.runner.saver import PATIENCE, Saver
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
@@ -70,6 +71,8 @@ class World:
         self.catalogue = catalogue
         self.limits = limits
         self.history = history
+        self.began = clock()
+        self.pace = Pace()
         self.stopping = False
         self.log = structlog.get_logger("jobgate.runner")
         self._work = work
@@ -82,11 +85,11 @@ class World:
 
     # --- the store
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """What `work` returns, as soon as the database takes it."""
+    async def write(self, work: Callable[[Transaction], T], *, spare: bool = False) -> T:
+        """What `work` returns, as soon as the database takes it; `spare`: see `Store.write`."""
         while True:
             try:
-                return await self.store.write(work)
+                return await self.store.write(work, spare=spare)
             except Unavailable as error:
                 self.log.warning("the database refuses; trying again", why=error.message)
                 await asyncio.sleep(PATIENCE)

@@ -192,7 +192,7 @@ def _parameters(parameters: tuple[_Parameter, ...]) -> Markup | None:
         )
         for one in parameters
     ]
-    return joined(tag("h4", "Parameters"), table(("name", "where", "type", ""), rows, label="Parameters"))
+    return joined(tag("h4", "Parameters"), table(("name", "where", "type", "what it says"), rows, label="Parameters"))
 
 
 def _many(one: _Parameter) -> str:
@@ -265,7 +265,8 @@ def _type(name: str, schema: Mapping[str, Any]) -> Markup:
         )
         for one in members(schema)
     ]
-    body = table(("member", "type", ""), rows, label=f"Members of {name}") if rows else tag("p", shape(schema))
+    heads = ("member", "type", "what it says")
+    body = table(heads, rows, label=f"Members of {name}") if rows else tag("p", shape(schema))
     return tag(
         "section",
         tag("h3", name, _anchor(name), id=name),

@@ -179,6 +179,7 @@ def notice(driver: Driver, shared: Shared) -> None:
         if deed.action is Action.MERGED:
             shared.moved[deed.account] = deed.other
             shared.live.clear()
+            shared.counts.clear()
         if deed.action in _OF_WEBHOOKS:
             shared.hooks.clear()
     shared.seen = last

@@ -50,6 +50,9 @@ class Shared(msgspec.Struct):
     specs: dict[SpecId, JobSpec] = {}
     live: dict[AccountId, int] = {}
     """Jobs of each account that are not over, as of the last commit; counted once, then kept."""
+    counts: dict[AccountId, tuple[int, ...]] = {}
+    """All jobs of some accounts by the number of their state, as of the last commit; counted when first asked for, then
+    kept. Who reads looks here too."""
     hooks: dict[AccountId, tuple[Webhook, ...]] = {}
     """The webhooks of each account, as of the last commit; looked up once, then kept."""
     tallied: dict[BatchId, bool] = {}

@@ -139,6 +139,10 @@ class Feed:
                     del self._waiters[batch]
         return False
 
+    def behind(self) -> float:
+        """Seconds that those who follow events are behind; see `Ring.behind`."""
+        return 0.0 if self._ring is None else self._ring.behind()
+
     def ring(self, store: Store, clock: Callable[[], float]) -> Ring:
         """The newest events, for those who follow; kept from the first of them on."""
         if self._ring is None:

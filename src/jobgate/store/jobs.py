@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from operator import add
 from typing import Final
 
 import msgspec
@@ -18,12 +19,14 @@ from jobgate.model.facts import Attempts, Closed, Fact, Moved
 from jobgate.model.ids import STRIDE, AccountId, BatchId, CredentialId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
-from jobgate.model.state import JobState
+from jobgate.model.state import AttemptState, JobState
 from jobgate.model.tally import Tally
+from jobgate.model.told import Mourning
 from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs
 from jobgate.store.guards import outlive, take
+from jobgate.store.log import OF_BATCH, OF_JOB, epitaph
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 from jobgate.store.tallies import Tallies, mark
@@ -54,12 +57,15 @@ class Jobs:
         self._ends: dict[BatchId, int] = {}
         self.lives: dict[AccountId, int] = {}
         """How many more jobs of each account are not over."""
+        self._moves: dict[AccountId, list[int]] = {}
+        """How many more of each account's are in which state, where that is kept."""
+        self._counting: set[AccountId] = set()
         self.steps: list[Step] = []
         """What `advance` came to, in order: the store publishes it after the commit."""
         self.queued = 0
         """Jobs that this transaction put into the queue."""
         self.made = False
-        """Whether it made any."""
+        """Whether it made any, or told of some that it deleted."""
         self.touched: dict[BatchId, None] = {}
         """Batches of which something changed beside their jobs."""
 
@@ -94,6 +100,7 @@ class Jobs:
             self.touch(batch.id)
         self.queued += 0 if held else batch.count
         self.lives[batch.owner] = self.lives.get(batch.owner, 0) + batch.count
+        self._count(batch.owner, None, JobState.HELD if held else JobState.QUEUED, batch.count)
         return born.jobs
 
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
@@ -149,6 +156,7 @@ class Jobs:
             if known is None or known[0] != lease.fence:
                 raise Conflict("this node's place was taken by another process", code="fenced")
         results: list[Step | IllegalMove | NotFound] = []
+        counts = self._shared.counts
         for ident, event in events:
             try:
                 job, attempts = self._load(ident)
@@ -163,6 +171,8 @@ class Jobs:
                 self._facts.extend(step.facts)
                 self.steps.append(step)
                 self._tallies.moved(job, attempts, step.job, step.attempts, spec)
+                if job.owner in counts and step.job.state is not job.state:
+                    self._count(job.owner, job.state, step.job.state)
                 if step.job.state.over is not job.state.over:
                     self.lives[job.owner] = self.lives.get(job.owner, 0) + (1 if job.state.over else -1)
                     if step.job.state.over:
@@ -204,7 +214,7 @@ class Jobs:
     def _waits_on(self, fact: Fact) -> None:
         """It is back in the queue: the time of its last attempt, and the pause after it, are no waiting for room."""
         job, attempts = self._loaded[fact.job]
-        if len(attempts) > job.spent:
+        if len(attempts) > job.spent and attempts[-1].state is not AttemptState.RETURNED:
             away = fact.at - attempts[-1].created + max(job.ready - fact.at, 0.0)
             self._db.run("job_waits_on", away, fact.job)
 
@@ -298,8 +308,19 @@ class Jobs:
 
     def owned(self, owner: AccountId) -> dict[JobState, int]:
         """How many of an account's jobs are in which state."""
-        self.flush()
-        return {STATES[state]: number for state, number in self._db.all("owner_counts", owner)}
+        known = self._shared.counts.get(owner)
+        if known is None or owner in self._moves:
+            self.flush()
+            return {STATES[state]: number for state, number in self._db.all("owner_counts", owner)}
+        return {STATES[state]: number for state, number in enumerate(known) if number}
+
+    def counted(self, owner: AccountId) -> bool:
+        """Whether `owned` is known without a walk over all of the account's jobs."""
+        return owner in self._shared.counts
+
+    def keep_count(self, owner: AccountId) -> None:
+        """Counts them once, in a transaction that writes; from then on they are kept as they move."""
+        self._counting.add(owner)
 
     def live_of(self, owner: AccountId) -> int:
         """How many of an account's jobs are not over."""
@@ -319,6 +340,23 @@ class Jobs:
                 self._shared.live[owner] = int(row[0]) if row else 0
             else:
                 self._shared.live[owner] = known + more
+
+        for owner, moves in self._moves.items():
+            kept = self._shared.counts.get(owner)
+            if kept is not None:
+                self._shared.counts[owner] = tuple(map(add, kept, moves))
+        for owner in self._counting:
+            found = {state: number for state, number in self._db.all("owner_counts", owner)}  # noqa: C416  # rows of Any
+            self._shared.counts[owner] = tuple(found.get(number, 0) for number in STATES)
+
+    def _count(self, owner: AccountId, before: JobState | None, after: JobState | None, jobs: int = 1) -> None:
+        if owner not in self._shared.counts:
+            return
+        moves = self._moves.setdefault(owner, [0] * len(STATES))
+        if before is not None:
+            moves[STATE_NUMBERS[before]] -= jobs
+        if after is not None:
+            moves[STATE_NUMBERS[after]] += jobs
 
     def live(self) -> list[tuple[Job, Attempts]]:
         """Every job that may have a live attempt."""
@@ -373,21 +411,28 @@ class Jobs:
 
     # --- forgetting
 
-    def delete(self, ids: Iterable[JobId], now: float) -> None:
-        """Deletes jobs with all that belongs to them; a batch goes with its last job."""
+    def delete(self, ids: Iterable[JobId], now: float, *, told: Mourning = Mourning.NONE) -> None:
+        """Deletes jobs with all that belongs to them; a batch goes with its last job. Followers are told as asked."""
         self.flush()
         blobs = Blobs(self._db)
-        batches: dict[BatchId, Batch] = {}
+        batches: dict[BatchId, tuple[Batch, dict[SpecId, JobId]]] = {}
+        graves: dict[BatchId, JobId] = {}
         cursor, newest = self._db.one("event_last") or (0, NO_JOB)
         for ident in ids:
             row = self._db.one("job_get", ident)
             if row is None:
                 continue
-            if (whole := batches.get(BatchId(row[1]))) is None:
-                whole = batches[BatchId(row[1])] = self.batch(BatchId(row[1]))
+            if (known := batches.get(BatchId(row[1]))) is None:
+                known = batches[BatchId(row[1])] = (self.batch(BatchId(row[1])), {})
+            whole, specs = known
+            specs[SpecId(row[3])] = ident
             if whole.named:
                 self._db.run("name_delete", ident)
+            if told is Mourning.EACH:
+                graves[whole.id] = ident
+                self._db.run("event_add", -ident, OF_JOB, now, epitaph(row[2], whole.id, last=False))
             self._tallies.gone(BatchId(row[1]), row[4], row[8])
+            self._count(row[2], STATES[row[4]], None)
             if not STATES[row[4]].over:
                 self._tallies.gone_live(*rows.job_of(row), self.spec(SpecId(row[3])))
                 self.lives[row[2]] = self.lives.get(row[2], 0) - 1
@@ -399,13 +444,32 @@ class Jobs:
                 self._db.run("event_delete", NO_JOB)
                 self._db.run("event_mark", cursor, NO_JOB, 0, now, b"")  # or the cursor would be given again
         self._tallies.fold()
-        for batch in batches.values():
-            self.forget(batch, now)
+        for batch, specs in batches.values():
+            for spec, job in specs.items():
+                self._unneeded(batch, spec, job)
+            if self.forget(batch, now) and told is not Mourning.NONE:
+                self._mourn(batch, graves.get(batch.id), now)
+        self.made = self.made or (told is not Mourning.NONE and bool(batches))
 
-    def forget(self, batch: Batch, now: float) -> None:
-        """Deletes a batch that has no job any more, or never had one."""
+    def _unneeded(self, batch: Batch, spec: SpecId, gone: JobId) -> None:
+        """Deletes a spec with the last job that has it. Those lie beside each other: the neighbours of one say it."""
+        before = self._db.one("spec_before", batch.id, gone, batch.id)
+        after = self._db.one("spec_after", gone, batch.id + (batch.count - 1) * STRIDE, batch.id)
+        if not any(row is not None and row[0] == spec for row in (before, after)):
+            self._db.run("spec_drop", spec)
+
+    def _mourn(self, batch: Batch, last: JobId | None, now: float) -> None:
+        """The grave of its last job says that the batch went too; without one, it has a grave of its own."""
+        said = epitaph(batch.owner, batch.id, last=True)
+        if last is None:
+            self._db.run("event_add", -batch.id, OF_BATCH, now, said)
+        else:
+            self._db.run("event_say", said, -last)
+
+    def forget(self, batch: Batch, now: float) -> bool:
+        """Deletes a batch that has no job any more, or never had one; whether it went."""
         if self._db.one("job_left", batch.id, batch.id + (batch.count - 1) * STRIDE, batch.id) is not None:
-            return
+            return False
         for key, value in batch.labels.items():
             self._db.run("label_delete", batch.owner, key, value, batch.id)
         self._db.run("spec_delete", batch.id)
@@ -415,6 +479,7 @@ class Jobs:
         self._tallies.forget(batch.id)
         self._shared.numbers.freed()
         Blobs(self._db).let_go(-batch.id, now)
+        return True
 
 
 def _more(job: Job) -> int:

@@ -35,7 +35,41 @@ _ENTRY_OF = select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c
 """The columns of an entry of the log; `log._entry` knows their order. Marks are of no job, and not among them."""
 _ZERO: Final[Any] = literal_column("0")
 """Added to a column, it keeps the planner from an index that would make it walk over more than is meant."""
-_say("event_after", _ENTRY_OF.where(event.c.cursor > p("c")).order_by(event.c.cursor).limit(p("l")), "c", "l")
+_say(
+    "event_after",
+    select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c.data, _J.batch, _J.owner)
+    .join_from(event, job, _J.id == event.c.job, isouter=True)
+    .where(event.c.cursor > p("c"))
+    .order_by(event.c.cursor)
+    .limit(p("l")),
+    "c",
+    "l",
+)
+_GRAVE = select(event.c.cursor, event.c.job, event.c.seq, event.c.at, event.c.data)
+"""A grave is the event of a job whose number is negative; its own `_grave` in `log` knows the columns' order."""
+_say(
+    "grave_of_few",
+    _GRAVE.where(event.c.job >= p("a"), event.c.job <= p("b"), event.c.cursor + _ZERO > p("c"))
+    .order_by(event.c.cursor + _ZERO)
+    .limit(p("l")),
+    *"abcl",
+)
+_say(
+    "grave_of_many",
+    _GRAVE.where(
+        event.c.cursor > p("c"), event.c.cursor <= p("d"), event.c.job + _ZERO >= p("a"), event.c.job + _ZERO <= p("b")
+    )
+    .order_by(event.c.cursor)
+    .limit(p("l")),
+    *"cdabl",
+)
+_say(
+    "grave_old",
+    _GRAVE.where(event.c.job < _ZERO, event.c.job > p("i"), event.c.at < p("e")).limit(p("l")),
+    *"iel",
+)
+_say("event_say", update(event).where(event.c.job == p("j"), event.c.seq == 1).values(data=p("d")), "d", "j")
+_say("cursor_delete", delete(event).where(event.c.cursor == p("c")), "c")
 _say(
     "event_of_many",
     _ENTRY_OF.where(

@@ -7,7 +7,7 @@ counted batch by batch: the jobs of one batch lie beside each other, and those t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -86,8 +86,25 @@ class Queue:
 
         More than `exact` are counted batch by batch, as if none within a batch had left the queue out of turn.
         """
-        total, more = 0, False
+        return self._length({"", place}, owner, before, exact)
+
+    def waiting(self, places: Sequence[EnvironmentName], owner: AccountId, exact: int = EXACT) -> Length:
+        """How many jobs an account has in the queues of all of these, each counted once."""
+        return self._length({"", *places}, owner, None, exact)
+
+    def oldest(self, place: EnvironmentName, owner: AccountId) -> JobId | None:
+        """The one of an account's jobs there that was made first; of further priorities than a few, none is seen."""
+        found: list[int] = []
         for only in {"", place}:
+            level: Row | None = self._db.one("queue_lower", only, owner, _ABOVE_ALL)
+            while level is not None and len(found) < _LEVELS:
+                found.append(level[0])
+                level = self._db.one("queue_lower", only, owner, level[1])
+        return JobId(min(found)) if found else None
+
+    def _length(self, lines: Iterable[str], owner: AccountId, before: tuple[int, JobId] | None, exact: int) -> Length:
+        total, more = 0, False
+        for only in lines:
             number = self._counted(only, owner, before, exact + 1)
             if number > exact:
                 leaped = self._leaped(only, owner, before)

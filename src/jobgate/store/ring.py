@@ -17,7 +17,7 @@ from typing import Final
 from jobgate.model.errors import NotFound, Unavailable
 from jobgate.model.ids import AccountId, BatchId, JobId
 from jobgate.model.outcomes import News
-from jobgate.model.told import Entry, Kind, Told, summed_up, tell, upto
+from jobgate.model.told import Entry, Grave, Kind, Told, summed_up, tell, upto
 from jobgate.store.channel import Bell, Channel, Taken, Topic
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction
@@ -89,6 +89,8 @@ class Ring:
         self._order: deque[tuple[int, tuple[Channel, ...]]] = deque()
         self._head = 0
         self._seats = 0
+        self._untold = 0.0
+        """When the first was committed of what was not read back yet; 0: all was."""
         self._bell = Bell()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -133,6 +135,7 @@ class Ring:
     def heard(self) -> None:
         """Something was committed."""
         if self._seats:
+            self._untold = self._untold or self._clock()
             self._news.set()
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._run())
@@ -147,6 +150,10 @@ class Ring:
                 if not future.done():
                     future.set_result(False)
         self.heard()
+
+    def behind(self) -> float:
+        """Seconds since the first commit that those who follow were not told of; 0 when they know it all."""
+        return max(self._clock() - self._untold, 0.0) if self._untold and self._seats else 0.0
 
     def close(self) -> None:
         """Nobody follows any more; everyone is told so."""
@@ -209,6 +216,7 @@ class Ring:
     async def _read(self) -> dict[Channel, None]:
         """All that was committed since the last time, in pieces, between which others have their turn."""
         woken: dict[Channel, None] = {}
+        self._untold = 0.0
         while self._seats and not self.closed:
             if await self._store.read(lambda tx: self._piece(tx, woken)):
                 break
@@ -238,8 +246,9 @@ class Ring:
     def _followed(self, owner: AccountId, batch: BatchId, job: JobId) -> bool:
         return batch in self._batches or owner in self._owners or job in self._jobs
 
-    def _of(self, entry: Entry) -> Iterator[Channel]:
-        batch, owner, job = entry.batch, entry.owner, entry.fact.job
+    def _of(self, entry: Entry | Grave) -> Iterator[Channel]:
+        batch, owner = entry.batch, entry.owner
+        job = entry.about if isinstance(entry, Grave) else entry.fact.job
         found = self._batches.get(batch), self._owners.get(owner), self._jobs.get(job)
         return (channel for channel in found if channel is not None)
 

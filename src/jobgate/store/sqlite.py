@@ -30,6 +30,7 @@ from jobgate.model.ids import BatchId, Ids
 from jobgate.model.numbers import MOST, Counter
 from jobgate.store.accounts import notice
 from jobgate.store.driver import Row, Shared
+from jobgate.store.spare import Spare
 from jobgate.store.statements import compiled
 from jobgate.store.store import BatchListener, Listener
 from jobgate.store.transaction import Transaction
@@ -47,6 +48,7 @@ _PRAGMAS: Final = (
     "wal_autocheckpoint=4000",  # pages: a hot page is written back once for many commits
     "cache_size=-16000",
     "temp_store=MEMORY",
+    "secure_delete=FAST",  # some builds overwrite all that is deleted: a megabyte's end was a megabyte's write
 )
 _TEXTS: Final = compiled(sqlite_dialect())
 _AT_ONCE: Final = 128
@@ -93,11 +95,12 @@ class _Driver:
 class _Write:
     """One function that waits for the writer, and what came of it."""
 
-    __slots__ = ("error", "future", "made", "posted", "queued", "result", "steps", "touched", "work")
+    __slots__ = ("error", "future", "made", "posted", "queued", "result", "spare", "steps", "touched", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, work: Callable[[Transaction], Any], future: asyncio.Future[Any], *, spare: bool) -> None:
         self.work = work
         self.future = future
+        self.spare = spare
         self.result: Any = None
         self.error: BaseException | None = None
         self.steps: list[Step] = []
@@ -110,10 +113,11 @@ class _Write:
 class SqliteStore:
     """The store on one file. Made inside a running loop; `calm` says that nothing else is going on.
 
-    `numbers` is the greatest of the small numbers that it gives to batches.
+    `numbers` is the greatest of the small numbers that it gives to batches. `spare` is room for a full disk; without,
+    nothing can be written there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # where it is, and how it behaves
         self,
         path: Path,
         *,
@@ -121,8 +125,10 @@ class SqliteStore:
         node: int = 0,
         calm: Callable[[], bool] = lambda: True,
         numbers: int = MOST,
+        spare: Spare | None = None,
     ) -> None:
         self._path = path
+        self._spare = spare
         self._busy = busy_timeout
         self.calm = calm
         try:
@@ -133,7 +139,7 @@ class SqliteStore:
             self._shared = Shared(ids, numbers=Counter(numbers))
         except sqlite3.Error as error:
             raise Unavailable(f"the database {path} cannot be opened: {error}") from error
-        self._reading = Shared(self._shared.ids)
+        self._reading = Shared(self._shared.ids, counts=self._shared.counts)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "jobgate-writer")
         self._pending: list[_Write] = []
@@ -168,11 +174,11 @@ class SqliteStore:
         """From now on `listener` is told of each commit that changed batches."""
         self._batch_listeners.append(listener)
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, spare: bool = False) -> T:
         """What `work` returns, when it is on disk; see `Store.write`."""
         if self._closed:
             raise Unavailable("the server is stopping; try again in a moment")
-        write = _Write(work, self._loop.create_future())
+        write = _Write(work, self._loop.create_future(), spare=spare)
         self._pending.append(write)
         self._kick()
         result: T = await write.future
@@ -230,6 +236,21 @@ class SqliteStore:
 
     def _commit(self, writes: list[_Write], *, begun: bool = False) -> None:
         """One transaction for all. What one raises undoes only its own part."""
+        error = self._transact(writes, begun=begun)
+        spare = self._spare
+        if spare is None or (error is None and not spare.short):
+            return
+        if error is None:
+            spare.refill()
+            return
+        entitled = [write for write in writes if write.spare]
+        while entitled and error is not None and _is_full(error) and spare.give():
+            for write in entitled:
+                write.error = None
+            error = self._transact(entitled)
+
+    def _transact(self, writes: list[_Write], *, begun: bool = False) -> Exception | None:
+        """What went wrong for all of them."""
         connection = self._writer
         try:
             if not begun:
@@ -240,11 +261,14 @@ class SqliteStore:
             self.commits += 1
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing was written, and nobody is told otherwise
             self._shared.live.clear()
+            self._shared.counts.clear()
             self._shared.hooks.clear()
             for write in writes:
                 write.error = write.error or _unavailable(error)
             with suppress(sqlite3.Error):
                 _undo(connection)
+            return error
+        return None
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         _undo(connection)  # if that failed the last time
@@ -306,8 +330,16 @@ def _undo(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
+_NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""The second: the file that its connections share could not grow."""
+
+
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", None) in _NO_ROOM
+
+
 def _unavailable(error: Exception) -> Unavailable:
-    full = "full" in str(error)
+    full = _is_full(error)
     text = "the disk is full" if full else "the database cannot be used now"
     code = "storage-full" if full else "unavailable"
     refused = Unavailable(f"{text}; nothing was changed, try again later", code=code, retry_after=_COME_AGAIN)

@@ -193,6 +193,21 @@ _say(
 )
 _say("spec_add", _insert(spec, "id", "batch", "doc"), "id", "batch", "doc")
 _say("spec_get", select(spec.c.doc).where(spec.c.id == p("i")), "i")
+_say("spec_drop", delete(spec).where(spec.c.id == p("i")), "i")
+_say(
+    "spec_before",
+    select(_J.spec).where(_J.id >= p("a"), _J.id < p("i"), _J.batch == p("b")).order_by(_J.id.desc()).limit(1),
+    "a",
+    "i",
+    "b",
+)
+_say(
+    "spec_after",
+    select(_J.spec).where(_J.id > p("i"), _J.id <= p("e"), _J.batch == p("b")).order_by(_J.id).limit(1),
+    "i",
+    "e",
+    "b",
+)
 _say("spec_delete", delete(spec).where(spec.c.batch == p("b")), "b")
 
 _GUARD = ("owner", "scope", "key", "body", "batch", "expires")

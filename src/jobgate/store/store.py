@@ -39,8 +39,11 @@ class BatchListener(Protocol):
 class Store(Protocol):
     """Keeps everything. A write that has returned is synced to disk."""
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, spare: bool = False) -> T:
         """What `work` returns, when it is on disk. Concurrent writes share one commit.
+
+        `spare`: it makes room, or ends what runs. On a full disk it may use the room set aside for that, and `work` is
+        then called again.
 
         What `work` raises comes out here, and nothing of it is kept. Raises Unavailable when the database cannot be
         written; then nothing is kept either.

@@ -355,6 +355,25 @@ async def what_forks_away_ends_with_its_job(subject: Subject) -> None:
             await site.gone(word)
 
 
+async def what_has_begun_is_not_recalled(subject: Subject) -> None:
+    """Nor what has ended, or what nobody knows: nothing is told of them."""
+    async with opened(subject) as site:
+        long, short, stranger = (
+            site.start(f"echo up; sleep {_long()}", slot=1),
+            site.start("exit 3"),
+            site.start("true"),
+        )
+        await site.begin(long, short)
+        await site.ended(short)
+        await site.tail(long, b"up\n")
+        await site.engine.recall([long.attempt, short.attempt, stranger.attempt])
+        assert (await site.run("exit 4"))[0].exit == Exit(4)
+        said = await site.engine.poll([long.attempt, short.attempt])
+        assert (said[long.attempt].phase, said[short.attempt].exit) == (Phase.RUNNING, Exit(3))
+        await site.engine.cancel([long.attempt])
+        await site.ended(long)
+
+
 # --- ends of others
 
 
@@ -421,6 +440,7 @@ SUITE: Final[tuple[Callable[[Subject], Coroutine[None, None, None]], ...]] = (
     cancelling_asks_gently_first,
     a_cancelled_job_leaves_no_process,
     what_forks_away_ends_with_its_job,
+    what_has_begun_is_not_recalled,
     the_next_gateway_finds_what_ran_on_and_what_ended,
     a_killed_helper_loses_nothing_and_repeats_nothing,
 )

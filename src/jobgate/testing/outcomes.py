@@ -11,11 +11,9 @@ from msgspec.structs import replace
 from jobgate.model.account import Account
 from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
 from jobgate.model.catalogue import App, Catalogue, Image
-from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.files import Artifact, Inline, Input, Output, OutputKind, Packed, Remote, Stored
 from jobgate.model.folder import Entry, Folder, FolderKind
-from jobgate.model.history import Kind
 from jobgate.model.ids import (
     STRIDE,
     AccountId,
@@ -36,7 +34,6 @@ from jobgate.model.operations import (
     Count,
     Delete,
     Describe,
-    Environments,
     Estimate,
     Find,
     FindBatches,
@@ -63,14 +60,10 @@ from jobgate.model.outcomes import (
     Log,
     Offered,
     Outcome,
-    Places,
-    PlaceView,
     Submitted,
     Written,
 )
-from jobgate.model.queue import Reason, Room
-from jobgate.model.resources import GIB, Gpu, Resources
-from jobgate.model.sight import Down, Running, Sight
+from jobgate.model.queue import Reason
 from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.model.storing import (
     Append,
@@ -96,7 +89,7 @@ from jobgate.model.storing import (
     Uploaded,
 )
 from jobgate.model.waits import Offer, Waits
-from jobgate.testing import event_outcomes, webhook_outcomes
+from jobgate.testing import event_outcomes, place_outcomes, webhook_outcomes
 
 NOW: Final = 1_760_000_000.0
 FIRST: Final = 0x0123_4567_89AB_0040
@@ -358,19 +351,6 @@ def _dropped(origin: Origin) -> Iterator[Outcome]:
     yield Dropped()
 
 
-def _places(origin: Origin) -> Iterator[Outcome]:
-    del origin
-    room = Resources(cores=2.0, memory=GIB, disk=GIB, gpus=(Gpu(1),))
-    place = ComputeEnvironment(name=EnvironmentName("local"), engine="local", room=room, slots=2, owner=OWNER)
-    kind = Kind(place.name, OWNER, "true")
-    sight = Sight(room=Room(room, room, 1), running=(Running(kind, OWNER, room, NOW - 1.0),))
-    ill = replace(sight, down=Down(NOW - 60.0, "the launcher does not answer"))
-    yield Places(
-        places=tuple(PlaceView(environment=place, sight=one, queued=3) for one in (sight, ill, None)), account=OWNER
-    )
-    yield Places(places=(), account=OWNER)
-
-
 def _estimated(origin: Origin) -> Iterator[Outcome]:
     del origin
     span, name = Span(2.0, 1.0, 4.0, 9), EnvironmentName("local")
@@ -403,7 +383,6 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Write: _written,
     Describe: _described,
     Programs: _offered,
-    Environments: _places,
     Estimate: _estimated,
     ListFiles: _files,
     ArchiveBatch: _gathered,
@@ -418,6 +397,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     FindFolder: _folders,
     DropFolder: _dropped,
     PutEntry: _written,
+    **place_outcomes.SAMPLES,
     **webhook_outcomes.SAMPLES,
     **event_outcomes.SAMPLES,
 }

@@ -6,13 +6,14 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jobgate.model.events import Broke, Cancel, Rank, Started
+from jobgate.model.errors import NotFound
+from jobgate.model.events import Broke, Cancel, GiveBack, Rank, Started
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, EnvironmentName, JobId
 from jobgate.model.job import Place, Replication, Retry
-from jobgate.model.state import Failure, JobState
+from jobgate.model.state import AttemptState, Failure, JobState
 from jobgate.store.queue import Length
-from jobgate.testing.store_lab import HERE, PLAIN, Lab, Promise, claim, members, promise
+from jobgate.testing.store_lab import HERE, PLAIN, Lab, Promise, claim, members, promise, raised
 
 THERE: Final = EnvironmentName("there")
 PAIRED: Final = replace(PLAIN, replication=Replication(replicas=2, quorum=2), retry=Retry(backoff=10.0))
@@ -154,6 +155,40 @@ async def a_job_is_in_the_queue_while_it_wants_more_replicas_though_others_of_it
 
 
 @promise
+async def what_is_given_back_is_in_its_line_where_it_was(lab: Lab) -> None:
+    """Its time with a node was waiting too; also after a reopen."""
+    first, second = members(await lab.submit(2))
+    waiting = await lab.one(wait=50.0)
+    due = await lab.store.read(lambda tx: tx.jobs.next_overdue())
+    for number in (1, 2):
+        for job in (first, waiting):
+            await lab.tell(job, claim(lab), GiveBack(number))
+    await lab.reopen()
+    assert await lab.heads() == [first, second, waiting]
+    assert await lab.store.read(lambda tx: tx.jobs.next_overdue()) == due
+    row, attempts = await lab.row(first)
+    assert (row.state, [one.state for one in attempts]) == (JobState.QUEUED, [AttemptState.RETURNED] * 2)
+
+
+@promise
+async def a_spec_goes_with_the_last_job_that_has_it(lab: Lab) -> None:
+    """In whatever order they go; so no deletion is larger than the jobs it names."""
+    jobs = members(await lab.submit(3))
+    lone = await lab.one()
+    spec = (await lab.row(jobs[0]))[0].spec
+    other = (await lab.row(lone))[0].spec
+    await lab.reopen()
+    for job in (jobs[1], jobs[0], jobs[2]):
+        assert await lab.store.read(lambda tx: tx.jobs.spec(spec)) == PLAIN
+        await lab.reopen()  # nothing is remembered
+        await lab.tell(job, Cancel())
+        await lab.forget([job])
+    await lab.reopen()
+    await raised(lab.store.read(lambda tx: tx.jobs.spec(spec)), NotFound)
+    assert await lab.store.read(lambda tx: tx.jobs.spec(other)) == PLAIN
+
+
+@promise
 async def past_runs_are_kept_by_kind_and_the_last_word_counts(lab: Lab) -> None:
     """Also after a reopen; what is forgotten is gone."""
     ours, every = Kind(HERE, lab.owner, "sleep"), Kind(HERE)
@@ -172,6 +207,8 @@ SUITE: Final[tuple[Promise, ...]] = (
     an_accounts_first_jobs_in_a_place_come_from_both_its_lines_by_priority_then_age,
     the_first_of_a_batch_is_its_job_whose_turn_is_next,
     a_job_is_in_the_queue_while_it_wants_more_replicas_though_others_of_it_are_live,
+    what_is_given_back_is_in_its_line_where_it_was,
+    a_spec_goes_with_the_last_job_that_has_it,
     past_runs_are_kept_by_kind_and_the_last_word_counts,
 )
 """Every promise of this file."""

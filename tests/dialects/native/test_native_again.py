@@ -32,6 +32,7 @@ def spec_of(body: dict[str, Any]) -> JobSpec:
         {"command": ["true"]},
         {"command": ["true"], "operations": 2.5e12, "credit": 0.0},
         {"script": "#!/bin/sh\ntrue\n", "app": "sh", "tries": 3},
+        {"command": ["true"], "app": "sh", "accept_licence": True},
         {name: value for name, value in FULL.items() if name != "inputs"},
         FULL,
         {"command": ["a"], "inputs": [{"path": "x", "url": "https://me:secret@example.org/x"}]},

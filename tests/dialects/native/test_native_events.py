@@ -196,7 +196,7 @@ def test_a_cursor_that_is_too_old_is_told_where_to_go_on() -> None:
 def test_who_has_a_version_waits_for_another_and_who_has_none_for_the_end(verb: str, ident: str) -> None:
     ask = NATIVE.decode(call(verb, {"id": ident}, query={"wait": "5"}))
     assert (ask.until, ask.within) == (Until.ENDED, 5.0)
-    for tags, seen in (('"7"', 7), ('W/"12", "9"', 12)):
+    for tags, seen in (('"7"', (7,)), ('W/"12", "9"', (9, 12)), ('"a,7", x', ())):
         ask = NATIVE.decode(call(verb, {"id": ident}, query={"wait": "5"}, headers={"if-none-match": tags}))
         assert (ask.until, ask.within, ask.seen) == (Until.CHANGED, 5.0, seen)
     assert NATIVE.decode(call(verb, {"id": ident}, headers={"if-none-match": "*"})).until is Until.ENDED

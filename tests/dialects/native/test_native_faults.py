@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from native_examples import FULL, post, setup
+from native_examples import DIGEST, FULL, post, setup, stored
 
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Dialect
@@ -31,6 +31,27 @@ def told(verb: str, body: dict[str, Any]) -> dict[str, str]:
     assert isinstance(reply.body, bytes)
     assert reply.status == 422
     return {fault["pointer"]: fault["code"] for fault in msgspec.json.decode(reply.body)["errors"]}
+
+
+@pytest.mark.parametrize(
+    ("verb", "method", "header", "value"),
+    [
+        ("job-submit", "POST", "Idempotency-Key", ""),
+        ("job-submit", "POST", "Idempotency-Key", "k" * 256),
+        ("upload-part", "PATCH", "Upload-Offset", "many"),
+        ("events", "GET", "Last-Event-ID", "x"),
+    ],
+)
+def test_a_fault_of_a_header_names_the_header(verb: str, method: str, header: str, value: str) -> None:
+    headers = {header.lower(): value, "upload-length": "9", "accept": "text/event-stream"}
+    parts: dict[str, Any] = {"sha256": DIGEST} if verb == "upload-part" else {}
+    call = stored(verb, method, headers=headers, body=b'{"command": ["true"]}', **parts)
+    with pytest.raises(Invalid) as caught:
+        NATIVE.decode(call)
+    reply = NATIVE.refuse(call, caught.value)
+    assert isinstance(reply.body, bytes)
+    (fault,) = msgspec.json.decode(reply.body)["errors"]
+    assert (fault["parameter"], fault["code"]) == (header, "invalid-field")
 
 
 def test_every_fault_of_a_job_is_told_with_its_place() -> None:

@@ -94,7 +94,8 @@ def test_a_condition_that_does_not_hold_changes_nothing(tmp_path: Path) -> None:
         refused = await client.delete(path, headers={"if-match": wrong})
         assert (refused.status_code, refused.json()["code"]) == (412, "changed")
         assert (await client.get(path)).content == b"one"
-        assert await put(b"two", if_match=right) == 200
+        assert await put(b"two", if_match=f"{wrong}, W/{right}") == 412
+        assert await put(b"two", if_match=f"{wrong}, {right}") == 200
         assert await put(b"three", if_match="*") == 200
         assert (await client.delete(path, headers={"if-match": f'"{digest(b"three")}"'})).status_code == 204
 

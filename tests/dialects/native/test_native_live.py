@@ -81,6 +81,22 @@ def test_a_sweep_is_run_listed_looked_through_tried_again_and_deleted(tmp_path: 
     with_gateway(tmp_path, body)
 
 
+def test_a_request_for_one_job_or_for_some_by_name_is_bounded(tmp_path: Path) -> None:
+    async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
+        assert (await json_of(await client.get("/v1/account")))["limits"]["job"] == 8 << 20
+        large = {"command": ["true", "x" * (8 << 20)]}
+        assert (await json_of(await client.post("/v1/jobs", json=large), 413))["status"] == 413
+        assert (await client.post("/v1/batches", json={"jobs": [large], "held": True})).status_code == 201
+        many = {"ids": [f"2n6r0kqa-{number}" for number in range(1, 1002)]}
+        assert (await client.post("/v1/jobs/find", json=many)).status_code == 422
+        assert (
+            len((await json_of(await client.post("/v1/jobs/find", json={"ids": many["ids"][1:]})))["missing"]) == 1000
+        )
+        assert (await client.post("/v1/jobs/find", json={"ids": ["x" * (1 << 20)]})).status_code == 413
+
+    with_gateway(tmp_path, body)
+
+
 def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
     async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
         held = {"command": ["true"], "held": True, "name": "one", "labels": {"a": "1", "b": "2"}}
@@ -88,8 +104,16 @@ def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
         job = f"/v1/jobs/{(await json_of(answer, 201))['id']}"
         seen = answer.headers["etag"]
         assert (await client.get(job)).headers["etag"] == seen
-        assert (await client.get(job, headers={"if-none-match": seen})).status_code == 304
-        patched = await client.patch(job, json={"name": "two", "labels": {"a": None}}, headers={"if-match": seen})
+        for tags in (seen, f'"0", W/{seen}', f'"other, {seen[1:-1]}",{seen}', "*"):
+            assert (await client.get(job, headers={"if-none-match": tags})).status_code == 304, tags
+        for tags in ('"0"', '"0", "1000000"', "nonsense"):
+            assert (await client.get(job, headers={"if-none-match": tags})).status_code == 200, tags
+        for tags in ('"0"', '"0", "1000000"', "nonsense", f"W/{seen}"):
+            refused = await client.patch(job, json={"priority": 9}, headers={"if-match": tags})
+            assert (await json_of(refused, 412))["code"] == "changed", tags
+        patched = await client.patch(
+            job, json={"name": "two", "labels": {"a": None}}, headers={"if-match": f'"0", {seen}'}
+        )
         told = await json_of(patched)
         assert (told["name"], told["labels"], told["state"]) == ("two", {"b": "2"}, "held")
         for late in (
@@ -98,6 +122,7 @@ def test_a_job_is_changed_only_as_it_was_seen(tmp_path: Path) -> None:
             client.delete(f"{job}?force=true", headers={"if-match": seen}),
         ):
             assert (await json_of(await late, 412))["code"] == "changed"
+        assert (await client.patch(job, json={}, headers={"if-match": "*"})).status_code == 200
         now = patched.headers["etag"]
         told = await json_of(await client.patch(job, json={"priority": 3, "hold": False}, headers={"if-match": now}))
         assert (told["priority"], told["state"] in ("queued", "staging_in", "running", "succeeded")) == (3, True)

@@ -53,6 +53,24 @@ class Follower:
         return self.read
 
 
+@pytest.mark.parametrize("most", [10 << 20, 20_000])
+def test_what_the_engine_gave_back_of_a_log_is_cut_and_no_zeros_stand_for_it(tmp_path: Path, most: int) -> None:
+    """The environment keeps less of a log than the limits would, or more."""
+    place = Environment(slots=1, sandbox="none", log_cap=40_000)
+    settings = Settings(environments={"local": place}, limits=Limits(log=most))
+
+    async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
+        job = await over(client, "yes a line of sixteen | head -n 100000; sleep 0.5; echo end")
+        answer = await client.get(f"/v1/jobs/{job}/log")
+        assert b"\0" not in answer.content
+        assert answer.content.startswith(b"a line of sixteen\n" * 100)
+        assert answer.content.endswith(b"a line of sixteen\nend\n")
+        assert f"the log is limited to {min(most, 40_000)}".encode() in answer.content
+        assert (answer.headers["log-truncated"], len(answer.content) < 41_000) == ("true", True)
+
+    served(tmp_path, body, settings=settings)
+
+
 @pytest.mark.parametrize("repeats", [1, 500], ids=["in the row", "a blob"])
 def test_a_stored_log_is_read_from_any_place(tmp_path: Path, repeats: int) -> None:
     async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:

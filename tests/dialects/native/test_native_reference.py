@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 from jobgate.dialects.dialect import Call, Reply, Route
 from jobgate.dialects.native.cures import CURES
 from jobgate.dialects.native.openapi import ASKED, PLACES, SUBJECTS, refused, status_of
-from jobgate.dialects.native.problems import NEXT
+from jobgate.dialects.native.problems import NEXT, PROBLEMS
 from jobgate.dialects.native.routes import Native
 from jobgate.dialects.page import POLICY, STYLE
 from jobgate.dialects.verb import Verb
@@ -211,9 +211,9 @@ def test_the_index_names_what_can_be_read_without_an_id() -> None:
     assert all("{" not in path for path in told["resources"].values())
 
 
-def test_every_code_has_a_cause_and_a_cure() -> None:
+def test_every_code_has_a_cause_a_cure_and_something_to_do_next() -> None:
     assert status_of().keys() <= CURES.keys()
-    assert NEXT.keys() <= status_of().keys()
+    assert NEXT.keys() == {code for _, code, _ in PROBLEMS.values()} == status_of().keys()
 
 
 @pytest.mark.parametrize("code", sorted(status_of()))

@@ -66,7 +66,7 @@ def test_what_is_wrong_with_a_webhook_is_named(body: dict[str, Any], field: str)
 def test_a_change_says_only_what_it_changes_and_for_which_version() -> None:
     ident = webhook_id(HOOK)
     assert NATIVE.decode(on_webhook("webhook-change", "PATCH", {})).operation == ChangeWebhook(webhook=ident)
-    for header, seen in (('"3"', 3), ('W/"3"', 3), ("*", None), ('"x"', -1), ("", None)):
+    for header, seen in (('"3"', (3,)), ('"4", "3"', (3, 4)), ('W/"3"', ()), ("*", None), ('"x"', ()), ("", None)):
         call = on_webhook("webhook-delete", "DELETE", if_match=header)
         assert NATIVE.decode(call).operation == DeleteWebhook(ident, seen)
 

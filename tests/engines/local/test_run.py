@@ -17,9 +17,9 @@ from jobgate.engines.engine import Phase
 from jobgate.model.attempt import Exit
 from jobgate.model.errors import EngineError
 from jobgate.model.job import Argv, ImageRef, Script, Step
-from jobgate.model.resources import Network
+from jobgate.model.resources import MIB, Network
 from jobgate.model.state import Failure
-from jobgate.testing.engine_site import opened
+from jobgate.testing.engine_site import SMALL, opened
 
 
 def test_a_script_runs_as_its_first_line_says(rig: Open, mode: str) -> None:
@@ -305,5 +305,29 @@ def test_a_sandbox_that_cannot_be_made_is_the_engines_failure_and_not_the_comman
             seen, _ = await box.run("echo never; exit 0")
             assert seen.failure is Failure.ENGINE
             assert seen.message.startswith("bwrap: ")
+
+    asyncio.run(body())
+
+
+HUNGRY = 'my $x = "a" x 80_000_000; 1 while (times)[0] < 0.15'
+
+
+def test_what_a_job_used_is_what_its_command_used_and_its_children_with_it(rig: Open, mode: str) -> None:
+    async def body() -> None:
+        async with rig(mode) as box:
+            for resources in (SMALL, OUTBOUND) if mode == "bubblewrap" else (SMALL,):
+                command = Argv(("sh", "-c", f"perl -e '{HUNGRY}'; exit 0"))
+                usage = (await box.run(command, resources))[0].usage
+                assert usage.max_memory > 80_000_000
+                assert 0.15 <= usage.cpu_seconds <= usage.wall_seconds + 0.1
+
+    asyncio.run(body())
+
+
+def test_a_job_that_needs_little_is_not_said_to_use_what_its_launcher_does(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("bubblewrap") as box:
+            usage = (await box.run("true"))[0].usage
+            assert 0 < usage.max_memory < 8 * MIB
 
     asyncio.run(body())

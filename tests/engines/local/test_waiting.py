@@ -11,7 +11,7 @@ from local_rig import Open, its
 from msgspec.structs import replace
 
 from jobgate.engines.engine import Phase
-from jobgate.model.attempt import AttemptId
+from jobgate.model.attempt import AttemptId, Exit
 
 
 def test_what_is_handed_over_beyond_the_slots_starts_when_one_before_it_ends(rig: Open, mode: str) -> None:
@@ -43,6 +43,42 @@ def test_one_that_waits_is_cancelled_without_ever_being_started(rig: Open) -> No
             await box.engine.cancel([second.attempt])
             seen = await box.ended(second)
             assert (seen.exit, seen.started) == (None, None)
+            assert not (second.workspace / "was_here").exists()
+
+    asyncio.run(body())
+
+
+def test_one_that_waits_is_recalled_and_one_that_runs_is_not(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("none", slots=1) as box:
+            first, second, third = box.start("read line < gate; exit 3"), box.start("echo once"), box.start("true")
+            os.mkfifo(first.workspace / "gate")
+            await box.engine.submit([first, second])
+            await box.until(first, Phase.RUNNING)
+            await box.engine.recall([first.attempt, second.attempt, third.attempt])
+            await box.until(second, Phase.RECALLED)
+            assert its(box.engine).trouble == ""
+            await box.engine.submit([second])  # the same name, as if it had never come
+            await asyncio.to_thread((first.workspace / "gate").write_text, "go\n")
+            assert (await box.ended(first)).exit == Exit(3)
+            assert (await box.ended(second)).exit == Exit(0)
+            assert second.log.read_text() == "once\n"
+            assert (await box.engine.poll([third.attempt]))[third.attempt].phase is Phase.GONE
+
+    asyncio.run(body())
+
+
+def test_what_was_recalled_and_cancelled_at_once_never_runs(rig: Open) -> None:
+    async def body() -> None:
+        async with rig("none", slots=1) as box:
+            first, second = box.start("sleep 30"), box.start("touch was_here")
+            await box.engine.submit([first, second])
+            await box.until(first, Phase.RUNNING)
+            await box.engine.recall([second.attempt])
+            await box.engine.cancel([second.attempt])
+            await box.until(second, Phase.RECALLED)
+            await box.engine.release([second.attempt])
+            assert (await box.engine.poll([second.attempt]))[second.attempt].phase is Phase.GONE
             assert not (second.workspace / "was_here").exists()
 
     asyncio.run(body())

@@ -46,6 +46,8 @@ class LimitsView(Struct, frozen=True, kw_only=True):
 
     batch: int
     """Jobs in one request."""
+    job: int
+    """Bytes of a request for one job."""
     upload: int
     """Bytes of one uploaded file."""
     input: int
@@ -137,6 +139,7 @@ def _described(prefix: str, call: Call, outcome: Described) -> Reply:
             credit=outcome.credit,
             limits=LimitsView(
                 batch=limits.batch,
+                job=limits.job,
                 upload=limits.upload,
                 input=limits.input,
                 output_files=limits.output_files,
@@ -202,6 +205,7 @@ VERBS: Final = (
             credit=1520.5,
             limits=LimitsView(
                 batch=1_000_000,
+                job=8_388_608,
                 upload=2_147_483_648,
                 input=2_147_483_648,
                 output_files=1000,

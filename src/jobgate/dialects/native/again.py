@@ -34,6 +34,7 @@ def draft_of(spec: JobSpec) -> JobDraft | None:
         command=step.command.words if isinstance(step.command, Argv) else UNSET,
         script=UNSET if isinstance(step.command, Argv) else step.command.text,
         app=step.program.name if isinstance(step.program, AppRef) else UNSET,
+        accept_licence=isinstance(step.program, AppRef) and step.program.licence_accepted,
         image=step.program.name if isinstance(step.program, ImageRef) else UNSET,
         env=dict(step.env),
         workdir=step.workdir,
@@ -58,11 +59,7 @@ def _sayable(spec: JobSpec) -> bool:
     """Whether what no draft has is as a draft leaves it."""
     step, asked = spec.steps[0], spec.resources
     program = step.program
-    plain_program = (
-        isinstance(program, Host)
-        or (isinstance(program, AppRef) and not program.licence_accepted)
-        or (isinstance(program, ImageRef) and not program.archive)
-    )
+    plain_program = isinstance(program, Host | AppRef) or (isinstance(program, ImageRef) and not program.archive)
     bare = Step(command=step.command, program=program, env=step.env, workdir=step.workdir, stdin=step.stdin)
     resources = Resources(
         cores=asked.cores,

@@ -45,7 +45,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class QueryFault(Invalid):
-    """A parameter of the query is wrong; `field` is its name."""
+    """A parameter of the query, or a header, is wrong; `field` is its name."""
 
 
 def credential(call: Call) -> Proof:
@@ -174,7 +174,8 @@ class Keyed:
     def __init__(self, call: Call) -> None:
         self._key = call.headers.get("idempotency-key")
         if self._key is not None and not 1 <= len(self._key) <= KEY_LENGTH:
-            raise Invalid(f"Idempotency-Key: 1 to {KEY_LENGTH} characters", code="key")
+            told = f"Idempotency-Key: 1 to {KEY_LENGTH} characters"
+            raise QueryFault(told, code="invalid-field", field="Idempotency-Key")
         self._digest = hashlib.sha256(call.verb.encode() + b"\0")
 
     def feed(self, piece: bytes) -> None:

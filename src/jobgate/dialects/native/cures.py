@@ -149,6 +149,10 @@ CURES: Final[Mapping[str, Cure]] = {
         "detail names the one that comes nearest, and what it lacks.",
         "Ask for less, or for another image or network. GET /v1/environments tells what each one has.",
     ),
+    "licence-required": Cure(
+        "The operator says of this app that whoever submits it accepts its licence, and the job does not say so.",
+        'Read the licence (licence_url in GET /v1/apps), then send "accept_licence": true beside the app.',
+    ),
     "app-not-runnable": Cure(
         "The image that the job names is in no catalogue here, and no environment fetches images.",
         "Use an image of GET /v1/images, or ask the operator to add it under [images.NAME].",

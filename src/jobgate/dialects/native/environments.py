@@ -60,6 +60,8 @@ class EnvironmentView(Struct, frozen=True, kw_only=True):
     longest_run: float
     queued: int
     """Jobs that wait and may run here, of all accounts; of very many a number that they are not fewer than."""
+    oldest: str | UnsetType = UNSET
+    """Since when the one of them waits that has waited longest."""
     running: int
     """Jobs that have their room here, of all accounts."""
     images: bool
@@ -102,6 +104,7 @@ def environment_view(seen: PlaceView, asker: AccountId) -> EnvironmentView:
         longest_wait=place.longest_wait,
         longest_run=place.longest_run,
         queued=seen.queued,
+        oldest=UNSET if seen.oldest is None else moment(seen.oldest),
         running=len(sight.running) if sight is not None else 0,
         images=place.images,
         owned=place.owner == asker,
@@ -151,6 +154,7 @@ _SHOWN: Final = EnvironmentView(
     longest_wait=2_592_000.0,
     longest_run=86_400.0,
     queued=356,
+    oldest="2026-11-24T23:09:27.658Z",
     running=28,
     images=False,
     owned=False,

@@ -60,7 +60,7 @@ def _estimate_view(span: Span | None, digits: int = MILLISECONDS) -> EstimateVie
 
 def _reader(limit: int, most: int) -> Callable[[Call], Ask]:
     """Reads a body as the submit would be read. Raises Invalid as that would."""
-    decoders = {verb.name: verb.decode for verb in submit.verbs(limit, most)}
+    decoders = {verb.name: verb.decode for verb in submit.verbs(limit, most, limit)}
 
     def estimate(call: Call) -> Ask:
         decode = decoders["batch-submit" if _is_batch(call.body) else "job-submit"]
@@ -114,7 +114,7 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             early=True,
             takes=LoneDraft | BatchDraft,
             gives={200: EstimatedView},
-            refuses=("unrunnable", "app-not-found", "app-not-runnable", "batch-too-large"),
+            refuses=("unrunnable", "app-not-found", "licence-required", "app-not-runnable", "batch-too-large"),
             example={"template": {"command": ["sleep", "2"]}, "count": 100},
             examples={"One job": {"command": ["sleep", "2"]}},
             shown=EstimatedView(

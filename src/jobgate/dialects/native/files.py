@@ -8,13 +8,13 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct
 
 from jobgate.dialects.dialect import Ask, Body, Call, Reply
-from jobgate.dialects.native.asked import Limit, query
+from jobgate.dialects.native.asked import Limit, QueryFault, query
 from jobgate.dialects.native.pages import onward
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, moment
 from jobgate.dialects.native.wire_files import UploadItem, UploadList, UploadView
 from jobgate.model.account import Scope
-from jobgate.model.errors import Invalid, NotFound
+from jobgate.model.errors import NotFound
 from jobgate.model.ids import Digest
 from jobgate.model.operations import Write
 from jobgate.model.outcomes import Content, Written
@@ -133,10 +133,10 @@ def _come(outcome: Uploaded) -> dict[str, str]:
 
 
 def _said(call: Call, name: str) -> int:
-    """A number of bytes in a header. Raises Invalid."""
+    """A number of bytes in a header. Raises QueryFault."""
     value = call.headers.get(name.lower(), "")
     if not _NUMBER.fullmatch(value):
-        raise Invalid(f"{name}: a number of bytes is needed", code="header")
+        raise QueryFault(f"{name}: a number of bytes is needed", code="invalid-field", field=name)
     return int(value)
 
 

@@ -11,6 +11,7 @@ from jobgate.dialects.dialect import Ask, Body, Call, Reply
 from jobgate.dialects.native import asked
 from jobgate.dialects.native.files import NO_MEDIA, Paging
 from jobgate.dialects.native.pages import onward
+from jobgate.dialects.native.tags import ANY, strong, weak
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, moment
 from jobgate.dialects.native.wire_files import EntryList, EntryView, FolderList, FolderView, LinkDraft
@@ -33,7 +34,6 @@ from jobgate.model.storing import (
     ReadEntry,
 )
 
-_NEVER: Final = Digest("")
 """A tag that no content has."""
 
 
@@ -116,7 +116,7 @@ def _put(call: Call) -> Ask:
     if content is None:
         content = Digest(asked.body(call, LinkDraft).upload)
     match, there = _match(call)
-    absent = call.headers.get("if-none-match", "").strip() == "*"
+    absent = ANY in weak(call.headers.get("if-none-match", ""))
     return Ask(
         operation=PutEntry(
             folder=_name(call), name=_path(call), content=content, match=match, there=False if absent else there
@@ -124,14 +124,14 @@ def _put(call: Call) -> Ask:
     )
 
 
-def _match(call: Call) -> tuple[Digest | None, bool | None]:
-    """What `If-Match` says: the content that is expected, or that there is any."""
-    said = call.headers.get("if-match", "").strip()
-    if not said:
+def _match(call: Call) -> tuple[tuple[Digest, ...] | None, bool | None]:
+    """What `If-Match` says: the contents that are expected, or that there is any."""
+    said = strong(call.headers.get("if-match", ""))
+    if said is None:
         return None, None
-    if said == "*":
+    if ANY in said:
         return None, True
-    return (Digest(said[1:-1]) if said.startswith('"') and said.endswith('"') else _NEVER), None
+    return tuple(map(Digest, sorted(said))), None
 
 
 def _written(prefix: str, call: Call, outcome: Written) -> Reply:

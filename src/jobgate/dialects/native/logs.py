@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from jobgate.dialects.dialect import Ask, Call, Reply, Stream
 from jobgate.dialects.native.asked import query
 from jobgate.dialects.native.jobs import name_of
+from jobgate.dialects.native.tags import ANY, weak
 from jobgate.dialects.native.verb import Verb
 from jobgate.model.storing import OpenedLog, OpenLog
 
@@ -56,7 +57,7 @@ def _opened(prefix: str, call: Call, outcome: OpenedLog) -> Reply:
         headers["Log-Truncated"] = "true"
     if outcome.digest is not None:
         headers["ETag"] = f'"{outcome.digest}"'
-        if headers["ETag"] in call.headers.get("if-none-match", ""):
+        if weak(call.headers.get("if-none-match", "")) & {outcome.digest, ANY}:
             return Reply(status=304, headers=headers, media=MEDIA)
     asked, status = _range(call), 200
     if asked != (None, None):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlencode
 
 from jobgate.dialects.dialect import Ask, Call, Reply
 from jobgate.dialects.native.asked import Waiting, wait
+from jobgate.dialects.native.tags import ANY, strong, weak
 from jobgate.dialects.native.views import answer
-from jobgate.model.operations import Count, Find, Until
+from jobgate.model.operations import Count, Find, Seen, Until
 
-_NEVER: Final = -1
-"""No version."""
+_LONGEST: Final = 18
+"""Digits of a version."""
 
 
 def onward(path: str, call: Call, more: str | None) -> tuple[str | None, dict[str, str]]:
@@ -30,31 +32,25 @@ def tag(version: int) -> dict[str, str]:
 
 def held(call: Call, body: object, version: int) -> Reply:
     """The thing; nothing but its tag where the client has this version already."""
-    if tag(version)["ETag"] in _tags(call.headers.get("if-none-match", "")):
+    if weak(call.headers.get("if-none-match", "")) & {str(version), ANY}:
         return Reply(status=304, headers=tag(version))
     return answer(body, 200, tag(version))
 
 
 def waiting(call: Call, operation: Find | Count, asked: Waiting) -> Ask:
     """With `?wait` it is answered at the end; where `If-None-Match` says what the client has, at the first change."""
-    known = _version(call, "if-none-match")
-    if known is None:
+    known = weak(call.headers.get("if-none-match", ""))
+    if not known or ANY in known:
         return Ask(operation=operation, until=Until.ENDED, within=wait(asked))
-    return Ask(operation=operation, until=Until.CHANGED, within=wait(asked), seen=known)
+    return Ask(operation=operation, until=Until.CHANGED, within=wait(asked), seen=_versions(known))
 
 
-def seen(call: Call) -> int | None:
-    """The version that `If-Match` says the client knows; None where it says none, or any."""
-    return _version(call, "if-match")
+def seen(call: Call) -> Seen | None:
+    """The versions that `If-Match` allows; None where it says none, or any."""
+    known = strong(call.headers.get("if-match", ""))
+    return None if known is None or ANY in known else _versions(known)
 
 
-def _version(call: Call, header: str) -> int | None:
-    tags = _tags(call.headers.get(header, ""))
-    if not tags or "*" in tags:
-        return None
-    said = tags[0].strip('"')
-    return int(said[:18]) if said.isascii() and said.isdigit() else _NEVER
-
-
-def _tags(header: str) -> list[str]:
-    return [one.strip().removeprefix("W/") for one in header.split(",") if one.strip()]
+def _versions(tags: Iterable[str]) -> Seen:
+    """What is no version of ours is none that anything can have."""
+    return tuple(sorted(int(said[:_LONGEST]) for said in tags if said.isascii() and said.isdigit()))

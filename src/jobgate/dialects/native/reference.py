@@ -14,6 +14,7 @@ from jobgate.dialects.dialect import Call, Reply
 from jobgate.dialects.native.asked import query
 from jobgate.dialects.native.cures import CURES
 from jobgate.dialects.native.openapi import about, peculiar, status_of
+from jobgate.dialects.native.tags import ANY, weak
 from jobgate.dialects.native.views import answer
 from jobgate.dialects.native.wire import NAME
 from jobgate.dialects.openapi.document import document
@@ -145,10 +146,9 @@ class Reference:
 
 def _kept(call: Call, body: bytes) -> Reply:
     """An answer that a client may keep, and ask about again."""
-    tag_ = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-    headers = STABLE | {"ETag": tag_}
-    known = {one.strip().removeprefix("W/") for one in call.headers.get("if-none-match", "").split(",")}
-    if known & {tag_, "*"}:
+    version = hashlib.sha256(body).hexdigest()[:16]
+    headers = STABLE | {"ETag": f'"{version}"'}
+    if weak(call.headers.get("if-none-match", "")) & {version, ANY}:
         return Reply(status=304, headers=headers)
     return Reply(headers=headers, body=body)
 

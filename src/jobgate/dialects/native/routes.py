@@ -19,6 +19,7 @@ from jobgate.dialects.native import (
     jobs,
     logs,
     outputs,
+    overseen,
     problems,
     submit,
     waits,
@@ -100,7 +101,7 @@ class Native:
 def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
     """All there are, in the order they are shown."""
     return (
-        *submit.verbs(own.body, limits.batch),
+        *submit.verbs(own.body, limits.batch, limits.job),
         *jobs.VERBS,
         *batches.VERBS,
         *waits.VERBS,
@@ -110,6 +111,7 @@ def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
         *folders.verbs(limits.upload),
         *environments.VERBS,
         *account.VERBS,
+        *overseen.VERBS,
         *estimates.verbs(own.body, limits.batch),
         *webhooks.VERBS,
         *events.VERBS,

@@ -247,7 +247,7 @@ def _program(draft: JobDraft) -> Program:
     if draft.app is not UNSET and draft.image is not UNSET:
         raise Invalid("a job has at most one of app and image", code="one-of", field="image")
     if draft.app is not UNSET:
-        return AppRef(draft.app)
+        return AppRef(draft.app, licence_accepted=draft.accept_licence)
     return Host() if draft.image is UNSET else ImageRef(draft.image)
 
 

@@ -219,13 +219,13 @@ def _replayed(outcome: Submitted) -> dict[str, str]:
 
 
 _REFUSED: Final = (
-    *("unrunnable", "app-not-found", "app-not-runnable", "not-found", "webhook-not-found"),
+    *("unrunnable", "app-not-found", "licence-required", "app-not-runnable", "not-found", "webhook-not-found"),
     *("too-many-jobs", "storage-quota", "storage-full"),
 )
 
 
-def verbs(limit: int, most: int) -> tuple[Verb, ...]:
-    """With so many bytes of a body at most, and so many jobs of a batch."""
+def verbs(limit: int, most: int, lone: int) -> tuple[Verb, ...]:
+    """With so many bytes of a body at most, and of a lone job's, and so many jobs of a batch."""
     batches = _Batches(most)
     return (
         Verb(
@@ -236,7 +236,7 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             subject="jobs",
             scope=Scope.SUBMIT,
             body=Body.WHOLE,
-            limit=limit,
+            limit=min(limit, lone),
             early=True,
             takes=LoneDraft,
             gives={201: JobView},

@@ -28,7 +28,7 @@ from jobgate.dialects.native.wire_replicas import replication_draft
 from jobgate.dialects.native.wire_waits import waits_view
 from jobgate.model.attempt import Attempt, Exit, Usage
 from jobgate.model.credit import Ledger
-from jobgate.model.files import Artifact, workspace_path
+from jobgate.model.files import Artifact, Keep, workspace_path
 from jobgate.model.ids import EnvironmentName, batch_text, job_text, place
 from jobgate.model.job import AppRef, Argv, Batch, ImageRef, Job, JobSpec, Script
 from jobgate.model.numbers import of_job
@@ -106,6 +106,7 @@ def whole_view(whole: Whole, expand: Collection[str] = EVERYTHING) -> JobView:
         attempts=tuple(attempt_view(one, spec) for one in attempts) if "attempts" in expand else UNSET,
         draft=(draft_of(spec) or UNSET) if "draft" in expand else UNSET,
         outputs=_files(job, spec, shown) if over and "outputs" in expand else UNSET,
+        missing=_said(_missing(spec, shown)) if over and "outputs" in expand else UNSET,
         skipped=_said(shown.skipped if shown and over else 0),
         waits=UNSET if whole.waits is None else waits_view(whole.waits),
     )
@@ -124,6 +125,15 @@ def _files(job: Job, spec: JobSpec, shown: Attempt | None) -> tuple[FileView, ..
     """Where attempts never agreed, those of none are the job's."""
     files = shown.outputs if shown and job.failure is not Failure.UNDECIDED else ()
     return tuple(file_view(workspace_path(spec.outputs, file), file) for file in files)
+
+
+def _missing(spec: JobSpec, shown: Attempt | None) -> tuple[str, ...]:
+    """Outputs of which there is nothing, though the command ended as they ask."""
+    if shown is None or shown.exit is None or not spec.outputs:
+        return ()
+    there = {file.output for file in shown.outputs}
+    wanted = Keep if shown.exit.code == 0 else {Keep.ALWAYS}
+    return tuple(item.path for number, item in enumerate(spec.outputs) if number not in there and item.keep in wanted)
 
 
 def file_view(path: str, artifact: Artifact) -> FileView:

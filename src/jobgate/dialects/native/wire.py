@@ -82,6 +82,8 @@ class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """In place of a command: a text whose first line names the interpreter, `#!/bin/sh`."""
     app: str | UnsetType = UNSET
     """A named program of the operator's catalogue to run it in."""
+    accept_licence: bool = False
+    """The submitter accepts the app's licence, where it has one that must be (`GET /v1/apps`)."""
     image: str | UnsetType = UNSET
     """An image to run it in. Without app and image: the machine's own tools, in the sandbox."""
     env: dict[str, str] = {}
@@ -230,6 +232,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     waits: WaitsView | UnsetType = UNSET
     outputs: tuple[FileView, ...] | UnsetType = UNSET
     """Once it is over."""
+    missing: tuple[str, ...] | UnsetType = UNSET
+    """Outputs that were asked for, and nothing was kept there; once its command has ended."""
     skipped: int | UnsetType = UNSET
     """What was left and cannot be told: links that lead out, devices, names with control characters, too deep ones."""
     dialect: str

@@ -14,9 +14,10 @@ MILLISECONDS: Final = 3
 
 
 class FreeView(Struct, frozen=True, kw_only=True):
-    """How much is free, of how much."""
+    """How much is free for this job, of how much."""
 
     slots: int
+    """None where something else that the job needs is taken, however many slots are free."""
     of: int
 
 

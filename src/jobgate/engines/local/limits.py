@@ -15,6 +15,8 @@ import msgspec
 
 from jobgate.model.resources import Resources
 
+_CONTROLLERS: Final = ("memory", "pids", "cpu")
+"""Of version 1: each has a tree of its own."""
 _V2_PERIOD: Final = 100_000
 _KEPT: Final = 1024
 PROCESSES: Final = 1024
@@ -44,10 +46,17 @@ class Limits:
         """Of the control groups that limit jobs: 1, 2, or 0 where none can be made."""
         return self._version
 
+    @property
+    def groups(self) -> tuple[Path, ...]:
+        """The control groups below which those of jobs hang."""
+        if self._version == 1:
+            return tuple(self._root / controller / self._name for controller in _CONTROLLERS)
+        return (self._root / self._name,) if self._version else ()
+
     def remove(self) -> None:
         """Takes the group away again, by who only wanted to know; one that is in use stays."""
         places = [self._root / self._name]
-        for controller in ("memory", "pids", "cpu"):
+        for controller in _CONTROLLERS:
             places += [self._root / controller / self._name / "slot-0", self._root / controller / self._name]
         for place in places:
             with contextlib.suppress(OSError):
@@ -108,7 +117,7 @@ def _version(root: Path, name: str) -> int:
             (root / name).mkdir(exist_ok=True)
             (root / name / "cgroup.subtree_control").write_text("+memory +pids +cpu")
             return 2
-        for controller in ("memory", "pids", "cpu"):
+        for controller in _CONTROLLERS:
             (root / controller / name / "slot-0").mkdir(parents=True, exist_ok=True)
             with (root / controller / name / "slot-0" / "cgroup.procs").open("a"):
                 pass

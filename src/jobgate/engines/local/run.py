@@ -63,13 +63,14 @@ class LocalEngine:
 
     def __init__(self, settings: LocalSettings, *, launcher_env: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._launcher = Launcher(settings.directory, env={"PATH": _PATH, **(launcher_env or {})})
         self._bwrap: str | None = None
         self._slirp: str | None = None
         self._filter = settings.directory / "filter.bpf"
         self._etc = settings.directory / "etc"
         self._has_filter = False
         self._limits = Limits(settings.cgroup)
+        env = {"PATH": _PATH, **(launcher_env or {})}
+        self._launcher = Launcher(settings.directory, env=env, groups=self._limits.groups)
         self._uid: int | None = None
         self._forbidden = settings.forbidden
         self._capabilities = Capabilities(pushes=True)
@@ -98,6 +99,7 @@ class LocalEngine:
             isolated=self._bwrap is not None,
             limits=self._limits.enforced,
             together=True,
+            log=self._settings.log_cap,
         )
         await self._launcher.open()
         self._opened = True
@@ -280,7 +282,7 @@ class LocalEngine:
     async def poll(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Observation]:
         """From memory: the launcher tells every change. Raises EngineError while it does not."""
         launcher = self._launcher
-        if launcher.away and any(str(attempt) not in launcher.ended for attempt in attempts):
+        if launcher.away and not all(launcher.settled(str(attempt)) for attempt in attempts):
             raise EngineError(launcher.away, retryable=True)
         return {attempt: self._observe(str(attempt)) for attempt in attempts}
 
@@ -288,6 +290,8 @@ class LocalEngine:
         launcher = self._launcher
         if (record := launcher.ended.get(name)) is not None:
             return observation(record)
+        if name in launcher.recalled:
+            return Observation(phase=Phase.RECALLED, handle=Handle(name))
         if name in launcher.running:
             started = launcher.running[name]
             phase = Phase.STARTING if started is None else Phase.RUNNING
@@ -306,6 +310,10 @@ class LocalEngine:
     async def cancel(self, attempts: Sequence[AttemptId]) -> None:
         """Asks the launcher."""
         self._launcher.stop([str(attempt) for attempt in attempts])
+
+    async def recall(self, attempts: Sequence[AttemptId]) -> None:
+        """Asks the launcher for those that wait there."""
+        self._launcher.recall([str(attempt) for attempt in attempts])
 
     async def collect(self, attempt: Attempt, workspace: Path) -> None:
         """Everything is where it belongs."""

@@ -36,11 +36,14 @@ _log = structlog.get_logger("jobgate.launcher")
 class Launcher:
     """One connection, made anew when the launcher has died. `running` and `ended` are by name."""
 
-    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, *, env: Mapping[str, str] | None = None, groups: Sequence[Path] = ()) -> None:
         self._directory = directory
+        self._groups = tuple(map(str, groups))
         self._env = dict(env or {})
         self.running: dict[str, float | None] = {}
         self.ended: dict[str, Json] = {}
+        self.recalled: set[str] = set()
+        """Taken back before they began."""
         self.rebooted = False
         self.pid = 0
         self.away = ""
@@ -65,6 +68,10 @@ class Launcher:
     def knows(self, name: str) -> bool:
         """Whether it was asked for already."""
         return name in self.running or name in self.ended
+
+    def settled(self, name: str) -> bool:
+        """Whether nothing further will become of it."""
+        return name in self.ended or name in self.recalled
 
     async def open(self) -> None:
         """Connects, starting the launcher when it is not there. Raises EngineError."""
@@ -122,7 +129,7 @@ class Launcher:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             started = subprocess.run(  # noqa: S603  # our own file, no shell
-                [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory)],
+                [sys.executable, "-I", "-S", "-E", "-c", _LAUNCHER, str(self._directory), *self._groups],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -182,6 +189,11 @@ class Launcher:
             self.running.pop(record["name"], None)
             self.ended[record["name"]] = record
             names.append(record["name"])
+        for name in frame.get("recalled", ()):
+            self.running.pop(name, None)
+            self._asked.pop(name, None)
+            self.recalled.add(name)
+            names.append(name)
         if "trouble" in frame:
             self._full = frame["trouble"]
             if self._full:
@@ -200,6 +212,7 @@ class Launcher:
         """Asks for jobs; what becomes of them is heard."""
         for spec in specs:
             if not self.knows(spec["name"]):
+                self.recalled.discard(spec["name"])
                 self.running[spec["name"]] = None
                 self._asked[spec["name"]] = spec
         self._ask("start", specs)
@@ -209,9 +222,14 @@ class Launcher:
         self._stops.update(name for name in names if name not in self.ended)
         self._ask("stop", names)
 
+    def recall(self, names: Sequence[str]) -> None:
+        """Asks for those back that have not begun."""
+        self._ask("recall", [name for name in names if self.running.get(name, 0.0) is None])
+
     def forget(self, names: Sequence[str]) -> None:
         """Their ends are saved."""
         for name in names:
+            self.recalled.discard(name)
             self.ended.pop(name, None)
             self._asked.pop(name, None)
             self._stops.discard(name)

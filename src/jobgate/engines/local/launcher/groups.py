@@ -21,7 +21,11 @@ Group = tuple[str, dict[str, str]]
 class Groups:
     """The control groups of one launcher."""
 
-    def __init__(self) -> None:
+    def __init__(self, parents: Iterable[str] = ()) -> None:
+        """`parents`: where those of its jobs hang. What a launcher that was killed left there goes, if it is empty."""
+        self.parents = set(parents)
+        for parent in self.parents:
+            remove_below(parent)
         self.limits: dict[str, dict[str, str]] = {}
         """By path, as they are now."""
         self.files: dict[str, int] = {}
@@ -94,9 +98,15 @@ class Groups:
         """Removes those that nobody is in."""
         for name in list(self.files):
             self.close(name)
-        for parent in {os.path.dirname(path) for path in self.limits}:
+        for parent in self.parents | {os.path.dirname(path) for path in self.limits}:
+            remove_below(parent)
             with contextlib.suppress(OSError):
-                for name in os.listdir(parent):
-                    with contextlib.suppress(OSError):
-                        os.rmdir(f"{parent}/{name}")
                 os.rmdir(parent)
+
+
+def remove_below(parent: str) -> None:
+    """Removes the groups that hang there and that nobody is in; the kernel keeps the others."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(parent):
+            with contextlib.suppress(OSError):
+                os.rmdir(f"{parent}/{name}")

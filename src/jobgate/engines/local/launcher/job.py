@@ -12,7 +12,7 @@ import time
 from typing import NoReturn
 
 from .groups import Groups
-from .processes import HOME, Json, born_at, libc, ticks
+from .processes import HOME, Json, born_at, exit_code, libc, ticks
 from .timers import Timer
 
 FIRST = 16
@@ -136,6 +136,21 @@ def blame(step: Json, error: OSError | ValueError) -> tuple[int | None, str]:
 
 OWN_FAULTS = (b"bwrap: execvp ", b"bwrap: Can't chdir")
 """What bubblewrap says of a command, or a working directory, that is not there."""
+
+
+def sandboxed(job: Job, step: Json, end: list[int | None]) -> list[int | None]:
+    """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
+    code = exit_code(step["status"])
+    if code is None:
+        if end[1] is not None or job.stopping:
+            return end
+        job.message = last_words(job, step)
+        if job.message:
+            job.failure = job.failure or "engine"  # there was no sandbox to execute it in
+            return [126, None]
+        job.message = f"{step.get('word', 'the command')}: cannot be executed"
+        return [127, None]
+    return [code, code - 128] if 128 < code < 193 else [code, None]
 
 
 def last_words(job: Job, step: Json) -> str:

@@ -7,22 +7,22 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .door import Door
 from .groups import Groups
-from .job import FIRST, Job, blame, last_words, spawn
+from .job import FIRST, Job, blame, sandboxed, spawn
 from .journal import Journal
 from .processes import (
     Json,
     boot_id,
     children,
-    exit_code,
     home_of,
     inside,
     libc,
     mark,
 )
+from .spent import INSIDE, came_home, expect, spend, to_come
 from .stop import kill, kill_below, terminate
 from .timers import Timers
 from .usage import NAMES, taken, trim
@@ -43,7 +43,7 @@ LOOK = 1.0
 class Launcher:
     """The loop."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, groups: Sequence[str] = ()) -> None:
         self.directory = directory
         self.home = home_of(directory)
         self.boot = boot_id()
@@ -67,8 +67,9 @@ class Launcher:
         self.told_started: dict[str, tuple[float, float]] = {}
         """When, by the clock and by the timers'."""
         self.told_ended: list[Json] = []
+        self.told_recalled: list[str] = []
         self.told_trouble = ""
-        self.groups = Groups()
+        self.groups = Groups(groups)
         self.running = True
         self.retrying = False
         while os.dup(0) < FIRST:
@@ -132,6 +133,7 @@ class Launcher:
         running += [{"name": name, "started": record["started"]} for name, record in waiting.items()]
         ends = [entry["end"] for name, entry in self.journal.names.items() if "end" in entry and name not in waiting]
         self.told_started.clear()
+        self.told_recalled.clear()  # none of them is among those that run: whoever wants one asks again
         self.told_trouble = self.journal.trouble
         hello = {"pid": os.getpid(), "rebooted": self.rebooted, "running": running, "ended": ends}
         return {"hello": {**hello, "trouble": self.told_trouble}}
@@ -151,6 +153,8 @@ class Launcher:
             for item in items:
                 if word == "stop":
                     self.stop(item)
+                elif word == "recall":
+                    self.recall(item)
                 elif word == "forget":
                     self.forget(item)
                 elif word == "shutdown":
@@ -198,6 +202,8 @@ class Launcher:
             frame["ended"], self.told_ended = self.told_ended, []
         if self.told_trouble != self.journal.trouble:
             frame["trouble"] = self.told_trouble = self.journal.trouble
+        if self.told_recalled:
+            frame["recalled"], self.told_recalled = self.told_recalled, []
         if frame and self.door.gateway is not None:
             self.door.send(frame)
 
@@ -313,34 +319,22 @@ class Launcher:
                 break
             job = self.by_pid.pop(pid, None)
             if job is None:
-                strangers = True  # its own children have come home now
+                # else its own children have come home now
+                strangers = not came_home(self.jobs.values(), pid, usage) or strangers
                 continue
             step = job.pids.pop(pid)
-            job.cpu += usage.ru_utime + usage.ru_stime
-            job.rss = max(job.rss, usage.ru_maxrss * 1024)
-            number = os.waitstatus_to_exitcode(status)
-            end: list[int | None] = [128 - number, -number] if number < 0 else [number, None]
-            if step.get("status"):
-                end = self.sandboxed(job, step, end)
-            self.stepped(job, step, end)
+            if not step.get("status"):
+                spend(job, usage)
+            elif inside := to_come(job, step, usage):
+                expect(self, job, inside)
+            if step is not INSIDE:
+                number = os.waitstatus_to_exitcode(status)
+                end: list[int | None] = [128 - number, -number] if number < 0 else [number, None]
+                self.stepped(job, step, sandboxed(job, step, end) if step.get("status") else end)
             if not job.pids:
                 self.finished_stage(job)
         if strangers:
             self.sweep()
-
-    def sandboxed(self, job: Job, step: Json, end: list[int | None]) -> list[int | None]:
-        """What the sandbox wrote of its command; no word of an exit code means that it could not be executed."""
-        code = exit_code(step["status"])
-        if code is None:
-            if end[1] is not None or job.stopping:
-                return end
-            job.message = last_words(job, step)
-            if job.message:
-                job.failure = job.failure or "engine"  # there was no sandbox to execute it in
-                return [126, None]
-            job.message = f"{step.get('word', 'the command')}: cannot be executed"
-            return [127, None]
-        return [code, code - 128] if 128 < code < 193 else [code, None]
 
     def stepped(self, job: Job, step: Json, end: list[int | None]) -> None:
         """A step is over."""
@@ -388,6 +382,15 @@ class Launcher:
         return name is not None or not others or (over is not None and inside(pid, over.spec.get("cgroups") or ()))
 
     # --- stopping
+
+    def recall(self, name: str) -> None:
+        """One that waits, and of which nothing is on record, is as if it had not come; any other goes on."""
+        job = self.jobs.get(name)
+        if job is not None and job in self.waiting:
+            self.waiting.remove(job)
+            del self.jobs[name]
+            self.told_recalled.append(name)
+            self.alone()
 
     def stop(self, name: str) -> None:
         """A termination signal, and after the grace time a kill. A name not yet known will not be started."""

@@ -12,11 +12,14 @@ from .loop import Launcher
 
 
 def main(arguments: Iterable[str]) -> int:
-    """The launcher of one directory; a second one for the same leaves at once.
+    """The launcher of one directory, and of the control groups below which its jobs' own hang.
+
+    A second one for the same directory leaves at once.
 
     Ends when the launcher is ready, with 0, or could not be, with 1 and the reason on standard output.
     """
-    directory = os.path.abspath(next(iter(arguments)))
+    directory, *groups = arguments
+    directory = os.path.abspath(directory)
     os.makedirs(directory, mode=0o700, exist_ok=True)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     if os.fork():
@@ -33,7 +36,7 @@ def main(arguments: Iterable[str]) -> int:
     try:
         detach(directory)
         if lock(directory):
-            launcher = Launcher(directory)
+            launcher = Launcher(directory, groups)
             adopt(launcher)
     except OSError as error:
         os.write(writing, str(error).encode())
