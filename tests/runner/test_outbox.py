@@ -16,7 +16,7 @@ import pytest
 from receivers import OK, Answer, Got, Receiver
 from standardwebhooks import WebhookVerificationError
 from store_places import FILE, sqlite
-from workbench import NoLogs, NoParts
+from workbench import NoLogs, NoOrigins, NoParts
 
 from jobgate.auth.seal import Seal
 from jobgate.dialects.native.notices import wording
@@ -80,6 +80,7 @@ class Site:
             feed=Feed(),
             blobs=disk,
             parts=NoParts(),
+            origins=NoOrigins(),
             logs=NoLogs(),
             clock=self.clock,
             seal=seal.close,

@@ -61,6 +61,9 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Address of an object store; empty: the data directory, the only choice of this version."""
     reserve: Size = GIB
     """Free space of the data directory below which new work is refused."""
+    host_files: tuple[str, ...] = ()
+    """Directories of this machine whose files jobs may name as inputs; every account may then read all that this
+    server can read below them. Relative names are looked up in the first."""
 
     def __repr__(self) -> str:
         return f"Storage(reserve={self.reserve})"  # the address may hold a key

@@ -15,6 +15,7 @@ from jobgate.model.account import Principal, Scope
 from jobgate.model.files import Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import Batch, JobSpec, Origin
+from jobgate.model.naming import Naming
 from jobgate.model.selectors import BatchCalled, BatchesWhere, JobCalled, Selector
 from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.told import Kind
@@ -232,7 +233,9 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     """Which of the spec's outputs, by place; None: the path is that in the workspace."""
     path: str = ""
     attempt: int | None = None
-    """Of this attempt; None: of the one that is the job's."""
+    """Of this attempt, whatever became of it; None: of the one that is the job's."""
+    canonical: bool = False
+    """Only of a canonical attempt; raises NotFound (`no-canonical`) when there is none."""
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_defaults=True):
@@ -243,6 +246,11 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_def
     """Which of the spec's outputs, by place; None: all."""
     fold_case: bool = False
     """Names that differ in case alone are kept apart, for systems that do not tell them apart."""
+    attempt: int | None = None
+    """Of this attempt, whatever became of it and of the job; None: of the one that is the job's."""
+    canonical: bool = False
+    """Only of a canonical attempt, as soon as there is one; raises NotFound (`no-canonical`) when there is none."""
+    naming: Naming = Naming.NUMBERS
 
 
 class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="read_log", omit_defaults=True):

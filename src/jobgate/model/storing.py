@@ -12,6 +12,7 @@ from jobgate.model.files import Packed, Stored
 from jobgate.model.folder import Entry, Folder
 from jobgate.model.ids import BatchId, Digest, JobName
 from jobgate.model.job import Job
+from jobgate.model.naming import Naming
 
 # --- what jobs left
 
@@ -34,6 +35,9 @@ class ArchiveBatch(msgspec.Struct, frozen=True, kw_only=True, tag="archive_batch
     partial: bool = False
     """What there is of a batch that is not over, or whose first files are deleted already."""
     fold_case: bool = False
+    canonical: bool = False
+    """Only those of canonical attempts."""
+    naming: Naming = Naming.NUMBERS
 
 
 class OpenLog(msgspec.Struct, frozen=True, kw_only=True, tag="open_log", omit_defaults=True):
@@ -222,7 +226,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """What one job adds to an archive."""
 
     folder: str
-    """Its files lie below it."""
+    """Its files lie below it; empty: below nothing, and their names are those of no other job's."""
     modified: float
     files: tuple[Packed, ...]
 

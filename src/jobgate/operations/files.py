@@ -11,37 +11,80 @@ from jobgate.model.facts import Attempts
 from jobgate.model.files import Packed, workspace_path
 from jobgate.model.ids import JobName
 from jobgate.model.job import Job
+from jobgate.model.naming import Called, Naming
 from jobgate.model.operations import Archive, Read
 from jobgate.model.outcomes import Archived, Content
 from jobgate.model.storing import Files, ListFiles
 from jobgate.operations.context import Context
-from jobgate.operations.select import one
+from jobgate.operations.select import called, one
 from jobgate.store.transaction import Transaction
 
 
 async def read(context: Context, principal: Principal, operation: Read) -> Content:
     """A stored output.
 
-    Raises NotFound for a job or a file that is not there; of a path in the workspace also Conflict (`job-active`) while
-    the job is not over, and Gone when the file is deleted.
+    Raises NotFound for a job, an attempt (`attempt-not-found`, `no-canonical`), an output (`output-not-found`) or a
+    file (`file-not-found`) that is not there; of a path in the workspace also Conflict (`job-active`) while the job is
+    not over and no attempt is named, and Gone when the file is deleted.
     """
-    if operation.output is None:
-        return await context.store.read(lambda tx: _named(tx, principal, operation.job, operation.path))
-    job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
-    attempt = shown(job, attempts)
-    for artifact in attempt.outputs if attempt is not None else ():
-        if artifact.output == operation.output and artifact.path == operation.path:
-            return Content(artifact=artifact, name=operation.path.rpartition("/")[2])
-    raise NotFound("this job has no such file", code="file-not-found")
+    output = operation.output
+    if output is None:
+        return await context.store.read(lambda tx: _named(tx, principal, operation))
+    if operation.path and operation.attempt is None and not operation.canonical:
+        job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
+        attempt = shown(job, attempts)
+        for artifact in attempt.outputs if attempt is not None else ():
+            if artifact.output == output and artifact.path == operation.path:
+                return Content(artifact=artifact, name=operation.path.rpartition("/")[2])
+        raise NotFound("this job has no such file", code="file-not-found")
+    return await context.store.read(lambda tx: _output(tx, principal, operation, output))
 
 
-def _named(tx: Transaction, principal: Principal, name: JobName, path: str) -> Content:
-    job, attempts = ended(tx, principal, name)
-    for packed in left(tx, job, attempts):
+def _named(tx: Transaction, principal: Principal, operation: Read) -> Content:
+    path = operation.path
+    job, attempt = _whose(tx, principal, operation)
+    for packed in left(tx, job, attempt):
         if packed.path == path:
             _still(tx, job, [packed])
             return Content(artifact=packed.artifact, name=path.rpartition("/")[2])
     raise NotFound("this job has no such file", code="file-not-found")
+
+
+def _output(tx: Transaction, principal: Principal, operation: Read, output: int) -> Content:
+    """The file of an output that its attempt left; the first, where no path says which."""
+    job, attempts = one(tx, principal, operation.job)
+    attempt = _meant(operation, job, attempts)
+    outputs = tx.jobs.spec(job.spec).outputs
+    if not 0 <= output < len(outputs):
+        told = f"this job has no output {output}; it has {len(outputs)}, from 0"
+        raise NotFound(told, code="output-not-found")
+    for packed in left(tx, job, attempt, output):
+        if operation.path in ("", packed.artifact.path):
+            _still(tx, job, [packed])
+            name = Called(job.id, called(tx, job), attempt.id.number).physical(outputs, packed)
+            return Content(artifact=packed.artifact, name=name)
+    raise NotFound("this job has no such file", code="file-not-found")
+
+
+def _whose(tx: Transaction, principal: Principal, operation: Read | Archive) -> tuple[Job, Attempt | None]:
+    """The job, and the attempt of it that is asked for; without any word on that, the one that is the job's."""
+    if operation.attempt is None and not operation.canonical:
+        job, attempts = ended(tx, principal, operation.job)
+        return job, shown(job, attempts)
+    job, attempts = one(tx, principal, operation.job)
+    return job, _meant(operation, job, attempts)
+
+
+def _meant(operation: Read | Archive, job: Job, attempts: Attempts) -> Attempt:
+    """The attempt that is asked for. Raises NotFound (`attempt-not-found`, `no-canonical`)."""
+    if operation.attempt is None and job.canonical is None:
+        raise NotFound("no attempt of this job is canonical", code="no-canonical")
+    number = job.canonical if operation.attempt is None else operation.attempt
+    if number is None or not 1 <= number <= len(attempts):
+        raise NotFound("this job has no such attempt", code="attempt-not-found")
+    if operation.canonical and number != job.canonical:
+        raise NotFound("this attempt is not the job's canonical one", code="no-canonical")
+    return attempts[number - 1]
 
 
 async def list_files(context: Context, principal: Principal, operation: ListFiles) -> Files:
@@ -49,7 +92,7 @@ async def list_files(context: Context, principal: Principal, operation: ListFile
 
     def work(tx: Transaction) -> Files:
         job, attempts = ended(tx, principal, operation.job)
-        files = left(tx, job, attempts)
+        files = left(tx, job, shown(job, attempts))
         _still(tx, job, files)
         end = operation.after + operation.limit
         page = tuple(files[operation.after : end])
@@ -59,18 +102,23 @@ async def list_files(context: Context, principal: Principal, operation: ListFile
 
 
 async def archive(context: Context, principal: Principal, operation: Archive) -> Archived:
-    """All files of a job, or of one of its outputs.
+    """All files of a job, of one of its outputs, or of another of its attempts.
 
-    Raises NotFound for a job or an output that is not there, Conflict (`job-active`) for a job that is not over, Gone
-    (`result-expired`) when some of its files are deleted.
+    Raises NotFound for a job, an output or an attempt that is not there, Conflict (`job-active`) for a job that is not
+    over where no attempt is named, Gone (`result-expired`) when some of its files are deleted.
     """
 
     def work(tx: Transaction) -> Archived:
-        job, attempts = ended(tx, principal, operation.job)
+        job, attempt = _whose(tx, principal, operation)
         if operation.output is not None and operation.output >= len(tx.jobs.spec(job.spec).outputs):
             raise NotFound("this job has no such output", code="file-not-found")
-        files = left(tx, job, attempts, operation.output)
+        files = left(tx, job, attempt, operation.output)
         _still(tx, job, files)
+        if operation.naming is not Naming.NUMBERS and attempt is not None:
+            outputs = tx.jobs.spec(job.spec).outputs
+            names = Called(job.id, called(tx, job), attempt.id.number)
+            folder, files = names.files(operation.naming, outputs, files)
+            files = [Packed(f"{folder}/{packed.path}", packed.artifact) for packed in files] if folder else files
         return Archived(
             name=f"{operation.job}.zip",
             files=tuple(files),
@@ -89,9 +137,8 @@ def ended(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, At
     return job, attempts
 
 
-def left(tx: Transaction, job: Job, attempts: Attempts, output: int | None = None) -> list[Packed]:
-    """Its files, or those of one of its outputs, each once, under their paths in the workspace."""
-    attempt = shown(job, attempts)
+def left(tx: Transaction, job: Job, attempt: Attempt | None, output: int | None = None) -> list[Packed]:
+    """An attempt's files, or those of one output, each once, under their paths in the workspace."""
     if attempt is None or not attempt.outputs:
         return []
     outputs = tx.jobs.spec(job.spec).outputs

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Principal, Scope
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.ids import AccountId, BatchId, JobId, JobName
+from jobgate.model.ids import AccountId, BatchId, JobId, JobName, job_text
 from jobgate.model.job import Batch, Job
 from jobgate.model.outcomes import JobView
 from jobgate.model.selectors import Ids, Of, Selector, Where
@@ -120,6 +120,12 @@ def _named(known: Mapping[JobId, tuple[Job, Attempts]], name: JobName) -> tuple[
     """`A-2` is missing where batch A has one job, though its number may be that of a job of the next batch."""
     found = known.get(name.job)
     return found if found is not None and found[0].batch == name.batch else None
+
+
+def called(tx: Transaction, job: Job) -> str:
+    """What the owner calls it: its id."""
+    del tx
+    return job_text(job.batch, job.id)
 
 
 def one(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Attempts]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 from jobgate.model.account import Principal
@@ -46,7 +46,7 @@ async def _enter(context: Context, principal: Principal, stored: Stored, lives: 
             within_quota(tx, context, principal, owner)
         return Written(digest=stored.digest, size=stored.size, fresh=fresh)
 
-    return await or_forsaken(context, stored, work, now)
+    return await or_forsaken(context, (stored,), work, now)
 
 
 async def find_upload(context: Context, principal: Principal, operation: FindUpload) -> Uploaded:
@@ -130,10 +130,10 @@ def within_quota(tx: Transaction, context: Context, principal: Principal, owner:
         )
 
 
-async def or_forsaken(context: Context, stored: Stored, work: Callable[[Transaction], T], now: float) -> T:
+async def or_forsaken(context: Context, stored: Iterable[Stored], work: Callable[[Transaction], T], now: float) -> T:
     """What `work` returns. When it is refused, what was stored for it is nobody's, and deleted within hours."""
     try:
         return await context.store.write(work)
     except RequestError:
-        await context.store.write(lambda tx: tx.blobs.forsake((stored.digest,), now))
+        await context.store.write(lambda tx: tx.blobs.forsake([one.digest for one in stored], now))
         raise

@@ -33,6 +33,12 @@ def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
     return None
 
 
+def taken(db: Driver, owner: AccountId, guard: Guard, now: float, kept: str) -> bool:
+    """Whether the key was used, and `take` would say so."""
+    known = db.one("guard_get", owner, guard.scope, guard.key)
+    return known is not None and (known[2] > now or db.one(kept, known[1]) is not None)
+
+
 def outlive(db: Driver, ident: int, now: float) -> None:
     """What a key made is deleted: the key stays until its time is over. Those whose time is go."""
     db.run("guard_outlives", -ident, ident)

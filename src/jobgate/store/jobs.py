@@ -22,8 +22,8 @@ from jobgate.model.state import JobState
 from jobgate.model.tally import Tally
 from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
-from jobgate.store.folders import Blobs
-from jobgate.store.guards import outlive, take
+from jobgate.store.folders import Blobs, Folders
+from jobgate.store.guards import outlive, take, taken
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 from jobgate.store.tallies import Tallies, mark
@@ -103,6 +103,10 @@ class Jobs:
         """
         made = take(self._db, owner, guard, batch, now, kept="batch_get")
         return None if made is None else BatchId(made)
+
+    def taken(self, owner: AccountId, guard: Guard, now: float) -> bool:
+        """Whether the key was used, and `take` would tell what became of it."""
+        return taken(self._db, owner, guard, now, kept="batch_get")
 
     def seal(self, holder: BatchId | WebhookId | CredentialId, sealed: Mapping[str, bytes]) -> None:
         """Keeps the secrets of a batch or a webhook, or a credential's value, already encrypted."""
@@ -415,6 +419,7 @@ class Jobs:
         self._tallies.forget(batch.id)
         self._shared.numbers.freed()
         Blobs(self._db).let_go(-batch.id, now)
+        Folders(self._db, self._shared).release(batch.id)
 
 
 def _more(job: Job) -> int:
