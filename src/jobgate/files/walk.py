@@ -185,15 +185,15 @@ class Walk:
             self.skipped += 1
             return
         handle, status = opened
-        if self._files_left < 1 or status.st_size > self._bytes_left:
-            os.close(handle)
-            self.over = True
-            return
         if self._room is not None:
             self._room -= status.st_size
             if self._room < 0:
                 os.close(handle)
                 return
+        if self._files_left < 1 or status.st_size > self._bytes_left:
+            os.close(handle)
+            self.over = True
+            return
         self._files_left -= 1
         self._bytes_left -= status.st_size
         yield Found(place, path, handle, status.st_size, stat.S_IMODE(status.st_mode) & _PLAIN)

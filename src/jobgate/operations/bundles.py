@@ -16,7 +16,7 @@ from jobgate.model.job import Batch, Job
 from jobgate.model.naming import Called, Naming
 from jobgate.model.storing import ArchiveBatch, Bundle, Gathered
 from jobgate.operations.context import Context
-from jobgate.operations.files import left, missing, shown
+from jobgate.operations.files import canonical, left, missing, shown
 from jobgate.operations.select import batch_of, called
 from jobgate.store.transaction import Transaction
 
@@ -44,7 +44,7 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
         tx.jobs.batch(batch.id)
         jobs = list(tx.jobs.members(batch, start, _SLICE))
         if operation.canonical:
-            ready = [(job, attempts) for job, attempts in jobs if job.canonical is not None]
+            ready = [(job, attempts) for job, attempts in jobs if canonical(job) is not None]
         else:
             ready = [(job, attempts) for job, attempts in jobs if job.state.over]
         return len(jobs), [_bundle(tx, operation, batch, job, attempts) for job, attempts in ready]

@@ -14,6 +14,7 @@ from jobgate.model.job import Job
 from jobgate.model.naming import Called, Naming
 from jobgate.model.operations import Archive, Read
 from jobgate.model.outcomes import Archived, Content
+from jobgate.model.state import JobState
 from jobgate.model.storing import Files, ListFiles
 from jobgate.operations.context import Context
 from jobgate.operations.select import called, one
@@ -77,12 +78,13 @@ def _whose(tx: Transaction, principal: Principal, operation: Read | Archive) -> 
 
 def _meant(operation: Read | Archive, job: Job, attempts: Attempts) -> Attempt:
     """The attempt that is asked for. Raises NotFound (`attempt-not-found`, `no-canonical`)."""
-    if operation.attempt is None and job.canonical is None:
+    chosen = canonical(job)
+    if operation.attempt is None and chosen is None:
         raise NotFound("no attempt of this job is canonical", code="no-canonical")
-    number = job.canonical if operation.attempt is None else operation.attempt
+    number = chosen if operation.attempt is None else operation.attempt
     if number is None or not 1 <= number <= len(attempts):
         raise NotFound("this job has no such attempt", code="attempt-not-found")
-    if operation.canonical and number != job.canonical:
+    if operation.canonical and number != chosen:
         raise NotFound("this attempt is not the job's canonical one", code="no-canonical")
     return attempts[number - 1]
 
@@ -160,6 +162,11 @@ def missing(tx: Transaction, job: Job, files: Sequence[Packed]) -> list[Packed]:
 def _still(tx: Transaction, job: Job, files: Sequence[Packed]) -> None:
     if missing(tx, job, files):
         raise Gone("the files were kept for their time, and are deleted", code="result-expired")
+
+
+def canonical(job: Job) -> int | None:
+    """The number of the attempt that made the job succeed; None as long as none has."""
+    return job.canonical if job.state is JobState.SUCCEEDED else None
 
 
 def shown(job: Job, attempts: Attempts) -> Attempt | None:
