@@ -5,6 +5,7 @@ Sources: TES 1.1 `tesInput`, `tesOutput`; Charity Engine contract section 5.5; B
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
@@ -66,6 +67,10 @@ class StagedFile(msgspec.Struct, frozen=True, tag="staged", gc=False):
     """A file that the owner staged under a name that always holds the same [BOINC: local_staged]."""
 
     name: str
+
+
+STAGED_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.\- ]{1,191}")
+"""What one is called."""
 
 
 class HostFile(msgspec.Struct, frozen=True, tag="host", gc=False):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from jobgate.model.account import Principal
 from jobgate.model.errors import Conflict, Invalid, NotFound
+from jobgate.model.files import STAGED_NAME
 from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId
 from jobgate.model.storing import AskStaged, Stage, Staged
@@ -15,7 +15,6 @@ from jobgate.operations.select import present
 from jobgate.operations.uploads import or_forsaken, within_quota
 from jobgate.store.transaction import Transaction
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.\- ]{1,191}")
 _DAY: Final = 86_400.0
 """Seconds that a staged file lives at least."""
 
@@ -87,7 +86,7 @@ def staged(tx: Transaction, owner: AccountId, name: str) -> Entry:
 
 
 def _check(name: str) -> None:
-    if not _NAME.fullmatch(name) or name in {".", ".."}:
+    if not STAGED_NAME.fullmatch(name):
         told = "a staged file's name has 1 to 191 letters, digits, blanks, and . _ -"
         raise Invalid(told, code="bad-name", field="name")
 
