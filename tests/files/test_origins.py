@@ -13,9 +13,9 @@ import pytest
 from websites import Server, moved, ok
 
 from jobgate.files.disk import Disk
-from jobgate.files.origins import Origin, Origins
+from jobgate.files.origins import Origins
 from jobgate.model.errors import Invalid, RequestError, TooLarge
-from jobgate.model.files import Copied, HostFile, Stored
+from jobgate.model.files import Copied, Given, HostFile, Origin, Stored
 
 LIMIT = 1000
 
@@ -173,6 +173,11 @@ def test_many_files_are_copied_with_few_open_at_a_time(site: Site) -> None:
     found = site.bring(*named)
     assert [site.content(found[file]).decode() for file in named] == [file.path for file in named]
     assert len(os.listdir("/proc/self/fd")) <= before + 1
+
+
+def test_content_that_came_with_the_request_is_stored_as_it_is(site: Site) -> None:
+    assert site.content(site.bring(Given(b"g" * LIMIT))[Given(b"g" * LIMIT)]) == b"g" * LIMIT
+    assert isinstance(site.refused(Given(b"g" * (LIMIT + 1))), TooLarge)
 
 
 # --- addresses

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobgate.files.archive import safe_names
-from jobgate.model.files import Artifact, Output, OutputKind, Packed
+from jobgate.model.files import Artifact, Naming, Output, OutputKind, Packed
 from jobgate.model.ids import Digest, JobId
-from jobgate.model.naming import Called, Naming
+from jobgate.model.naming import Called
 
 OUT, TRACE = Output(path="results/out"), Output(path="trace")
 ALL = Output(path="all", kind=OutputKind.DIRECTORY)
@@ -32,9 +32,9 @@ def test_a_physical_name_says_job_attempt_digits_and_file_number() -> None:
 
 def test_a_readable_name_says_instance_and_path_or_is_below_the_instance_where_there_are_several() -> None:
     called = Called(JobId(17), "j1", 1)
-    assert called.files(Naming.READABLE, (OUT,), FILES[:1])[1][0].path == "j1_0__results_out"
-    assert called.files(Naming.READABLE, (OUT, TRACE), FILES) == ("j1_0", FILES)
-    assert called.files(Naming.READABLE, (OUT,), []) == ("j1_0", [])
+    assert called.files(Naming.LOGICAL, (OUT,), FILES[:1])[1][0].path == "j1_0__results_out"
+    assert called.files(Naming.LOGICAL, (OUT, TRACE), FILES) == ("j1_0", FILES)
+    assert called.files(Naming.LOGICAL, (OUT,), []) == ("j1_0", [])
 
 
 def test_the_files_of_a_directory_have_a_physical_name_each() -> None:
@@ -44,7 +44,7 @@ def test_the_files_of_a_directory_have_a_physical_name_each() -> None:
 
 
 @pytest.mark.parametrize("name", ["../../up", "/etc/x", "C:\\x", "a\nb", "..", "ü" * 191])
-@pytest.mark.parametrize("naming", [Naming.PHYSICAL, Naming.READABLE])
+@pytest.mark.parametrize("naming", [Naming.PHYSICAL, Naming.LOGICAL])
 def test_a_name_that_can_be_no_file_becomes_one_that_can(name: str, naming: Naming) -> None:
     _, (file,) = Called(JobId(2), name, 1).files(naming, (OUT,), FILES[:1])
     assert safe_names([file.path]) == [file.path]
@@ -53,6 +53,6 @@ def test_a_name_that_can_be_no_file_becomes_one_that_can(name: str, naming: Nami
 
 @given(st.lists(st.text("ab/\\:_~0\n", min_size=1, max_size=4), min_size=2, max_size=30, unique=True))
 def test_no_two_jobs_give_a_file_of_one_name(names: list[str]) -> None:
-    for naming in (Naming.PHYSICAL, Naming.READABLE):
+    for naming in (Naming.PHYSICAL, Naming.LOGICAL):
         whole = [Called(JobId(64 * n), name, 1).files(naming, (OUT,), FILES[:1]) for n, name in enumerate(names)]
         assert len({files[0].path for _, files in whole}) == len(names)

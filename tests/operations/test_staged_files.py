@@ -47,10 +47,10 @@ class Yard(Bench):
         staged: Staged = await self.ask(AskStaged(names=names, **more))
         return staged.absent
 
-    async def submit(self, *names: str) -> BatchId:
+    async def submit(self, *names: str, into: BatchId | None = None) -> BatchId:
         inputs = tuple(Input(path=f"in/{place}", source=StagedFile(name)) for place, name in enumerate(names))
         spec = JobSpec(steps=(Step(command=Argv(("true",))),), inputs=inputs)
-        made = await self.ask(Submit(groups=(Group(spec, 2),), origin=Origin(dialect="test")))
+        made = await self.ask(Submit(groups=(Group(spec, 2),), origin=Origin(dialect="test"), into=into))
         ident: BatchId = made.batch.id
         return ident
 
@@ -249,5 +249,30 @@ def test_the_storage_deletes_what_nobody_needs(tmp_path: Path) -> None:
         with pytest.raises(Conflict):
             await yard.stage(("a", lost))
         assert await yard.orphans() == [lost.digest]
+
+    run(tmp_path, body)
+
+
+def test_a_batch_that_is_retired_lets_go_of_its_files_and_is_no_batch_to_live_with(tmp_path: Path) -> None:
+    async def body(yard: Yard) -> None:
+        await yard.stage(("a", A))
+        batch = await yard.submit("a")
+        await yard.lab.store.write(lambda tx: tx.batches.retire(tx.jobs.batch(batch), yard.lab.now))
+        with pytest.raises(NotFound):
+            await yard.absent("a", batch=batch)
+        await yard.expire(100 * DAY)
+        assert await yard.absent("a") == (0,)
+
+    run(tmp_path, body)
+
+
+def test_files_staged_for_an_empty_batch_are_there_when_its_jobs_come(tmp_path: Path) -> None:
+    async def body(yard: Yard) -> None:
+        made = await yard.ask(Submit(groups=(), origin=Origin(dialect="test"), empty=True))
+        await yard.stage(("a", A), batch=made.batch.id)
+        await yard.expire(100 * DAY)
+        await yard.submit("a", into=made.batch.id)
+        await yard.expire(100 * DAY)
+        assert await yard.absent("a") == ()
 
     run(tmp_path, body)

@@ -13,11 +13,10 @@ from typing import BinaryIO, Final
 
 from jobgate.files.storage import Storage
 from jobgate.model.errors import FetchError, Invalid, TooLarge
-from jobgate.model.files import Copied, HostFile, Stored
+from jobgate.model.files import Copied, Given, HostFile, Origin, Stored
 from jobgate.net.blocking import blocking
 from jobgate.net.egress import Egress
 
-Origin = HostFile | Copied
 _AT_ONCE: Final = 4
 """Addresses that one request copies from at a time."""
 _OF_ALL: Final = 16
@@ -60,11 +59,16 @@ class Origins:
         wanted = dict.fromkeys(origins)
         try:
             async with asyncio.timeout(self._longest):
+                await self._given([one for one in wanted if isinstance(one, Given)], stored)
                 await self._host_files([one for one in wanted if isinstance(one, HostFile)], stored)
                 await self._copies([one for one in wanted if isinstance(one, Copied)], stored)
         except TimeoutError:
             told = f"its files could not all be copied in {self._longest:g} seconds"
             raise Invalid(told, code="copy-failed", field="inputs", retryable=True) from None
+
+    async def _given(self, contents: Sequence[Given], stored: MutableMapping[Origin, Stored]) -> None:
+        found = await self._storage.put_all([one.content for one in contents], limit=self._limit)
+        stored.update(zip(contents, found, strict=True))
 
     # --- the server's own
 

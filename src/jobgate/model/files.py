@@ -92,8 +92,12 @@ class Given(msgspec.Struct, frozen=True, tag="given", gc=False):
     content: bytes
 
 
-FileRef = Inline | Stored | Remote | UserFile | StagedFile | HostFile | Copied
-"""The last four are `Stored` before the job is made."""
+FileRef = Inline | Stored | Remote | UserFile | StagedFile | HostFile | Copied | Given
+"""The last five are `Stored` before the job is made."""
+
+
+Origin = HostFile | Copied | Given
+"""What a submit copies into storage before anything is made."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -179,6 +183,17 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     content: bytes
     size: int
     """How long the log was then."""
+
+
+class Naming(StrEnum):
+    """How the files of jobs are called in an archive."""
+
+    NUMBERS = "numbers"
+    """Under their paths in the workspace; of a batch, those of each job below its number."""
+    PHYSICAL = "physical"
+    """No directories: `JOB_ATTEMPT_rDIGITS_FILE`, attempts and files from 0 [BOINC, section 6.7]."""
+    LOGICAL = "logical"
+    """Under their paths; of a batch `JOB_ATTEMPT__PATH`, or below `JOB_ATTEMPT` where a job has several [BOINC 9.2]."""
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):

@@ -7,28 +7,16 @@ that of a file says by a number which job it was.
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from jobgate.model.files import Output, OutputKind, Packed
+from jobgate.model.files import Naming, Output, OutputKind, Packed
 from jobgate.model.ids import JobId
 
 _IMPOSSIBLE: Final = re.compile(r"[/\\\x00-\x1f\x7f]|(?<=^[A-Za-z]):")
 _LONGEST: Final = 191
 """Bytes of a job's name in that of a file: with the numbers that follow, every file system takes it."""
-
-
-class Naming(StrEnum):
-    """How the files of a batch are told apart."""
-
-    NUMBERS = "numbers"
-    """Under their paths in the workspace; of a batch, those of each job below its number."""
-    PHYSICAL = "physical"
-    """No directories: `JOB_ATTEMPT_rDIGITS_FILE`, attempts and files from 0 [BOINC, section 6.7]."""
-    READABLE = "readable"
-    """`JOB_ATTEMPT__PATH`, or a directory `JOB_ATTEMPT` where a job has several files [BOINC, section 9.2]."""
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -63,7 +51,7 @@ class Called(msgspec.Struct, frozen=True):
         match naming:
             case Naming.PHYSICAL:
                 return "", [Packed(self.physical(outputs, packed), packed.artifact) for packed in files]
-            case Naming.READABLE if len(files) == 1:
+            case Naming.LOGICAL if len(files) == 1:
                 (packed,) = files
                 return "", [Packed(f"{self._file}__{_plain(packed.path)}", packed.artifact)]
             case _:

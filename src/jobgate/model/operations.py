@@ -12,10 +12,9 @@ from enum import StrEnum
 import msgspec
 
 from jobgate.model.account import Principal, Scope
-from jobgate.model.files import Stored
+from jobgate.model.files import Naming, Stored
 from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
 from jobgate.model.job import Batch, JobSpec, Origin
-from jobgate.model.naming import Naming
 from jobgate.model.selectors import BatchCalled, BatchesWhere, JobCalled, Selector
 from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.told import Kind
@@ -232,6 +231,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     output: int | None = 0
     """Which of the spec's outputs, by place; None: the path is that in the workspace."""
     path: str = ""
+    number: int | None = None
+    """The file of this output, whatever path it has; then the file is called what BOINC calls it."""
     attempt: int | None = None
     """Of this attempt, whatever became of it; None: of the one that is the job's."""
     canonical: bool = False
@@ -248,9 +249,9 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_def
     """Names that differ in case alone are kept apart, for systems that do not tell them apart."""
     attempt: int | None = None
     """Of this attempt, whatever became of it and of the job; None: of the one that is the job's."""
-    canonical: bool = False
-    """Only of a canonical attempt, as soon as there is one; raises NotFound (`no-canonical`) when there is none."""
     naming: Naming = Naming.NUMBERS
+    """By any but this, and without an attempt, only the files of a canonical one: raises NotFound (`no-canonical`) as
+    long as there is none."""
 
 
 class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="read_log", omit_defaults=True):

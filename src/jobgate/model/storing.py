@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 
 from jobgate.model.account import Scope
-from jobgate.model.files import Packed, Stored
+from jobgate.model.files import Naming, Packed, Stored
 from jobgate.model.folder import Entry, Folder
 from jobgate.model.ids import BatchId, Digest, JobName
 from jobgate.model.job import Job
-from jobgate.model.naming import Naming
 
 # --- what jobs left
 
@@ -35,9 +34,8 @@ class ArchiveBatch(msgspec.Struct, frozen=True, kw_only=True, tag="archive_batch
     partial: bool = False
     """What there is of a batch that is not over, or whose first files are deleted already."""
     fold_case: bool = False
-    canonical: bool = False
-    """Only those of canonical attempts."""
     naming: Naming = Naming.NUMBERS
+    """By any but this, only the files of canonical attempts."""
 
 
 class OpenLog(msgspec.Struct, frozen=True, kw_only=True, tag="open_log", omit_defaults=True):

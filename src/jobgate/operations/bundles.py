@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import Final
 
@@ -10,14 +10,14 @@ from jobgate.model.account import Principal
 from jobgate.model.attempt import LOG
 from jobgate.model.errors import Conflict, Gone
 from jobgate.model.facts import Attempts
-from jobgate.model.files import Packed
-from jobgate.model.ids import batch_text, place
+from jobgate.model.files import Naming, Packed
+from jobgate.model.ids import JobId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job
-from jobgate.model.naming import Called, Naming
+from jobgate.model.naming import Called
 from jobgate.model.storing import ArchiveBatch, Bundle, Gathered
 from jobgate.operations.context import Context
 from jobgate.operations.files import canonical, left, missing, shown
-from jobgate.operations.select import batch_of, called
+from jobgate.operations.select import batch_of
 from jobgate.store.transaction import Transaction
 
 _SLICE: Final = 50
@@ -26,7 +26,7 @@ LOG_NAME: Final = "log.txt"
 
 
 async def archive_batch(context: Context, principal: Principal, operation: ArchiveBatch) -> Gathered:
-    """All files of its jobs that are over, or of those that have a canonical attempt.
+    """All files of its jobs that are over, or by BOINC's names of those that have a canonical attempt.
 
     Raises NotFound, Conflict (`job-active`) when one is not and `partial` was not asked for, Gone when files of the
     first jobs are deleted. What is found deleted later breaks it off.
@@ -43,11 +43,13 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
     def _slice(tx: Transaction, batch: Batch, start: int) -> tuple[int, list[Bundle]]:
         tx.jobs.batch(batch.id)
         jobs = list(tx.jobs.members(batch, start, _SLICE))
-        if operation.canonical:
+        if operation.naming is not Naming.NUMBERS:
             ready = [(job, attempts) for job, attempts in jobs if canonical(job) is not None]
         else:
             ready = [(job, attempts) for job, attempts in jobs if job.state.over]
-        return len(jobs), [_bundle(tx, operation, batch, job, attempts) for job, attempts in ready]
+        wanted = batch.named and operation.naming is not Naming.NUMBERS
+        names = tx.names.of([job.id for job, _ in ready]) if wanted else {}
+        return len(jobs), [_bundle(tx, operation, batch, names, *one) for one in ready]
 
     async def bundles() -> AsyncGenerator[Bundle, None]:
         seen = 0
@@ -63,7 +65,14 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
     return Gathered(name=f"{batch_text(batch.id)}.zip", bundles=bundles(), fold_case=operation.fold_case)
 
 
-def _bundle(tx: Transaction, operation: ArchiveBatch, batch: Batch, job: Job, attempts: Attempts) -> Bundle:
+def _bundle(  # noqa: PLR0913, PLR0917  # a job, and all that is asked about it
+    tx: Transaction,
+    operation: ArchiveBatch,
+    batch: Batch,
+    names: Mapping[JobId, str],
+    job: Job,
+    attempts: Attempts,
+) -> Bundle:
     """What one job adds. Raises Gone when some of it is deleted, unless `partial` takes what there is."""
     attempt = shown(job, attempts)
     files = left(tx, job, attempt)
@@ -77,5 +86,6 @@ def _bundle(tx: Transaction, operation: ArchiveBatch, batch: Batch, job: Job, at
     folder = str(place(batch.id, job.id) + 1)
     if operation.naming is not Naming.NUMBERS and attempt is not None:
         outputs = tx.jobs.spec(job.spec).outputs
-        folder, kept = Called(job.id, called(tx, job), attempt.id.number).files(operation.naming, outputs, kept)
+        name = names.get(job.id) or job_text(batch.id, job.id)
+        folder, kept = Called(job.id, name, attempt.id.number).files(operation.naming, outputs, kept)
     return Bundle(folder=folder, modified=job.ended or job.created, files=tuple(kept))

@@ -13,7 +13,7 @@ from jobgate.files.partial import Part
 from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
-from jobgate.model.files import Copied, HostFile, Piece, Stored
+from jobgate.model.files import Origin, Piece, Stored
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, Digest
 from jobgate.model.limits import Limits
@@ -42,9 +42,7 @@ class Blobs(Protocol):
 class Origins(Protocol):
     """Where a submit's files are copied from."""
 
-    async def bring(
-        self, origins: Iterable[HostFile | Copied], stored: MutableMapping[HostFile | Copied, Stored]
-    ) -> None:
+    async def bring(self, origins: Iterable[Origin], stored: MutableMapping[Origin, Stored]) -> None:
         """See `files.origins.Origins.bring`."""
         ...
 

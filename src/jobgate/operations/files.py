@@ -8,10 +8,10 @@ from jobgate.model.account import Principal
 from jobgate.model.attempt import Attempt
 from jobgate.model.errors import Conflict, Gone, NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.files import Packed, workspace_path
+from jobgate.model.files import Naming, Packed, workspace_path
 from jobgate.model.ids import JobName
 from jobgate.model.job import Job
-from jobgate.model.naming import Called, Naming
+from jobgate.model.naming import Called
 from jobgate.model.operations import Archive, Read
 from jobgate.model.outcomes import Archived, Content
 from jobgate.model.state import JobState
@@ -28,17 +28,17 @@ async def read(context: Context, principal: Principal, operation: Read) -> Conte
     file (`file-not-found`) that is not there; of a path in the workspace also Conflict (`job-active`) while the job is
     not over and no attempt is named, and Gone when the file is deleted.
     """
-    output = operation.output
+    number, output = operation.number, operation.output
+    if number is not None:
+        return await context.store.read(lambda tx: _numbered(tx, principal, operation, number))
     if output is None:
         return await context.store.read(lambda tx: _named(tx, principal, operation))
-    if operation.path and operation.attempt is None and not operation.canonical:
-        job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
-        attempt = shown(job, attempts)
-        for artifact in attempt.outputs if attempt is not None else ():
-            if artifact.output == output and artifact.path == operation.path:
-                return Content(artifact=artifact, name=operation.path.rpartition("/")[2])
-        raise NotFound("this job has no such file", code="file-not-found")
-    return await context.store.read(lambda tx: _output(tx, principal, operation, output))
+    job, attempts = await context.store.read(lambda tx: one(tx, principal, operation.job))
+    attempt = _meant(operation, job, attempts)
+    for artifact in attempt.outputs if attempt is not None else ():
+        if artifact.output == output and artifact.path == operation.path:
+            return Content(artifact=artifact, name=operation.path.rpartition("/")[2])
+    raise NotFound("this job has no such file", code="file-not-found")
 
 
 def _named(tx: Transaction, principal: Principal, operation: Read) -> Content:
@@ -51,41 +51,52 @@ def _named(tx: Transaction, principal: Principal, operation: Read) -> Content:
     raise NotFound("this job has no such file", code="file-not-found")
 
 
-def _output(tx: Transaction, principal: Principal, operation: Read, output: int) -> Content:
-    """The file of an output that its attempt left; the first, where no path says which."""
+def _numbered(tx: Transaction, principal: Principal, operation: Read, number: int) -> Content:
+    """The file of an output that its attempt left; of several the first."""
     job, attempts = one(tx, principal, operation.job)
     attempt = _meant(operation, job, attempts)
     outputs = tx.jobs.spec(job.spec).outputs
-    if not 0 <= output < len(outputs):
-        told = f"this job has no output {output}; it has {len(outputs)}, from 0"
+    if not 0 <= number < len(outputs):
+        told = f"this job has no output {number}; it has {len(outputs)}, from 0"
         raise NotFound(told, code="output-not-found")
-    for packed in left(tx, job, attempt, output):
-        if operation.path in ("", packed.artifact.path):
-            _still(tx, job, [packed])
-            name = Called(job.id, called(tx, job), attempt.id.number).physical(outputs, packed)
-            return Content(artifact=packed.artifact, name=name)
-    raise NotFound("this job has no such file", code="file-not-found")
+    files = left(tx, job, attempt, number)
+    if attempt is None or not files:
+        raise NotFound("this job has no such file", code="file-not-found")
+    _still(tx, job, files[:1])
+    name = Called(job.id, called(tx, job), attempt.id.number).physical(outputs, files[0])
+    return Content(artifact=files[0].artifact, name=name)
 
 
 def _whose(tx: Transaction, principal: Principal, operation: Read | Archive) -> tuple[Job, Attempt | None]:
-    """The job, and the attempt of it that is asked for; without any word on that, the one that is the job's."""
-    if operation.attempt is None and not operation.canonical:
+    """The job, and the attempt of it that is asked for. Without any word on that, the job must be over."""
+    if operation.attempt is None and not _chosen_only(operation):
         job, attempts = ended(tx, principal, operation.job)
-        return job, shown(job, attempts)
-    job, attempts = one(tx, principal, operation.job)
+    else:
+        job, attempts = one(tx, principal, operation.job)
     return job, _meant(operation, job, attempts)
 
 
-def _meant(operation: Read | Archive, job: Job, attempts: Attempts) -> Attempt:
-    """The attempt that is asked for. Raises NotFound (`attempt-not-found`, `no-canonical`)."""
-    chosen = canonical(job)
-    if operation.attempt is None and chosen is None:
-        raise NotFound("no attempt of this job is canonical", code="no-canonical")
-    number = chosen if operation.attempt is None else operation.attempt
-    if number is None or not 1 <= number <= len(attempts):
+def _chosen_only(operation: Read | Archive) -> bool:
+    if isinstance(operation, Read):
+        return operation.canonical
+    return operation.attempt is None and operation.naming is not Naming.NUMBERS
+
+
+def _meant(operation: Read | Archive, job: Job, attempts: Attempts) -> Attempt | None:
+    """The attempt that is asked for; without any word on that, the one that is the job's.
+
+    Raises NotFound (`attempt-not-found`, `no-canonical`).
+    """
+    number = operation.attempt
+    if _chosen_only(operation):
+        chosen = canonical(job)
+        if chosen is None or number not in (None, chosen):
+            raise NotFound("no such attempt of this job is canonical", code="no-canonical")
+        return attempts[chosen - 1]
+    if number is None:
+        return shown(job, attempts)
+    if not 1 <= number <= len(attempts):
         raise NotFound("this job has no such attempt", code="attempt-not-found")
-    if operation.canonical and number != chosen:
-        raise NotFound("this attempt is not the job's canonical one", code="no-canonical")
     return attempts[number - 1]
 
 
@@ -112,6 +123,7 @@ async def archive(context: Context, principal: Principal, operation: Archive) ->
 
     def work(tx: Transaction) -> Archived:
         job, attempt = _whose(tx, principal, operation)
+        name = str(operation.job)
         if operation.output is not None and operation.output >= len(tx.jobs.spec(job.spec).outputs):
             raise NotFound("this job has no such output", code="file-not-found")
         files = left(tx, job, attempt, operation.output)
@@ -119,10 +131,11 @@ async def archive(context: Context, principal: Principal, operation: Archive) ->
         if operation.naming is not Naming.NUMBERS and attempt is not None:
             outputs = tx.jobs.spec(job.spec).outputs
             names = Called(job.id, called(tx, job), attempt.id.number)
-            folder, files = names.files(operation.naming, outputs, files)
-            files = [Packed(f"{folder}/{packed.path}", packed.artifact) for packed in files] if folder else files
+            name = names.instance
+            if operation.naming is Naming.PHYSICAL:
+                files = names.files(operation.naming, outputs, files)[1]
         return Archived(
-            name=f"{operation.job}.zip",
+            name=f"{name}.zip",
             files=tuple(files),
             modified=job.ended or job.created,
             fold_case=operation.fold_case,

@@ -123,9 +123,9 @@ def _named(known: Mapping[JobId, tuple[Job, Attempts]], name: JobName) -> tuple[
 
 
 def called(tx: Transaction, job: Job) -> str:
-    """What the owner calls it: its id."""
-    del tx
-    return job_text(job.batch, job.id)
+    """What the owner calls it: its name, or its id."""
+    named = tx.names.of((job.id,)) if tx.jobs.batch(job.batch).named else {}
+    return named.get(job.id) or job_text(job.batch, job.id)
 
 
 def one(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Attempts]:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Principal
 from jobgate.model.environment import refusal, runnable
 from jobgate.model.errors import Conflict, Invalid, JobgateError, NotFound, TooLarge, TooMany, Unavailable
-from jobgate.model.files import Copied, HostFile, Input, StagedFile, Stored, UserFile
+from jobgate.model.files import Input, Origin, StagedFile, Stored, UserFile
 from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec, Step, Validator, check_labels, check_name
@@ -43,7 +43,7 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     waits = waits_of(context, principal.account, operation.groups, name=principal.name)
-    copied: dict[HostFile | Copied, Stored] = {}
+    copied: dict[Origin, Stored] = {}
     try:
         await _copy(context, principal, operation, copied)
         now = context.clock()
@@ -55,9 +55,7 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
         raise
 
 
-async def _copy(
-    context: Context, principal: Principal, operation: Submit, copied: dict[HostFile | Copied, Stored]
-) -> None:
+async def _copy(context: Context, principal: Principal, operation: Submit, copied: dict[Origin, Stored]) -> None:
     """Brings what is to be copied, unless the request was carried out before. Raises what `Origins.bring` does."""
     origins = [*_origins(operation.groups)]
     if not origins:
@@ -75,13 +73,13 @@ async def _copy(
         await context.origins.bring(origins, copied)
 
 
-def _origins(groups: Sequence[Group]) -> Iterator[HostFile | Copied]:
+def _origins(groups: Sequence[Group]) -> Iterator[Origin]:
     """What the jobs copy. Specs that are made later are made for it only where the first of them copies."""
     for group in groups:
-        if not any(isinstance(item.source, HostFile | Copied) for item in group.spec.inputs):
+        if not any(isinstance(item.source, Origin) for item in group.spec.inputs):
             continue
         for spec in (group.spec,) if group.each is None else map(group.each, range(group.count)):
-            yield from (item.source for item in spec.inputs if isinstance(item.source, HostFile | Copied))
+            yield from (item.source for item in spec.inputs if isinstance(item.source, Origin))
 
 
 def _check_names(names: Sequence[str], count: int) -> None:
@@ -125,7 +123,7 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
     principal: Principal,
     operation: Submit,
     waits: Sequence[float | None],
-    copied: Mapping[HostFile | Copied, Stored],
+    copied: Mapping[Origin, Stored],
     now: float,
 ) -> Submitted:
     count = sum(group.count for group in operation.groups)
@@ -220,7 +218,7 @@ def _wait(context: Context, account: AccountId, spec: JobSpec) -> float | None:
     return max(places, default=None)
 
 
-Named = UserFile | StagedFile | HostFile | Copied | Stored
+Named = UserFile | StagedFile | Origin | Stored
 """Whatever is a blob before a job is made."""
 
 
@@ -232,7 +230,7 @@ class _Resolve:
         tx: Transaction,
         principal: Principal,
         batch: BatchId,
-        copied: Mapping[HostFile | Copied, Stored],
+        copied: Mapping[Origin, Stored],
         now: float,
     ) -> None:
         self._tx = tx
@@ -247,8 +245,8 @@ class _Resolve:
         if not group.spec.inputs:
             return group
         if (each := group.each) is not None:
-            return Group(group.spec, group.count, lambda place: self._spec(each(place)))
-        return Group(self._spec(group.spec), group.count)
+            return replace(group, each=lambda place: self._spec(each(place)))
+        return replace(group, spec=self._spec(group.spec))
 
     def _spec(self, spec: JobSpec) -> JobSpec:
         inputs = [

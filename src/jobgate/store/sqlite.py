@@ -113,7 +113,7 @@ class SqliteStore:
     `numbers` is the greatest of the small numbers that it gives to batches.
     """
 
-    def __init__(  # noqa: PLR0913  # where it is, and how it behaves
+    def __init__(  # where it is, and how it behaves
         self,
         path: Path,
         *,
