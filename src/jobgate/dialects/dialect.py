@@ -98,6 +98,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Of a FORM route; of a name given twice the last."""
     parts: tuple[tuple[str, Stored], ...] = ()
     """Of a FORM route: its files by the names of their fields, stored already, in order."""
+    account: str = ""
+    """Name of the account that asks; empty where anyone may."""
     request: str = ""
     """What the server's log calls it; the answer's `Request-Id`."""
     now: float = 0.0

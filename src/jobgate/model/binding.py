@@ -69,6 +69,7 @@ class Binder:
             Output(path=slot.path, required=not slot.optional, limit=slot.limit) for slot in self.template.outputs
         )
         self._app = app.at(version)
+        self.charge = app.charge
 
     def command(self, arguments: str | Sequence[str] | None = None) -> Argv:
         """The app's command and the job's arguments, or else the template's.
@@ -127,7 +128,7 @@ class Binder:
             retry=retry,
             replication=replication or template.replication,
             place=place,
-            charge=self._app.charge,
+            charge=self.charge,
             credit=template.credit if credit is None else credit,
         )
 

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.dialects.native.asked import WHOLE, Keyed, QueryFault, query
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs
 from jobgate.dialects.native.shapes import wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
@@ -55,7 +56,7 @@ def labels_of(given: tuple[str, ...]) -> dict[str, str]:
 class JobLines:
     """Reads a batch of at most so many jobs. A line that is the same as the one before is a copy of its job."""
 
-    def __init__(self, call: Call, most: int) -> None:
+    def __init__(self, call: Call, most: int, apps: Apps | None = None) -> None:
         self._asked = query(call, LinesQuery)
         self._labels = labels_of(self._asked.label)
         if wrong := wrong_texts(self._asked.name, self._labels):
@@ -63,7 +64,8 @@ class JobLines:
         self._about = repr(sorted(call.pairs or call.query.items())).encode()
         self._key = Keyed(call)
         self._most = most
-        self._specs = Specs()
+        self._shown = apps
+        self._specs = Specs(apps)
         self._groups: list[Group] = []
         self._apps: set[str] = set()
         self._faults: list[Invalid] = []
@@ -170,7 +172,7 @@ class JobLines:
         self._groups.clear()
         self._spec = None
         try:
-            found = of_jobs([(at, place, json_object(line, numbers=number))])
+            found = of_jobs([(at, place, json_object(line, numbers=number))], self._shown)
             self._faults += [error for error, _ in zip(found, range(MOST - len(self._faults)), strict=False)]
         except Invalid:
             told = f"{at}: the line is not one JSON object in UTF-8"

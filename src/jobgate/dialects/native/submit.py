@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from jobgate.dialects.dialect import Ask, Body, Call, Lines, Reply
 from jobgate.dialects.native.asked import guard, query
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.lines import JobLines, LinesQuery
 from jobgate.dialects.native.pages import tag
 from jobgate.dialects.native.rows import NoRows, Rows, Table, sound, unused
@@ -21,6 +22,7 @@ from jobgate.dialects.native.views import answer, batch_view, job_view
 from jobgate.dialects.native.wire import NAME, BatchDraft, BatchView, JobDraft, JobView, LoneDraft
 from jobgate.dialects.reading import uncollected
 from jobgate.model.account import Scope
+from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.ids import JobId, batch_text, job_text
 from jobgate.model.job import Origin
@@ -32,58 +34,68 @@ NDJSON: Final = "application/x-ndjson"
 # --- the verbs
 
 
-def _submit_job(call: Call) -> Ask:
-    draft = read(call, LoneDraft)
-    specs = Specs()
-    try:
-        group = Group(specs.spec(draft, 0))
-    except Invalid:
-        raise every(call, LoneDraft) from None
-    return _submit(call, (group,), draft, specs.secrets, app=app_name(draft))
+class _Jobs:
+    """Lone jobs, whose apps are those of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def submit(self, call: Call) -> Ask:
+        """A batch of one."""
+        apps = Apps(self._catalogue, call.account)
+        draft = read(call, LoneDraft, apps)
+        specs = Specs(apps)
+        try:
+            group = Group(specs.spec(draft, 0))
+        except Invalid:
+            raise every(call, LoneDraft, apps) from None
+        return _submit(call, (group,), draft, specs.secrets, app=app_name(draft))
 
 
 class _Batches:
-    """Batches of at most so many jobs."""
+    """Batches of at most so many jobs, whose apps are those of a catalogue."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, catalogue: Catalogue) -> None:
         self._most = most
+        self._catalogue = catalogue
 
     def submit(self, call: Call) -> Ask:
         """A batch in one JSON object."""
         query(call, NoQuery)
+        apps = Apps(self._catalogue, call.account)
         with uncollected(call.body):
-            draft = read(call, BatchDraft)
+            draft = read(call, BatchDraft, apps)
             jobs = None if draft.jobs is UNSET else len(draft.jobs)
             if wrong_shape(said(draft), jobs, draft.count, placeholders=draft.placeholders):
-                raise every(call, BatchDraft)
+                raise every(call, BatchDraft, apps)
             try:
-                return self._ask(call, draft)
+                return self._ask(call, draft, apps)
             except Invalid:
-                raise every(call, BatchDraft) from None
+                raise every(call, BatchDraft, apps) from None
 
-    def _ask(self, call: Call, draft: BatchDraft) -> Ask:
+    def _ask(self, call: Call, draft: BatchDraft, apps: Apps) -> Ask:
         """Raises Invalid, TooLarge."""
-        specs = Specs()
+        specs = Specs(apps)
         if draft.template is UNSET:
             jobs = () if draft.jobs is UNSET else draft.jobs
             groups = _groups(jobs, specs)
-            apps = {app_name(job) for job in jobs}
-            return _submit(call, groups, draft, specs.secrets, app=apps.pop() if len(apps) == 1 else "")
+            named = {app_name(job) for job in jobs}
+            return _submit(call, groups, draft, specs.secrets, app=named.pop() if len(named) == 1 else "")
         app = app_name(draft.template)
         if draft.sweep is UNSET and not draft.placeholders:
             group = Group(specs.spec(draft.template, 0), draft.count)
             return _submit(call, (group,), draft, specs.secrets, app=app)
-        swept = self._swept(draft.template, draft)
+        swept = self._swept(draft.template, draft, apps)
         return _submit(call, (Group(swept.spec(0), swept.size, swept.spec),), draft, swept.secrets, app=app)
 
-    def _swept(self, template: JobDraft, draft: BatchDraft) -> Sweep:
+    def _swept(self, template: JobDraft, draft: BatchDraft, apps: Apps) -> Sweep:
         """Raises Invalid, and TooLarge before anything is made."""
         table: Table | None = None if draft.sweep is UNSET else draft.sweep
         rows: Rows = NoRows(draft.count) if table is None else sound(table)
         if rows.size > self._most:
             told = f"a batch has at most {self._most} jobs here, and this sweep makes {rows.size}"
             raise TooLarge(told, code="batch-too-large", field="sweep" if table is not None else "count")
-        swept = Sweep(template, rows)
+        swept = Sweep(template, rows, apps)
         if table is not None:
             for error in unused(table, swept.used):
                 raise error
@@ -92,7 +104,7 @@ class _Batches:
 
     def lines(self, call: Call) -> Lines:
         """A batch as one job a line; what the batch itself has stands in the query."""
-        return JobLines(call, self._most)
+        return JobLines(call, self._most, Apps(self._catalogue, call.account))
 
 
 def _groups(jobs: tuple[JobDraft, ...], specs: Specs) -> tuple[Group, ...]:
@@ -155,14 +167,22 @@ def _replayed(outcome: Submitted) -> dict[str, str]:
 
 
 _REFUSED: Final = (
-    *("unrunnable", "app-not-found", "app-not-runnable", "not-found", "webhook-not-found"),
+    *(
+        "unrunnable",
+        "app-not-found",
+        "app-not-runnable",
+        "app-version-not-found",
+        "app-deprecated",
+        "not-found",
+        "webhook-not-found",
+    ),
     *("too-many-jobs", "storage-quota", "storage-full"),
 )
 
 
-def verbs(limit: int, most: int) -> tuple[Verb, ...]:
+def verbs(limit: int, most: int, catalogue: Catalogue) -> tuple[Verb, ...]:
     """With so many bytes of a body at most, and so many jobs of a batch."""
-    batches = _Batches(most)
+    batches = _Batches(most, catalogue)
     return (
         Verb(
             name="job-submit",
@@ -181,7 +201,7 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
             example=JOB_BODY,
             examples={"Nearly everything there is": FULL_BODY},
             shown=NEW_JOB,
-            decode=_submit_job,
+            decode=_Jobs(catalogue).submit,
             encode=_submitted_job,
         ),
         Verb(
