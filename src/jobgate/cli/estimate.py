@@ -52,7 +52,7 @@ async def estimate(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     """Say when a job would start and end, and what it would cost; submits nothing."""
     said = dict(locals())
     absent = {"name": "", "label": None, "priority": 0, "held": False, "webhook": "", "tries": None}
-    absent |= {"env": None, "workdir": "", "input_": None, "output": None}
+    absent |= {"env": None, "workdir": "", "input_": None, "output": None, "file_in": None}
     asked = Asked(command=tuple(command or ()), options=options(said | absent), file=file, sweep=sweep, count=count)
     body = await session.ask("POST", "/v1/estimates", "Not estimated.", body=(await request(session, asked)).body)
     if session.screen.as_json:

@@ -14,12 +14,14 @@ from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import resolved
 from jobgate.cli.options import (
     AppName,
+    Arguments,
     Cores,
     Count,
     DiskSpace,
     Env,
     Environment,
     File,
+    FileIn,
     Gpus,
     Held,
     Image,
@@ -75,6 +77,8 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     network: NetworkOption = None,
     image: Image = "",
     app_: AppName = "",
+    arguments: Arguments = False,
+    file_in: FileIn = None,
     env: Env = None,
     workdir: Workdir = "",
     input_: Input = None,
@@ -97,8 +101,11 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     Standard output has the id alone. With --follow it has what the job writes, and the id is told beside it.
     """
     said = options(locals())
+    words = tuple(command or ())
+    if arguments or (file_in and words):
+        said["arguments"], words = words, ()
     asked = Asked(
-        command=tuple(command or ()),
+        command=words,
         options=said,
         file=file,
         sweep=sweep,
