@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import jobgate
 from jobgate.client import downloads, uploads
+from jobgate.client.options import Source
 
 LARGE = bytes(range(256)) * 80
 
@@ -270,7 +271,7 @@ def test_files_for_an_apps_slots_are_given_in_order_with_the_names_they_have_her
 ) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "large.bin").write_bytes(LARGE)
-    given = [
+    given: list[Source] = [
         tmp_path / "a.txt",
         b"b",
         "https://example.org/c",

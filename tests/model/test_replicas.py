@@ -96,9 +96,7 @@ def told_of(spec: JobSpec, events: list[Event]) -> Life:
 
 
 @given(st.data())
-def test_a_job_succeeds_with_one_canonical_attempt_of_a_quorum_that_agrees_and_never_without(
-    data: st.DataObject,
-) -> None:
+def test_a_job_succeeds_with_one_canonical_attempt_of_a_quorum_that_agrees_and_never_without(data: st.DataObject) -> None:
     spec = data.draw(replicated)
     life = told_of(spec, data.draw(legal(spec)))
     rule, counted = spec.replication, life.attempts[life.job.spent :]

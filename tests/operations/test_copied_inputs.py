@@ -17,7 +17,7 @@ from jobgate.config import Server as Listening
 from jobgate.model.account import Principal
 from jobgate.model.errors import Invalid, NotFound, RequestError
 from jobgate.model.files import Copied, FileRef, HostFile, Input, Output, Remote, StagedFile, UserFile
-from jobgate.model.ids import FolderId
+from jobgate.model.ids import Digest, FolderId
 from jobgate.model.job import Argv, Job, JobSpec, Origin, Step
 from jobgate.model.limits import Limits
 from jobgate.model.operations import Count, Find, Group, Guard, Operation, Request, Submit, Until
@@ -27,7 +27,7 @@ from jobgate.model.state import Failure, JobState, Limit
 from jobgate.model.storing import MakeFolder, PutEntry, Stage
 from jobgate.operations.handle import handle
 
-GUARD = Guard(scope="test", key="key", body="body")
+GUARD = Guard(scope="test", key="key", body=Digest("b" * 64))
 
 
 class Site:

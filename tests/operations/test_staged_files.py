@@ -227,13 +227,13 @@ def test_of_two_accounts_that_become_one_no_staged_file_is_lost(tmp_path: Path) 
         await yard.ask(Stage(files=(("same", A), ("clash", B), ("clash.1", A))), who=lab.other)
         gone, heir = await lab.store.read(lambda tx: [tx.accounts.get(ident) for ident in (lab.owner, lab.other)])
         await lab.store.write(lambda tx: tx.accounts.merge(gone, heir, lab.now))
-        who = {"who": lab.other}
+        who = lab.other
         asked = AskStaged(names=("same", "mine", "clash", "clash.1", "clash.2"))
-        assert (await yard.ask(asked, **who)).absent == (4,)
-        await yard.ask(Stage(files=(("clash", B), ("mine", A))), **who)
+        assert (await yard.ask(asked, who=who)).absent == (4,)
+        await yard.ask(Stage(files=(("clash", B), ("mine", A))), who=who)
         lab.tick(100 * DAY)
         await lab.store.write(lambda tx: tx.folders.expire(lab.now, MANY))
-        assert (await yard.ask(asked, **who)).absent == (2, 4)
+        assert (await yard.ask(asked, who=who)).absent == (2, 4)
 
     run(tmp_path, body)
 

@@ -219,7 +219,9 @@ class Judging:
     async def _ask(self, case: _Case, validator: Validator) -> _Asked:
         """The validator of these attempts: submitted now, or found again. Raises what a submit raises."""
         key = f"{case.name}:{','.join(map(str, case.numbers))}"
-        guard = Guard(key=key, body=Digest(hashlib.sha256(key.encode()).hexdigest()), scope=DIALECT, lives=_KEY_LIVES)
+        guard = Guard(
+            key=key, body=Digest(hashlib.sha256(key.encode()).hexdigest()), scope=DIALECT, lives=_KEY_LIVES
+        )
         submitted = await self._submit(
             case.job.owner,
             Submit(

@@ -24,7 +24,7 @@ _AT_ONCE: Final = 8 * 1024
 """Bytes that are taken apart before others have their turn."""
 
 
-class NoText(Exception):  # it is an answer, and no error
+class NoText(Exception):  # noqa: N818  # it is an answer, and no error
     """The file is none that numbers are looked for in."""
 
 

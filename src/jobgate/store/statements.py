@@ -100,7 +100,10 @@ _say(
 )
 _say(
     "job_owner_after",
-    select(_J.owner).where(_WAITS, _J.place == p("w"), _J.owner > p("o")).order_by(_J.owner).limit(literal_column("1")),
+    select(_J.owner)
+    .where(_WAITS, _J.place == p("w"), _J.owner > p("o"))
+    .order_by(_J.owner)
+    .limit(literal_column("1")),
     "w",
     "o",
 )

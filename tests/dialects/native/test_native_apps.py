@@ -164,8 +164,8 @@ def test_each_job_of_a_list_and_each_row_of_a_sweep_is_bound() -> None:
 
 
 def test_a_fault_of_one_job_in_a_list_is_told_with_its_place() -> None:
-    jobs = [{"app": "upper", "files": FILES}, {"app": "upper", "files": []}, {"app": "upper", "arguments": "x"}]
-    jobs[1]["arguments"] = ""
+    bare = [{"app": "upper", "arguments": ""}, {"app": "upper", "arguments": "x"}]
+    jobs = [{"app": "upper", "files": FILES}, *bare]
     with pytest.raises(Faults) as caught:
         NATIVE.decode(post("batch-submit", {"jobs": jobs}))
     assert [error.field for error in caught.value.each] == ["jobs[1].files", "jobs[2].files"]
