@@ -82,7 +82,7 @@ class Writer:
         """The draft. Raises Invalid for what is wrong here already; the server judges the rest."""
         of_app = options.get("arguments") is not None or options.get("files") is not None
         if [command is not None, options.get("script") is not None, of_app].count(True) != 1:
-            told = "a job has a command, a script, or arguments and files for an app, one of them"
+            told = "a job has a command or a script, or arguments and files for an app: one of them"
             raise Invalid(WHAT, code="one-of", detail=told)
         return await self.members(command, options)
 
