@@ -57,7 +57,15 @@ async def _rows(path: Path) -> list[Row]:
     await lab.furnish()
     nobody = cast("Any", None)  # neither files nor logs are asked for
     context = Context(
-        store=store, feed=nobody, blobs=nobody, parts=nobody, logs=nobody, clock=time.time, seal=nobody, environments=()
+        store=store,
+        feed=nobody,
+        blobs=nobody,
+        parts=nobody,
+        logs=nobody,
+        origins=nobody,
+        clock=time.time,
+        seal=nobody,
+        environments=(),
     )
     who = Principal(account=lab.owner, name="")
     found = [await _paired(lab), await _told(lab, context, who), await _listed(lab, context, who)]

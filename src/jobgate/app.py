@@ -31,6 +31,7 @@ from jobgate.dialects.dialect import Setup
 from jobgate.dialects.native.notices import wording
 from jobgate.engines.local.run import LocalEngine, LocalSettings
 from jobgate.files.disk import Disk
+from jobgate.files.origins import Origins
 from jobgate.files.partial import Partials
 from jobgate.model.account import SEALED, Account, Credential, Kind, Principal, Signature
 from jobgate.model.environment import ComputeEnvironment
@@ -110,7 +111,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
     if known is not None and fingerprint(key) != known:
         _log.warning("the server's key is not the one that the database was last sealed with; older secrets stay shut")
     seal, clock = Seal(key), time.time
-    feed = Feed()
+    feed, egress = Feed(), _egress(settings)
     store.listen(feed)
     store.listen_batches(feed.touched)
     storage = Disk(data / "blobs", reserve=settings.storage.reserve)
@@ -128,7 +129,7 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         node=NodeName("node-0"),
         store=store,
         storage=Disk(data / "blobs"),  # what runs may use the reserve for its outputs: it refuses new work only
-        egress=_egress(settings),
+        egress=egress,
         work=data / "work",
         places=places,
         clock=clock,
@@ -148,6 +149,13 @@ async def _start(settings: Settings, data: Path, store: SqliteStore) -> Gateway:
         feed=feed,
         blobs=storage,
         parts=partials,
+        origins=Origins(
+            storage,
+            egress,
+            directories=[Path(one) for one in settings.storage.host_files],
+            never=data,
+            limit=settings.limits.input,
+        ),
         logs=runner,
         snapshot=runner.snapshot,
         past=runner.past,

@@ -12,8 +12,8 @@ from store_places import PLACES
 from jobgate.model.account import Account, Action, Deed, Kind
 from jobgate.model.facts import rebuild
 from jobgate.model.folder import Entry, FolderKind
+from jobgate.model.guard import Guard
 from jobgate.model.ids import AccountId, BatchId, Digest, FolderId, JobId
-from jobgate.model.operations import Guard
 from jobgate.model.queue import Standing
 from jobgate.model.state import JobState
 from jobgate.store.transaction import Transaction

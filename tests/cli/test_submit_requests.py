@@ -212,3 +212,38 @@ def test_two_columns_of_one_name_are_refused(canned: Canned, type_: Type, tmp_pa
     done = type_("submit", "--sweep", "p.csv", "--", "fit", "{lr}")
     assert "two columns are called lr" in done.err
     assert not canned.sent("POST", "/v1/batches")
+
+
+def test_words_are_an_apps_arguments_with_files_for_its_slots_or_where_that_is_said(
+    canned: Canned, type_: Type, tmp_path: Path
+) -> None:
+    (tmp_path / "a.dat").write_text("1\n")
+    type_("submit", "--app", "upper", "--file-in", "a.dat", "--file-in", "folder://box/b", "--", "--t", "10")
+    assert said(canned, "/v1/jobs") == {
+        "app": "upper",
+        "arguments": ["--t", "10"],
+        "files": [{"content": "1\n", "name": "a.dat"}, {"file": "box/b"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["--arguments", "--", "x"], {"arguments": ["x"]}),
+        (["--arguments"], {"arguments": []}),
+        (["--file-in", "a.dat"], {"files": [{"content": "1\n", "name": "a.dat"}]}),
+        (["--", "x"], {"command": ["x"]}),
+    ],
+)
+def test_without_files_words_are_a_command_as_ever(
+    canned: Canned, type_: Type, tmp_path: Path, words: list[str], body: dict[str, Any]
+) -> None:
+    (tmp_path / "a.dat").write_text("1\n")
+    assert type_("submit", "--app", "upper", *words).code == 0
+    assert said(canned, "/v1/jobs") == {"app": "upper", **body}
+
+
+def test_arguments_take_the_place_of_a_documents_command(canned: Canned, type_: Type, tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text('app = "upper"\ncommand = ["x"]\n')
+    type_("submit", "--file", "job.toml", "--arguments", "--", "y")
+    assert said(canned, "/v1/jobs") == {"app": "upper", "arguments": ["y"]}

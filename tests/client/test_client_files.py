@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import jobgate
 from jobgate.client import downloads, uploads
+from jobgate.client.options import Source
 
 LARGE = bytes(range(256)) * 80
 
@@ -263,3 +264,47 @@ def test_a_name_from_the_server_leads_below_or_is_refused(told: str) -> None:
         return
     assert Path("root").joinpath(*parts).relative_to("root").as_posix() == told
     assert ".." not in parts
+
+
+def test_files_for_an_apps_slots_are_given_in_order_with_the_names_they_have_here(
+    fake: FakeGateway, client: jobgate.Client, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "large.bin").write_bytes(LARGE)
+    given: list[Source] = [
+        tmp_path / "a.txt",
+        b"b",
+        "https://example.org/c",
+        jobgate.FolderFile("box/d"),
+        str(tmp_path / "large.bin"),
+    ]
+    client.submit(app="upper", app_version=90, arguments=["--t", 10, Path("x")], files=given)
+    client.submit(app="upper", arguments="--t 10", files=tmp_path / "a.txt")  # type: ignore[arg-type]  # one is a list too
+    first, second = drafts(fake)
+    assert first == {
+        "app": "upper",
+        "app_version": 90,
+        "arguments": ["--t", "10", "x"],
+        "files": [
+            {"content": "a", "name": "a.txt"},
+            {"content": "b"},
+            {"url": "https://example.org/c"},
+            {"file": "box/d"},
+            {"upload": hashlib.sha256(LARGE).hexdigest(), "name": "large.bin"},
+        ],
+    }
+    assert second == {"app": "upper", "arguments": "--t 10", "files": [{"content": "a", "name": "a.txt"}]}
+
+
+@pytest.mark.parametrize("more", [{"script": "x", "arguments": "y"}, {"script": "x", "files": []}, {}])
+def test_a_job_is_one_of_a_command_a_script_and_an_app_with_arguments(
+    fake: FakeGateway, client: jobgate.Client, more: Any
+) -> None:
+    with pytest.raises(jobgate.Invalid, match="one of them"):
+        client.submit(**more)
+    assert not drafts(fake)
+
+
+def test_a_directory_fills_no_slot(client: jobgate.Client, tmp_path: Path) -> None:
+    with pytest.raises(jobgate.Invalid, match="a slot takes one file"):
+        client.submit(app="upper", files=[tmp_path])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jobgate.model.binding import Binder, Brought, bind
 from jobgate.model.catalogue import App, Version
 from jobgate.model.errors import Invalid, NotFound
-from jobgate.model.files import Copied, FileRef, HostFile, Inline, Remote, StagedFile, UserFile
-from jobgate.model.ids import FolderId
+from jobgate.model.files import Copied, FileRef, HostFile, Inline, Remote, StagedFile, Stored, UserFile
+from jobgate.model.ids import Digest, FolderId
 from jobgate.model.job import AppRef, Argv, Replication
 from jobgate.model.resources import Network, Resources
 from jobgate.model.template import InputSlot, OutputSlot, Template, words
@@ -103,6 +103,7 @@ def test_a_wrong_number_of_files_is_told_with_both_numbers(count: int) -> None:
         (HostFile("/srv/data/b.bin"), "b.bin"),
         (Remote("https://example.org/d/c%20d.gz?x=/y"), "c d.gz"),
         (Copied("https://example.org/e"), "e"),
+        (Inline(b""), "jf_d41d8cd98f00b204e9800998ecf8427e"),
     ],
 )
 def test_a_slot_without_a_name_takes_what_the_file_is_called(source: FileRef, name: str) -> None:
@@ -113,7 +114,11 @@ def test_a_slot_without_a_name_takes_what_the_file_is_called(source: FileRef, na
 
 @pytest.mark.parametrize(
     ("files", "code"),
-    [((Brought(Inline(b"")),), "no-name"), ((Brought(HostFile("/srv/..")),), "invalid"), ((A,), "same-name")],
+    [
+        ((Brought(Stored(Digest("0" * 64), 1)),), "no-name"),
+        ((Brought(HostFile("/srv/..")),), "invalid"),
+        ((A,), "same-name"),
+    ],
 )
 def test_a_file_that_can_have_no_name_of_its_own_is_refused(files: tuple[Brought, ...], code: str) -> None:
     slots = (InputSlot(), InputSlot(path="a.txt", file="constant"))

@@ -7,11 +7,9 @@ import hashlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websites import Server, knows, moved, nobody, ok
 
 from jobgate.model.errors import FetchError, Invalid
 from jobgate.net.addresses import Address
@@ -26,80 +25,6 @@ from jobgate.net.egress import Egress, EgressSettings
 from jobgate.net.target import parse
 
 LIMIT = 1024 * 1024
-
-
-class Server:
-    """A web server on loopback that keeps every request it saw, and counts connections."""
-
-    def __init__(self, answer: Callable[[str], bytes]) -> None:
-        self.answer = answer
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self.port = 0
-        self.endless = False
-        self.open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.open[asyncio.current_task()] = writer
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-            body = await reader.readexactly(int(length[0].split(b":")[1])) if length else b""
-            self.requests.append(head + body)
-            writer.write(self.answer(head.split()[1].decode()))
-            await writer.drain()
-            while self.endless:
-                writer.write(b"x" * 1000)
-                await writer.drain()
-            if b"hang" in head.split()[1]:
-                await reader.read()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    @asynccontextmanager
-    async def up(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-        server = await asyncio.start_server(self.serve, "127.0.0.1", ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
-            yield self
-        finally:
-            server.close()
-            for writer in self.open.values():
-                writer.transport.abort()
-            await asyncio.gather(*(task for task in self.open if task), return_exceptions=True)
-
-    def egress(self, *names: str, allow: Sequence[str] = (), timeout: float = 20.0) -> Egress:
-        """One that knows this server by names."""
-        hosts = dict.fromkeys(names or ("files.test",), f"127.0.0.1:{self.port}")
-        return Egress(EgressSettings(hosts=hosts, allow=tuple(allow), timeout=timeout), resolve=nobody)
-
-
-async def nobody(host: str) -> Sequence[Address]:
-    raise socket.gaierror(socket.EAI_NONAME, host)
-
-
-def knows(*answers: Sequence[str]) -> Callable[[str], Awaitable[Sequence[Address]]]:
-    """A resolver that gives one answer after the other, the last for ever."""
-    left = list(answers)
-
-    async def resolve(host: str) -> Sequence[Address]:
-        del host
-        found = left.pop(0) if len(left) > 1 else left[0]
-        return [ip_address(text) for text in found]
-
-    return resolve
-
-
-def ok(body: bytes, *headers: str, length: bool = True) -> bytes:
-    framing = [f"Content-Length: {len(body)}"] if length else []
-    return "\r\n".join(["HTTP/1.1 200 OK", *framing, *headers, "", ""]).encode() + body
-
-
-def moved(to: str, status: int = 302) -> bytes:
-    return f"HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
 async def content(egress: Egress, url: str, limit: int = LIMIT, timeout: float | None = None) -> bytes:

@@ -11,25 +11,22 @@ from workbench import Bench, run
 from jobgate.auth.seal import Seal
 from jobgate.model.account import Action, Principal, Scope
 from jobgate.model.errors import Conflict, Forbidden, Gone, Invalid, NotFound
+from jobgate.model.guard import Guard
 from jobgate.model.ids import Digest, MessageId, WebhookId, webhook_text
 from jobgate.model.job import Origin, Place
-from jobgate.model.operations import (
+from jobgate.model.operations import Group, Operation, Request, Submit
+from jobgate.model.outcomes import Hooked
+from jobgate.model.webhook import BASIC, MOST, OVERLAP, Occasion, signing
+from jobgate.model.webhooking import (
     AddWebhook,
     ChangeWebhook,
     DeleteWebhook,
     FindDeliveries,
     FindWebhooks,
-    Group,
-    Guard,
-    Operation,
-    Request,
     Resend,
     RotateWebhook,
-    Submit,
     TryWebhook,
 )
-from jobgate.model.outcomes import Hooked
-from jobgate.model.webhook import BASIC, MOST, OVERLAP, Occasion, signing
 from jobgate.operations.handle import handle
 from jobgate.testing.store_lab import PLAIN
 

@@ -16,7 +16,7 @@ import pytest
 from receivers import OK, Answer, Got, Receiver
 from standardwebhooks import WebhookVerificationError
 from store_places import FILE, sqlite
-from workbench import NoLogs, NoParts
+from workbench import NoLogs, NoOrigins, NoParts
 
 from jobgate.auth.seal import Seal
 from jobgate.dialects.native.notices import wording
@@ -26,20 +26,19 @@ from jobgate.model.catalogue import Catalogue
 from jobgate.model.events import Cancel
 from jobgate.model.ids import AccountId, job_text, webhook_text
 from jobgate.model.limits import Limits
-from jobgate.model.operations import (
+from jobgate.model.operations import Operation, Request
+from jobgate.model.outcomes import Hooked
+from jobgate.model.webhook import BASIC, DAY, PAUSES, Delivery, Occasion, Standing, Webhook
+from jobgate.model.webhooking import (
     AddWebhook,
     ChangeWebhook,
     DeleteWebhook,
     FindDeliveries,
     FindWebhooks,
-    Operation,
-    Request,
     Resend,
     RotateWebhook,
     TryWebhook,
 )
-from jobgate.model.outcomes import Hooked
-from jobgate.model.webhook import BASIC, DAY, PAUSES, Delivery, Occasion, Standing, Webhook
 from jobgate.net.egress import Egress, EgressSettings
 from jobgate.operations.context import Context
 from jobgate.operations.handle import handle
@@ -80,6 +79,7 @@ class Site:
             feed=Feed(),
             blobs=disk,
             parts=NoParts(),
+            origins=NoOrigins(),
             logs=NoLogs(),
             clock=self.clock,
             seal=seal.close,

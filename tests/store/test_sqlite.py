@@ -14,8 +14,8 @@ from store_places import FILE, filled, fresh, locked, sqlite
 
 from jobgate.model.advance import Step
 from jobgate.model.errors import Conflict, Unavailable
+from jobgate.model.guard import Guard
 from jobgate.model.ids import AccountId, Digest
-from jobgate.model.operations import Guard
 from jobgate.store.sqlite import SqliteStore
 from jobgate.store.tables import METADATA
 from jobgate.store.transaction import Transaction

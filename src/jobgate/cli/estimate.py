@@ -55,6 +55,7 @@ async def estimate(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     said = dict(locals())
     absent = {"name": "", "label": None, "priority": 0, "held": False, "webhook": "", "tries": None, "quorum": None}
     absent |= {"compare": "", "env": None, "workdir": "", "input_": None, "output": None, "require": None}
+    absent |= {"file_in": None}
     asked = Asked(command=tuple(command or ()), options=options(said | absent), file=file, sweep=sweep, count=count)
     body = await session.ask("POST", "/v1/estimates", "Not estimated.", body=(await request(session, asked)).body)
     if session.screen.as_json:

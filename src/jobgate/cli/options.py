@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from jobgate.cli.request import ahead, inputs, pairs, replication, seconds
+from jobgate.cli.request import ahead, inputs, pairs, replication, seconds, sources
 from jobgate.client.drafts import required
 from jobgate.client.options import SubmitOptions
 
@@ -46,6 +46,18 @@ Walltime = Annotated[str, typer.Option(help="The longest run: 90s, 5min, 2h.")]
 NetworkOption = Annotated[Network | None, typer.Option("--network", help="What it reaches.")]
 Image = Annotated[str, typer.Option(help="An image of the catalogue, or one that the environment pulls.")]
 AppName = Annotated[str, typer.Option("--app", help="A program of the catalogue.")]
+Arguments = Annotated[
+    bool,
+    typer.Option("--arguments", help="The words are what follows the app's own command; so they are with --file-in."),
+]
+FileIn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file-in",
+        help="A file for the next open slot of the app's template, given as for --input; may be repeated.",
+        metavar="PATH",
+    ),
+]
 Env = Annotated[list[str] | None, typer.Option(help="A variable, NAME=VALUE; may be repeated.", metavar="NAME=VALUE")]
 Workdir = Annotated[str, typer.Option(help="The directory it starts in, from the workspace.")]
 Input = Annotated[
@@ -90,6 +102,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "app": said["app_"],
         "env": pairs(said["env"] or (), "--env"),
         "workdir": said["workdir"],
+        "files": sources(said["file_in"] or ()),
         "inputs": inputs(said["input_"] or ()),
         "outputs": [*(said["output"] or ()), *map(required, said["require"] or ())],
         "environment": said["environment"],

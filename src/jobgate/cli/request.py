@@ -117,7 +117,7 @@ async def _draft(session: Session, asked: Asked) -> dict[str, Any]:
 
 
 def _over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told, laid over what there was: a command takes a script's place, variables are added to."""
+    """What is told, laid over what there was: what runs takes the place of what ran, variables are added to."""
     found = dict(told)
     if "env" in told:
         found["env"] = {**base.get("env", {}), **told["env"]}
@@ -125,8 +125,9 @@ def _over(base: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
         if name in told:
             new = {item["path"] for item in told[name]}
             found[name] = [item for item in base.get(name, ()) if item["path"] not in new] + list(told[name])
-    if "command" in told and isinstance(base, dict):
-        base.pop("script", None)
+    if isinstance(base, dict) and {"command", "arguments", "files"} & set(told):
+        for name in ("command", "script") if "command" not in told else ("script", "arguments", "files"):
+            base.pop(name, None)
     return found
 
 
@@ -136,7 +137,7 @@ def _complete(job: Mapping[str, Any], file: Path | None) -> None:
         meant = near(strange[0], _MEMBERS)
         guess = f"; did you mean {meant}?" if meant else ""
         raise Wrong(WHAT, f"{file}: a job has no member {plain(strange[0])}{guess}", "it has those of POST /v1/jobs")
-    if not job.get("command") and not job.get("script"):
+    if not job.get("command") and not job.get("script") and "arguments" not in job and not job.get("files"):
         raise Wrong(WHAT, "there is no command", "jobgate submit -- COMMAND WORDS…")
 
 
@@ -217,6 +218,11 @@ def inputs(said: Sequence[str]) -> dict[str, Source]:
         source, name = _input(word)
         found[name] = source
     return found
+
+
+def sources(said: Sequence[str]) -> list[Source]:
+    """As `inputs`, in order, without names."""
+    return [_input(word)[0] for word in said]
 
 
 def _input(word: str) -> tuple[Source, str]:

@@ -15,6 +15,7 @@ from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import resolved
 from jobgate.cli.options import (
     AppName,
+    Arguments,
     Compare,
     Cores,
     Count,
@@ -23,6 +24,7 @@ from jobgate.cli.options import (
     Environment,
     Expires,
     File,
+    FileIn,
     Gpus,
     Held,
     Image,
@@ -99,6 +101,8 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     network: NetworkOption = None,
     image: Image = "",
     app_: AppName = "",
+    arguments: Arguments = False,
+    file_in: FileIn = None,
     env: Env = None,
     workdir: Workdir = "",
     input_: Input = None,
@@ -130,8 +134,11 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
         session.screen.talk(
             f"{word} goes to the command; what is for jobgate stands before it: submit {word} -- …", WARN
         )
+    words = tuple(command or ())
+    if arguments or (file_in and words):
+        said["arguments"], words = words, ()
     asked = Asked(
-        command=tuple(command or ()),
+        command=words,
         options=said,
         file=file,
         sweep=sweep,

@@ -36,6 +36,16 @@ class InputDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     executable: bool = False
 
 
+class FileDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file for a slot of an app's template."""
+
+    content: str | None = None
+    url: str | None = None
+    upload: str | None = None
+    file: str | None = None
+    name: str = ""
+
+
 class JobDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one job is to do, as the API takes it."""
 
@@ -43,6 +53,9 @@ class JobDraft(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     script: str | None = None
     app: str | None = None
     accept_licence: bool = False
+    app_version: int | None = None
+    arguments: tuple[str, ...] | str | None = None
+    files: tuple[FileDraft, ...] = ()
     image: str | None = None
     env: Mapping[str, str] = {}
     workdir: str = ""
@@ -71,8 +84,10 @@ class Writer:
 
     async def draft(self, command: Command | None, options: JobOptions) -> JobDraft:
         """The draft. Raises Invalid for what is wrong here already; the server judges the rest."""
-        if (command is None) == (options.get("script") is None):
-            raise Invalid(WHAT, code="one-of", detail="a job has a command or a script, one of them")
+        of_app = options.get("arguments") is not None or options.get("files") is not None
+        if [command is not None, options.get("script") is not None, of_app].count(True) != 1:
+            told = "a job has a command or a script, or arguments and files for an app: one of them"
+            raise Invalid(WHAT, code="one-of", detail=told)
         return await self.members(command, options)
 
     async def members(self, command: Command | None, options: JobOptions) -> JobDraft:
@@ -83,6 +98,9 @@ class Writer:
             script=_script(options.get("script")),
             app=options.get("app"),
             accept_licence=options.get("accept_licence", False),
+            app_version=options.get("app_version"),
+            arguments=_arguments(options.get("arguments")),
+            files=tuple([await self._slot(source) for source in _each(options.get("files") or ())]),
             image=options.get("image"),
             env=options.get("env") or {},
             workdir=options.get("workdir", ""),
@@ -120,6 +138,24 @@ class Writer:
             else:
                 for path, file in await asyncio.to_thread(_below, name, Path(source)):
                     yield await self._file(path, file)
+
+    async def _slot(self, source: Source) -> FileDraft:
+        """A file for a slot; one of this machine keeps its name, for a slot that has none. Raises Invalid."""
+        if isinstance(source, Upload):
+            return FileDraft(upload=source.sha256)
+        if isinstance(source, FolderFile):
+            return FileDraft(file=source.path)
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            return FileDraft(url=source)
+        if isinstance(source, bytes):
+            sent, name = await self._content("x", source), ""
+        else:
+            path = Path(source)
+            if await asyncio.to_thread(path.is_dir):
+                raise Invalid(WHAT, code="no-file", detail=f"{path}: a slot takes one file, and this is a directory")
+            ((_, file),) = await asyncio.to_thread(_below, "x", path)
+            sent, name = await self._file("x", file), path.name
+        return FileDraft(content=sent.content, upload=sent.upload, name=name)
 
     async def _content(self, name: str, content: bytes) -> InputDraft:
         text = _text(content)
@@ -161,6 +197,14 @@ def _words(command: Command) -> tuple[str, ...]:
             next_='["python", "train.py"], or script="python train.py" for a shell',
         )
     return tuple(os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in command)
+
+
+def _arguments(said: str | Command | None) -> tuple[str, ...] | str | None:
+    return said if said is None or isinstance(said, str) else _words(said)
+
+
+def _each(said: Iterable[Source]) -> Iterable[Source]:
+    return (said,) if isinstance(said, str | bytes | os.PathLike | Upload | FolderFile) else said
 
 
 def _script(text: str | None) -> str | None:

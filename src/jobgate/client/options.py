@@ -40,6 +40,8 @@ class Output(TypedDict, total=False):
     kind: Literal["file", "directory", "wildcard"]
     keep: Literal["always", "success"]
     required: bool
+    max_bytes: int
+    """A job that leaves more has failed."""
 
 
 class Numeric(TypedDict, total=False):
@@ -83,6 +85,11 @@ class JobOptions(TypedDict, total=False):
     """A text for the shell, or for what its first line names (`#!/usr/bin/env python3`), instead of a command."""
     app: str
     accept_licence: bool
+    app_version: int
+    arguments: str | Sequence[Word]
+    """With an app in place of a command: what follows the app's own. A text is taken apart at blanks."""
+    files: Iterable[Source]
+    """With an app in place of a command: one for each open slot of its template, in order."""
     image: str
     env: Mapping[str, str]
     workdir: str

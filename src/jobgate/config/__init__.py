@@ -1,9 +1,9 @@
 """The one configuration file: typed settings, and faults with their line."""
 
+from jobgate.config.apps import AppEntry
 from jobgate.config.read import Fault, check, load, text
 from jobgate.config.reference import reference
 from jobgate.config.settings import (
-    AppEntry,
     Defaults,
     Egress,
     Environment,

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from jobgate.config.apps import app_of
 from jobgate.config.lines import locate
 from jobgate.config.settings import Settings
 from jobgate.config.units import Unit
@@ -19,6 +20,8 @@ from jobgate.model.errors import Invalid
 
 _WHOLE: Final = inspect.type_info(Settings)
 _LINE: Final = re.compile(r"at line (\d+)")
+_LISTS: Final = frozenset({"inputs", "outputs"})
+"""Keys whose values are numbered."""
 _LARGEST: Final = 1 << 20
 """Bytes."""
 Path_ = tuple[str | int, ...]
@@ -75,10 +78,23 @@ def check(text: str) -> list[Fault]:
         found = _LINE.search(str(error))
         return [Fault(int(found[1]) if found else len(text.rstrip().splitlines()), "", str(error))]  # or at its end
     faults: list[tuple[Path_, str]] = []
-    _read(document, _WHOLE, (), faults)
+    read = _read(document, _WHOLE, (), faults)
+    if not faults:
+        faults += _together(msgspec.convert(read, Settings))
     lines = locate(text)
     told = [Fault(_line(lines, path), ".".join(map(str, path)), message) for path, message in faults]
     return sorted(told, key=lambda fault: fault.line)
+
+
+def _together(settings: Settings) -> Iterator[tuple[Path_, str]]:
+    """What is wrong with values that are right one by one."""
+    for name, entry in settings.apps.items():
+        try:
+            app_of(name, entry)
+        except Invalid as error:
+            keys = (error.field or "").split(".")
+            path = (int(key) if above in _LISTS else key for above, key in zip(["", *keys], keys, strict=False))
+            yield ("apps", name, *path), error.message
 
 
 def _line(lines: Mapping[Any, int], path: Path_) -> int:

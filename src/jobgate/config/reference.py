@@ -11,7 +11,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from jobgate.config.settings import AppEntry, Defaults, Egress, Environment, ImageEntry, Retention, Server, Storage
+from jobgate.config.apps import (
+    AppEntry,
+    InputEntry,
+    OutputEntry,
+    ReplicationEntry,
+    ResourcesEntry,
+    TemplateEntry,
+    VersionEntry,
+)
+from jobgate.config.settings import Defaults, Egress, Environment, ImageEntry, Retention, Server, Storage
 from jobgate.config.units import Unit
 from jobgate.model.limits import Limits
 
@@ -22,6 +31,12 @@ _SECTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("environments.NAME", Environment),
     ("environments.NAME.defaults", Defaults),
     ("apps.NAME", AppEntry),
+    ("apps.NAME.versions.NUMBER", VersionEntry),
+    ("apps.NAME.template", TemplateEntry),
+    ("[apps.NAME.template.inputs]", InputEntry),
+    ("[apps.NAME.template.outputs]", OutputEntry),
+    ("apps.NAME.template.resources", ResourcesEntry),
+    ("apps.NAME.template.replication", ReplicationEntry),
     ("images.NAME", ImageEntry),
     ("limits", Limits),
     ("retention", Retention),
@@ -56,12 +71,16 @@ def _rows(struct: Any) -> Iterator[str]:
     for field in info.fields:
         if isinstance(field.type, inspect.StructType):
             continue
-        value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+        value = (
+            "" if field.required else field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        )
         text = " ".join(said.get(field.name, "").split()).replace("|", "\\|")
         yield f"| `{field.name}` | {_kind(field.type)} | {_default(field.type, value)} | {text} |"
 
 
 def _kind(wanted: inspect.Type) -> str:
+    if isinstance(wanted, inspect.StructType):
+        return "section"
     if isinstance(wanted, inspect.Metadata):
         unit = (wanted.extra or {}).get("unit")
         return unit.word if isinstance(unit, Unit) else _kind(wanted.type)

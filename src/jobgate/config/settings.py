@@ -8,20 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from jobgate.config.units import DURATION, NETWORK, PLACE, SIZE, WEB_ADDRESS
-from jobgate.model.catalogue import App, Catalogue, Image
+from jobgate.config.apps import AppEntry, app_of
+from jobgate.config.kinds import DAY, Amount, Count, Duration, Name, NetworkText, PlaceText, Size, WebAddress
+from jobgate.model.catalogue import Catalogue, Image
 from jobgate.model.limits import Limits
 from jobgate.model.resources import GIB, MIB
-
-Size = Annotated[int, Meta(extra={"unit": SIZE})]
-Duration = Annotated[float, Meta(extra={"unit": DURATION})]
-NetworkText = Annotated[str, Meta(extra={"unit": NETWORK})]
-PlaceText = Annotated[str, Meta(extra={"unit": PLACE})]
-WebAddress = Annotated[str, Meta(extra={"unit": WEB_ADDRESS})]
-Count = Annotated[int, Meta(ge=0)]
-Amount = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(pattern=r"[a-z0-9][a-z0-9_.-]{0,62}")]
-DAY = 86_400.0
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +52,9 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Address of an object store; empty: the data directory, the only choice of this version."""
     reserve: Size = GIB
     """Free space of the data directory below which new work is refused."""
+    host_files: tuple[str, ...] = ()
+    """Directories of this machine whose files jobs may name as inputs; every account may then read all that this
+    server can read below them. Relative names are looked up in the first."""
 
     def __repr__(self) -> str:
         return f"Storage(reserve={self.reserve})"  # the address may hold a key
@@ -148,28 +142,6 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Name of the control group that holds the jobs."""
 
 
-class AppEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A program that jobs name."""
-
-    title: str = ""
-    """One line for people."""
-    image: str = ""
-    """Runs in this image; empty: in the environment's own sandbox."""
-    path: tuple[str, ...] = ()
-    """Directories of this machine, readable inside the job, put before its PATH."""
-    env: Mapping[str, str] = {}
-    """Environment variables."""
-    licence: bool = False
-    """The submitter must accept its licence."""
-    licence_url: str = ""
-    """Where the licence can be read."""
-    charge: Amount = 1.0
-    """Factor on the environment's price."""
-
-    def __repr__(self) -> str:
-        return f"AppEntry({self.title!r})"  # its variables may hold secrets
-
-
 class ImageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an image's name means on an engine that fetches none."""
 
@@ -205,7 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def catalogue(self) -> Catalogue:
-        """The apps and images, as the model names them."""
-        apps = {name: App(name=name, **msgspec.structs.asdict(entry)) for name, entry in self.apps.items()}
+        """The apps and images, as the model names them. Raises Invalid for what `read.check` finds a fault."""
+        apps = {name: app_of(name, entry) for name, entry in self.apps.items()}
         images = {name: Image(name=name, root=entry.root) for name, entry in self.images.items()}
         return Catalogue(apps, images)

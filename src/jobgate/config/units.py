@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from jobgate.model.errors import Invalid
+from jobgate.model.files import STAGED_NAME, check_path
+
 _BYTES: Final[Mapping[str, int]] = {
     "": 1,
     "b": 1,
@@ -111,6 +114,27 @@ def web_address(value: object) -> str:
     return value.rstrip("/")
 
 
+def file_path(value: object) -> str:
+    """A file's path in a workspace, or nothing. Raises ValueError for anything else."""
+    if value == "":
+        return ""
+    wanted = "a path from the workspace, such as data/in, without .. and control characters"
+    if not isinstance(value, str):
+        raise ValueError(wanted)  # noqa: TRY004  # the words follow "must be", as all of these do
+    try:
+        check_path(value, "path")
+    except Invalid as error:
+        raise ValueError(wanted) from error
+    return value
+
+
+def staged_name(value: object) -> str:
+    """The name of a staged file, or nothing. Raises ValueError for anything else."""
+    if value == "" or (isinstance(value, str) and STAGED_NAME.fullmatch(value)):
+        return str(value)
+    raise ValueError("a name of 1 to 191 letters, digits, blanks, and . _ -")
+
+
 def _refuse() -> str:
     raise ValueError
 
@@ -133,4 +157,6 @@ SIZE: Final = Unit("size", size, _show_size)
 DURATION: Final = Unit("duration", duration, _show_duration)
 NETWORK: Final = Unit("network", network)
 PLACE: Final = Unit("address, or address:port", place)
+FILE: Final = Unit("path in the workspace", file_path)
+STAGED: Final = Unit("name of a staged file", staged_name)
 WEB_ADDRESS: Final = Unit("http or https address", web_address)

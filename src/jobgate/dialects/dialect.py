@@ -16,8 +16,9 @@ from jobgate.model.account import Proof, Scope, Signature
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import JobgateError
 from jobgate.model.files import Artifact, Stored
+from jobgate.model.guard import Seen
 from jobgate.model.limits import Limits
-from jobgate.model.operations import Operation, Seen, Until
+from jobgate.model.operations import Operation, Until
 from jobgate.model.outcomes import Archived, Outcome
 from jobgate.model.storing import Gathered
 
@@ -98,6 +99,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """Of a FORM route; of a name given twice the last."""
     parts: tuple[tuple[str, Stored], ...] = ()
     """Of a FORM route: its files by the names of their fields, stored already, in order."""
+    account: str = ""
+    """Name of the account that asks; empty where anyone may."""
     request: str = ""
     """What the server's log calls it; the answer's `Request-Id`."""
     now: float = 0.0

@@ -55,9 +55,10 @@ async def gathered(
         try:
             async for bundle in bundles:
                 time = _dos(moment(bundle.modified))
+                folder = bundle.folder and f"{safe_names((bundle.folder,))[0]}/"
                 names = safe_names((packed.path for packed in bundle.files), fold_case=fold_case)
                 for name, packed in zip(names, bundle.files, strict=True):
-                    path = f"{bundle.folder}/{name}".encode()
+                    path = f"{folder}{name}".encode()
                     async with aclosing(_file(archive, path, packed.artifact, time, blobs)) as pieces:
                         async for piece in pieces:
                             yield piece

@@ -52,8 +52,11 @@ class Walk:
         self._files_left = max_files
         self._bytes_left = max_bytes
         self._owner = -1
+        self._room: int | None = None
         self.missing: list[str] = []
         """Required outputs that are not there."""
+        self.large: list[str] = []
+        """Outputs that are larger than they may be; what is too much of them is not collected."""
         self.skipped = 0
         """Links, devices, sockets, impossible names, and what may not be read."""
         self.over = False
@@ -65,9 +68,11 @@ class Walk:
         try:
             self._owner = os.fstat(top).st_uid
             for place, output in enumerate(outputs):
-                seen = self._files_left
+                seen, self._room = self._files_left, output.limit or None
                 yield from self._output(place, output, top)
-                if output.required and self._files_left == seen:
+                if self._room is not None and self._room < 0:
+                    self.large.append(f"{output.name or output.path} ({output.limit} bytes at most)")
+                elif output.required and self._files_left == seen:
                     self.missing.append(output.name or output.path)
         finally:
             os.close(top)
@@ -180,6 +185,11 @@ class Walk:
             self.skipped += 1
             return
         handle, status = opened
+        if self._room is not None:
+            self._room -= status.st_size
+            if self._room < 0:
+                os.close(handle)
+                return
         if self._files_left < 1 or status.st_size > self._bytes_left:
             os.close(handle)
             self.over = True

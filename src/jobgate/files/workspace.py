@@ -43,6 +43,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """Links, devices, sockets and impossible names."""
     missing: tuple[str, ...]
     """Required outputs that are not there."""
+    large: tuple[str, ...] = ()
+    """Outputs that are larger than they may be, each with its limit."""
     over: bool
     """There was more than may be collected; the first were."""
     beside: tuple[Stored, ...] = ()
@@ -178,6 +180,7 @@ class Workspace:
             artifacts=tuple(artifacts),
             skipped=walk.skipped,
             missing=tuple(walk.missing),
+            large=tuple(walk.large),
             over=walk.over,
             beside=tuple(stored),
         )

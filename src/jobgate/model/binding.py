@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -13,7 +14,9 @@ from jobgate.model.errors import Invalid
 from jobgate.model.files import (
     Copied,
     FileRef,
+    Given,
     HostFile,
+    Inline,
     Input,
     Output,
     Remote,
@@ -37,7 +40,7 @@ class Brought(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def called(self) -> str:
-        """Its name, or the last part of what its source calls it; empty when neither is there."""
+        """Its name, or the last part of what its source calls it, or for mere content its MD5 [BOINC 5.1]; or empty."""
         if self.name:
             return self.name
         match self.source:
@@ -45,6 +48,8 @@ class Brought(msgspec.Struct, frozen=True, gc=False):
                 return name.rpartition("/")[2]
             case Remote(url) | Copied(url):
                 return unquote(urlsplit(url).path).rpartition("/")[2]
+            case Inline(content) | Given(content):
+                return f"jf_{hashlib.md5(content, usedforsecurity=False).hexdigest()}"
             case _:
                 return ""
 
@@ -64,6 +69,7 @@ class Binder:
             Output(path=slot.path, required=not slot.optional, limit=slot.limit) for slot in self.template.outputs
         )
         self._app = app.at(version)
+        self.charge = app.charge
 
     def command(self, arguments: str | Sequence[str] | None = None) -> Argv:
         """The app's command and the job's arguments, or else the template's.
@@ -122,7 +128,7 @@ class Binder:
             retry=retry,
             replication=replication or template.replication,
             place=place,
-            charge=self._app.charge,
+            charge=self.charge,
             credit=template.credit if credit is None else credit,
         )
 

@@ -5,6 +5,7 @@ Sources: TES 1.1 `tesInput`, `tesOutput`; Charity Engine contract section 5.5; B
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
@@ -68,6 +69,10 @@ class StagedFile(msgspec.Struct, frozen=True, tag="staged", gc=False):
     name: str
 
 
+STAGED_NAME: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.\- ]{1,191}")
+"""What one is called."""
+
+
 class HostFile(msgspec.Struct, frozen=True, tag="host", gc=False):
     """A file of the server's own, below a directory that the operator named; copied when the job is submitted."""
 
@@ -87,8 +92,12 @@ class Given(msgspec.Struct, frozen=True, tag="given", gc=False):
     content: bytes
 
 
-FileRef = Inline | Stored | Remote | UserFile | StagedFile | HostFile | Copied
-"""The last four are `Stored` before the job is made."""
+FileRef = Inline | Stored | Remote | UserFile | StagedFile | HostFile | Copied | Given
+"""The last five are `Stored` before the job is made."""
+
+
+Origin = HostFile | Copied | Given
+"""What a submit copies into storage before anything is made."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -174,6 +183,17 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     content: bytes
     size: int
     """How long the log was then."""
+
+
+class Naming(StrEnum):
+    """How the files of jobs are called in an archive."""
+
+    NUMBERS = "numbers"
+    """Under their paths in the workspace; of a batch, those of each job below its number."""
+    PHYSICAL = "physical"
+    """No directories: `JOB_ATTEMPT_rDIGITS_FILE`, attempts and files from 0 [BOINC, section 6.7]."""
+    LOGICAL = "logical"
+    """Under their paths; of a batch `JOB_ATTEMPT__PATH`, or below `JOB_ATTEMPT` where a job has several [BOINC 9.2]."""
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):

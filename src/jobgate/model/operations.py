@@ -12,30 +12,14 @@ from enum import StrEnum
 import msgspec
 
 from jobgate.model.account import Principal, Scope
-from jobgate.model.files import Stored
-from jobgate.model.ids import BatchId, Digest, JobName, MessageId, WebhookId
+from jobgate.model.files import Naming, Stored
+from jobgate.model.guard import Guard, Seen
+from jobgate.model.ids import BatchId, JobName
 from jobgate.model.job import Batch, JobSpec, Origin
 from jobgate.model.selectors import BatchCalled, BatchesWhere, JobCalled, Selector
 from jobgate.model.storing import STORING_SCOPES, StoringOperation
 from jobgate.model.told import Kind
-from jobgate.model.webhook import USUAL, Occasion
-
-Seen = tuple[int, ...]
-"""Versions that the asker knows; none: nothing can be of one."""
-
-# --- guards
-
-
-class Guard(msgspec.Struct, frozen=True, kw_only=True):
-    """An idempotency key: used up in the operation's own transaction, and belonging to the account."""
-
-    key: str
-    body: Digest
-    """Digest of the request: the same key with another body is refused."""
-    scope: str = ""
-    """Keys of different dialects do not meet."""
-    lives: float = 86_400.0
-
+from jobgate.model.webhooking import WEBHOOK_SCOPES, OnWebhooks
 
 # --- operations
 
@@ -236,8 +220,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True, tag="read", omit_defaults=
     output: int | None = 0
     """Which of the spec's outputs, by place; None: the path is that in the workspace."""
     path: str = ""
+    number: int | None = None
+    """The file of this output, whatever path it has; then the file is called what BOINC calls it."""
     attempt: int | None = None
-    """Of this attempt; None: of the one that is the job's."""
+    """Of this attempt, whatever became of it; None: of the one that is the job's."""
+    canonical: bool = False
+    """Only of a canonical attempt; raises NotFound (`no-canonical`) when there is none."""
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_defaults=True):
@@ -248,6 +236,11 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True, tag="archive", omit_def
     """Which of the spec's outputs, by place; None: all."""
     fold_case: bool = False
     """Names that differ in case alone are kept apart, for systems that do not tell them apart."""
+    attempt: int | None = None
+    """Of this attempt, whatever became of it and of the job; None: of the one that is the job's."""
+    naming: Naming = Naming.NUMBERS
+    """By any but this, and without an attempt, only the files of a canonical one: raises NotFound (`no-canonical`) as
+    long as there is none."""
 
 
 class ReadLog(msgspec.Struct, frozen=True, kw_only=True, tag="read_log", omit_defaults=True):
@@ -310,86 +303,6 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True, tag="estimate", omit_d
     priority: int = 0
 
 
-class AddWebhook(msgspec.Struct, frozen=True, kw_only=True, tag="add_webhook", omit_defaults=True):
-    """An address is told of ends from now on. Answer: Hooked, with the secret."""
-
-    url: str
-    """Without user and password: these are `BASIC` of the secrets."""
-    occasions: frozenset[Occasion] = USUAL
-    named: bool = False
-    description: str = ""
-    secrets: Mapping[str, str] = {}
-    """Name to value; sealed before it is stored."""
-    guard: Guard | None = None
-
-    def __repr__(self) -> str:
-        return "AddWebhook()"
-
-
-class FindWebhooks(msgspec.Struct, frozen=True, kw_only=True, tag="find_webhooks", omit_defaults=True):
-    """The account's webhooks, newest first, or one. Answer: FoundWebhooks."""
-
-    webhook: WebhookId | None = None
-    after: WebhookId | None = None
-    """The last of the page before."""
-    limit: int = 100
-
-
-class ChangeWebhook(msgspec.Struct, frozen=True, kw_only=True, tag="change_webhook", omit_defaults=True):
-    """What is not None becomes so. Answer: Hooked."""
-
-    webhook: WebhookId
-    url: str | None = None
-    secrets: Mapping[str, str] = {}
-    """As with AddWebhook; a new address without any has none."""
-    occasions: frozenset[Occasion] | None = None
-    named: bool | None = None
-    description: str | None = None
-    enabled: bool | None = None
-    seen: Seen | None = None
-    """The version that the asker knows; Conflict (`changed`) when it is another. So it is with DeleteWebhook."""
-
-    def __repr__(self) -> str:
-        return f"ChangeWebhook({self.webhook})"
-
-
-class RotateWebhook(msgspec.Struct, frozen=True, tag="rotate_webhook"):
-    """A new secret; the one before signs too for a day. Answer: Hooked, with the secret."""
-
-    webhook: WebhookId
-
-
-class TryWebhook(msgspec.Struct, frozen=True, tag="try_webhook"):
-    """A test notice is sent to it. Answer: Posted."""
-
-    webhook: WebhookId
-
-
-class DeleteWebhook(msgspec.Struct, frozen=True, tag="delete_webhook"):
-    """Forgets it with its secrets and deliveries. Answer: Unhooked."""
-
-    webhook: WebhookId
-    seen: Seen | None = None
-
-
-class FindDeliveries(msgspec.Struct, frozen=True, kw_only=True, tag="find_deliveries", omit_defaults=True):
-    """What was sent to a webhook, and what is still to be, newest first. Answer: FoundDeliveries."""
-
-    webhook: WebhookId
-    after: MessageId | None = None
-    limit: int = 100
-
-
-class Resend(msgspec.Struct, frozen=True, tag="resend"):
-    """A delivery is tried again, at once. Answer: Posted."""
-
-    webhook: WebhookId
-    message: MessageId
-
-
-OnWebhooks = (
-    AddWebhook | FindWebhooks | ChangeWebhook | RotateWebhook | TryWebhook | DeleteWebhook | FindDeliveries | Resend
-)
 Operation = (
     Submit
     | Called
@@ -442,16 +355,9 @@ SCOPES: Mapping[type[Operation], Scope] = {
     Environments: Scope.READ,
     Oversee: Scope.OPERATE,
     Estimate: Scope.READ,
-    AddWebhook: Scope.CONTROL,
-    FindWebhooks: Scope.READ,
-    ChangeWebhook: Scope.CONTROL,
-    RotateWebhook: Scope.CONTROL,
-    TryWebhook: Scope.CONTROL,
-    DeleteWebhook: Scope.CONTROL,
-    FindDeliveries: Scope.READ,
-    Resend: Scope.CONTROL,
     Follow: Scope.READ,
     **STORING_SCOPES,
+    **WEBHOOK_SCOPES,
 }
 """What each asks of the credential."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from jobgate.model.account import Scope
-from jobgate.model.files import Packed, Stored
+from jobgate.model.files import Naming, Packed, Stored
 from jobgate.model.folder import Entry, Folder
 from jobgate.model.ids import BatchId, Digest, JobName
 from jobgate.model.job import Job
@@ -34,6 +34,8 @@ class ArchiveBatch(msgspec.Struct, frozen=True, kw_only=True, tag="archive_batch
     partial: bool = False
     """What there is of a batch that is not over, or whose first files are deleted already."""
     fold_case: bool = False
+    naming: Naming = Naming.NUMBERS
+    """By any but this, only the files of canonical attempts."""
 
 
 class OpenLog(msgspec.Struct, frozen=True, kw_only=True, tag="open_log", omit_defaults=True):
@@ -222,7 +224,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """What one job adds to an archive."""
 
     folder: str
-    """Its files lie below it."""
+    """Its files lie below it; empty: below nothing, and their names are those of no other job's."""
     modified: float
     files: tuple[Packed, ...]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import Final
 
@@ -10,12 +10,13 @@ from jobgate.model.account import Principal
 from jobgate.model.attempt import LOG
 from jobgate.model.errors import Conflict, Gone
 from jobgate.model.facts import Attempts
-from jobgate.model.files import Packed
-from jobgate.model.ids import batch_text, place
+from jobgate.model.files import Naming, Packed
+from jobgate.model.ids import JobId, batch_text, job_text, place
 from jobgate.model.job import Batch, Job
+from jobgate.model.naming import Called
 from jobgate.model.storing import ArchiveBatch, Bundle, Gathered
 from jobgate.operations.context import Context
-from jobgate.operations.files import left, missing, shown
+from jobgate.operations.files import answer, canonical, left, missing, shown
 from jobgate.operations.select import batch_of, kept
 from jobgate.store.transaction import Transaction
 
@@ -25,7 +26,7 @@ LOG_NAME: Final = "log.txt"
 
 
 async def archive_batch(context: Context, principal: Principal, operation: ArchiveBatch) -> Gathered:
-    """All files of its jobs that are over.
+    """All files of its jobs that are over, or by BOINC's names of those that have a canonical attempt.
 
     Raises NotFound, Conflict (`job-active`) when one is not and `partial` was not asked for, Gone when files of the
     first jobs are deleted. What is found deleted later breaks it off.
@@ -43,8 +44,13 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
     def _slice(tx: Transaction, batch: Batch, start: int) -> tuple[int, list[Bundle]]:
         kept(tx.jobs.batch(batch.id))
         jobs = list(tx.jobs.members(batch, start, _SLICE))
-        over = [(job, attempts) for job, attempts in jobs if job.state.over]
-        return len(jobs), [_bundle(tx, operation, batch, job, attempts) for job, attempts in over]
+        if operation.naming is not Naming.NUMBERS:
+            ready = [(job, attempts) for job, attempts in jobs if canonical(job) is not None]
+        else:
+            ready = [(job, attempts) for job, attempts in jobs if job.state.over]
+        wanted = batch.named and operation.naming is not Naming.NUMBERS
+        names = tx.names.of([job.id for job, _ in ready]) if wanted else {}
+        return len(jobs), [_bundle(tx, operation, batch, names, *one) for one in ready]
 
     async def bundles() -> AsyncGenerator[Bundle, None]:
         seen = 0
@@ -60,15 +66,27 @@ async def archive_batch(context: Context, principal: Principal, operation: Archi
     return Gathered(name=f"{batch_text(batch.id)}.zip", bundles=bundles(), fold_case=operation.fold_case)
 
 
-def _bundle(tx: Transaction, operation: ArchiveBatch, batch: Batch, job: Job, attempts: Attempts) -> Bundle:
+def _bundle(  # noqa: PLR0913, PLR0917  # a job, and all that is asked about it
+    tx: Transaction,
+    operation: ArchiveBatch,
+    batch: Batch,
+    names: Mapping[JobId, str],
+    job: Job,
+    attempts: Attempts,
+) -> Bundle:
     """What one job adds. Raises Gone when some of it is deleted, unless `partial` takes what there is."""
-    files = left(tx, job, attempts)
-    attempt = shown(job, attempts)
-    if operation.logs and attempt is not None and LOG in attempt.logs:
-        files.insert(0, Packed(LOG_NAME, attempt.logs[LOG]))
+    attempt, log = answer(job, attempts), shown(job, attempts)
+    files = left(tx, job, attempt)
+    if operation.logs and log is not None and LOG in log.logs:
+        files.insert(0, Packed(LOG_NAME, log.logs[LOG]))
     gone = missing(tx, job, files)
     if gone and not operation.partial:
         told = "some of its files were kept for their time, and are deleted; with partial=true the others come"
         raise Gone(told, code="result-expired")
-    kept = tuple(packed for packed in files if packed not in gone) if gone else tuple(files)
-    return Bundle(folder=str(place(batch.id, job.id) + 1), modified=job.ended or job.created, files=kept)
+    kept = [packed for packed in files if packed not in gone] if gone else files
+    folder = str(place(batch.id, job.id) + 1)
+    if operation.naming is not Naming.NUMBERS and attempt is not None:
+        outputs = tx.jobs.spec(job.spec).outputs
+        name = names.get(job.id) or job_text(batch.id, job.id)
+        folder, kept = Called(job.id, name, attempt.id.number).files(operation.naming, outputs, kept)
+    return Bundle(folder=folder, modified=job.ended or job.created, files=tuple(kept))

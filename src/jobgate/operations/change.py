@@ -14,9 +14,10 @@ from jobgate.model.advance import Step
 from jobgate.model.errors import Conflict, Invalid
 from jobgate.model.events import Cancel as CancelEvent
 from jobgate.model.events import Event, Hold, Rank, Release
+from jobgate.model.guard import Seen
 from jobgate.model.ids import BatchId, JobId, JobName, job_text
 from jobgate.model.job import Batch, Job, check_labels
-from jobgate.model.operations import Cancel, Change, Count, Delete, Seen
+from jobgate.model.operations import Cancel, Change, Count, Delete
 from jobgate.model.outcomes import Changed, Deleted
 from jobgate.model.selectors import Of, Selector
 from jobgate.model.told import Mourning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from jobgate.files.partial import Part
 from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.environment import ComputeEnvironment
-from jobgate.model.files import Piece, Stored
+from jobgate.model.files import Origin, Piece, Stored
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, Digest
 from jobgate.model.limits import Limits
@@ -36,6 +36,14 @@ class Blobs(Protocol):
 
     def open(self, digest: Digest, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """The content, in pieces."""
+        ...
+
+
+class Origins(Protocol):
+    """Where a submit's files are copied from."""
+
+    async def bring(self, origins: Iterable[Origin], stored: MutableMapping[Origin, Stored]) -> None:
+        """See `files.origins.Origins.bring`."""
         ...
 
 
@@ -80,6 +88,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     feed: Feed
     blobs: Blobs
     parts: Parts
+    origins: Origins
     logs: Logs
     snapshot: Callable[[], Snapshot] = Snapshot
     """What the runner sees of the environments now."""

@@ -150,7 +150,7 @@ async def put_entry(context: Context, principal: Principal, operation: PutEntry)
         return Written(digest=stored.digest, size=stored.size, fresh=fresh)
 
     if isinstance(operation.content, Stored):
-        return await or_forsaken(context, operation.content, work, now)
+        return await or_forsaken(context, (operation.content,), work, now)
     return await context.store.write(work)
 
 

@@ -26,7 +26,6 @@ from jobgate.model.operations import (
     Follow,
     Load,
     Members,
-    OnWebhooks,
     Operation,
     Oversee,
     Programs,
@@ -43,6 +42,7 @@ from jobgate.model.operations import (
 from jobgate.model.outcomes import Outcome, Submitted
 from jobgate.model.selectors import Ids, Of
 from jobgate.model.state import JobState
+from jobgate.model.webhooking import OnWebhooks
 from jobgate.operations import change, files, find, logs, uploads
 from jobgate.operations.called import meant
 from jobgate.operations.context import Context

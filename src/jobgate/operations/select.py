@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from jobgate.model.account import Principal, Scope
 from jobgate.model.errors import Conflict, Gone, NotFound
 from jobgate.model.facts import Attempts
-from jobgate.model.ids import AccountId, BatchId, JobId, JobName, batch_text
+from jobgate.model.ids import AccountId, BatchId, JobId, JobName, batch_text, job_text
 from jobgate.model.job import Batch, Job
 from jobgate.model.outcomes import JobView
 from jobgate.model.selectors import Ids, Of, Selector, Where
@@ -120,6 +120,12 @@ def _named(known: Mapping[JobId, tuple[Job, Attempts]], name: JobName) -> tuple[
     """`A-2` is missing where batch A has one job, though its number may be that of a job of the next batch."""
     found = known.get(name.job)
     return found if found is not None and found[0].batch == name.batch else None
+
+
+def called(tx: Transaction, job: Job) -> str:
+    """What the owner calls it: its name, or its id."""
+    named = tx.names.of((job.id,)) if tx.jobs.batch(job.batch).named else {}
+    return named.get(job.id) or job_text(job.batch, job.id)
 
 
 def one(tx: Transaction, principal: Principal, name: JobName) -> tuple[Job, Attempts]:

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 from jobgate.model.account import Principal
 from jobgate.model.errors import Conflict, NotFound
+from jobgate.model.guard import Seen
 from jobgate.model.job import Job
-from jobgate.model.operations import Seen
 from jobgate.model.outcomes import Changed, Counted, JobView
 from jobgate.model.selectors import Ids, Of, Selector
 from jobgate.model.state import JobState

@@ -9,6 +9,7 @@ from jobgate.model.outcomes import Outcome
 from jobgate.model.storing import (
     Append,
     ArchiveBatch,
+    AskStaged,
     DropEntry,
     DropFolder,
     FindFolder,
@@ -20,10 +21,13 @@ from jobgate.model.storing import (
     OpenLog,
     PutEntry,
     ReadEntry,
+    Stage,
 )
-from jobgate.operations import bundles, files, folders, logs, uploads
+from jobgate.operations import bundles, files, folders, logs, staged, uploads
 
 STORED: Final[Mapping[type[Any], Callable[..., Awaitable[Outcome]]]] = {
+    Stage: staged.stage,
+    AskStaged: staged.ask_staged,
     ListFiles: files.list_files,
     ArchiveBatch: bundles.archive_batch,
     OpenLog: logs.open_log,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.environment import refusal, runnable
-from jobgate.model.errors import Conflict, Invalid, NotFound, TooLarge, TooMany, Unavailable
-from jobgate.model.files import Input, Stored, UserFile
+from jobgate.model.errors import Conflict, Invalid, JobgateError, NotFound, TooLarge, TooMany, Unavailable
+from jobgate.model.files import Input, Origin, StagedFile, Stored, UserFile
 from jobgate.model.folder import Entry, FolderKind
 from jobgate.model.ids import AccountId, BatchId, FolderId
 from jobgate.model.job import Batch, Job, JobSpec, Step, Validator, check_labels, check_name
@@ -19,6 +19,7 @@ from jobgate.model.state import JobState
 from jobgate.operations.context import Context
 from jobgate.operations.find import counted
 from jobgate.operations.select import present
+from jobgate.operations.staged import staged
 from jobgate.operations.webhooks import named
 from jobgate.store.births import SHOWN
 from jobgate.store.transaction import Transaction
@@ -42,8 +43,43 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     if context.blobs.free() <= 0:
         raise Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full", retry_after=60.0)
     waits = waits_of(context, principal.account, operation.groups, name=principal.name)
-    now = context.clock()
-    return await context.store.write(lambda tx: _write(tx, context, principal, operation, waits, now))
+    copied: dict[Origin, Stored] = {}
+    try:
+        await _copy(context, principal, operation, copied)
+        now = context.clock()
+        return await context.store.write(lambda tx: _write(tx, context, principal, operation, waits, copied, now))
+    except JobgateError:
+        if copied:
+            lost, now = [stored.digest for stored in copied.values()], context.clock()
+            await context.store.write(lambda tx: tx.blobs.forsake(lost, now))
+        raise
+
+
+async def _copy(context: Context, principal: Principal, operation: Submit, copied: dict[Origin, Stored]) -> None:
+    """Brings what is to be copied, unless the request was carried out before. Raises what `Origins.bring` does."""
+    origins = [*_origins(operation.groups)]
+    if not origins:
+        return
+    count, now = sum(group.count for group in operation.groups), context.clock()
+
+    def wanted(tx: Transaction) -> bool:
+        asker = present(tx, principal)
+        if operation.guard is not None and tx.jobs.taken(asker.account, operation.guard, now):
+            return False
+        room_for(tx, context, asker, count)
+        return True
+
+    if await context.store.read(wanted):
+        await context.origins.bring(origins, copied)
+
+
+def _origins(groups: Sequence[Group]) -> Iterator[Origin]:
+    """What the jobs copy. Specs that are made later are made for it only where the first of them copies."""
+    for group in groups:
+        if not any(isinstance(item.source, Origin) for item in group.spec.inputs):
+            continue
+        for spec in (group.spec,) if group.each is None else map(group.each, range(group.count)):
+            yield from (item.source for item in spec.inputs if isinstance(item.source, Origin))
 
 
 def _check_names(names: Sequence[str], count: int) -> None:
@@ -87,6 +123,7 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
     principal: Principal,
     operation: Submit,
     waits: Sequence[float | None],
+    copied: Mapping[Origin, Stored],
     now: float,
 ) -> Submitted:
     count = sum(group.count for group in operation.groups)
@@ -120,7 +157,7 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
             named=any(operation.names),
             webhook=named(tx, principal, operation.webhook),
         )
-    resolve = _Resolve(tx, principal, ident, now)
+    resolve = _Resolve(tx, principal, ident, copied, now)
     groups = [resolve.group(group) for group in operation.groups]
     jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
     if batch.named:
@@ -181,41 +218,68 @@ def _wait(context: Context, account: AccountId, spec: JobSpec) -> float | None:
     return max(places, default=None)
 
 
+Named = UserFile | StagedFile | Origin | Stored
+"""Whatever is a blob before a job is made."""
+
+
 class _Resolve:
     """Puts the blobs that the owner's stored files are now in the place of their names; the batch holds each."""
 
-    def __init__(self, tx: Transaction, principal: Principal, batch: BatchId, now: float) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        principal: Principal,
+        batch: BatchId,
+        copied: Mapping[Origin, Stored],
+        now: float,
+    ) -> None:
         self._tx = tx
         self._principal = principal
         self._batch = batch
+        self._copied = copied
         self._now = now
-        self._held: dict[UserFile | Stored, Stored] = {}
+        self._held: dict[Named, Stored] = {}
 
     def group(self, group: Group) -> Group:
         """The group with blobs. Raises NotFound, for specs that are made later when they are made."""
         if not group.spec.inputs:
             return group
         if (each := group.each) is not None:
-            return Group(group.spec, group.count, lambda place: self._spec(each(place)))
-        return Group(self._spec(group.spec), group.count)
+            return replace(group, each=lambda place: self._spec(each(place)))
+        return replace(group, spec=self._spec(group.spec))
 
     def _spec(self, spec: JobSpec) -> JobSpec:
         inputs = [
             Input(path=item.path, source=self._blob(item.source), executable=item.executable)
-            if isinstance(item.source, UserFile | Stored)
+            if isinstance(item.source, Named)
             else item
             for item in spec.inputs
         ]
         return replace(spec, inputs=tuple(inputs))
 
-    def _blob(self, source: UserFile | Stored) -> Stored:
+    def _blob(self, source: Named) -> Stored:
         """What many jobs name is looked up and held once."""
         stored = self._held.get(source)
         if stored is None:
-            stored = source if isinstance(source, Stored) else self._entry(source)
+            stored = self._found(source)
             self._tx.blobs.hold(stored.digest, -self._batch)
             self._held[source] = stored
         return stored
+
+    def _found(self, source: Named) -> Stored:
+        match source:
+            case Stored():
+                return source
+            case UserFile():
+                return self._entry(source)
+            case StagedFile(name):
+                entry = staged(self._tx, self._principal.account, name)
+                self._tx.folders.need(entry, self._batch)
+                return Stored(entry.digest, entry.size)
+            case _ if source in self._copied:
+                return self._copied[source]
+            case _:  # the key that was taken when it was looked for has come to its end since
+                raise Unavailable("the request was carried out before, and is forgotten just now; send it again")
 
     def _entry(self, source: UserFile) -> Stored:
         folder = _folder(self._tx, self._principal, source, self._now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -47,7 +47,7 @@ async def _enter(context: Context, principal: Principal, stored: Stored, lives: 
             within_quota(tx, context, principal, owner)
         return Written(digest=stored.digest, size=stored.size, fresh=fresh)
 
-    return await or_forsaken(context, stored, work, now)
+    return await or_forsaken(context, (stored,), work, now)
 
 
 async def find_upload(context: Context, principal: Principal, operation: FindUpload) -> Uploaded:
@@ -131,11 +131,12 @@ def within_quota(tx: Transaction, context: Context, principal: Principal, owner:
         )
 
 
-async def or_forsaken(context: Context, stored: Stored, work: Callable[[Transaction], T], now: float) -> T:
+async def or_forsaken(context: Context, stored: Iterable[Stored], work: Callable[[Transaction], T], now: float) -> T:
     """What `work` returns. When it is refused, what was stored for it is nobody's, and deleted within hours."""
     try:
         return await context.store.write(work)
     except (RequestError, Unavailable):
         with suppress(Unavailable):  # then it is found a day later
-            await context.store.write(lambda tx: tx.blobs.forsake((stored.digest,), now), spare=True)
+            lost = [one.digest for one in stored]
+            await context.store.write(lambda tx: tx.blobs.forsake(lost, now), spare=True)
         raise

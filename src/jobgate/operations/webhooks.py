@@ -10,8 +10,11 @@ from msgspec.structs import replace
 
 from jobgate.model.account import Action, Deed, Principal, owns
 from jobgate.model.errors import Conflict, FetchError, Invalid, NotFound
+from jobgate.model.guard import Seen
 from jobgate.model.ids import WebhookId, message_text, webhook_id, webhook_text
-from jobgate.model.operations import (
+from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, OfWebhooks, Posted, Unhooked
+from jobgate.model.webhook import BASIC, MOST, OVERLAP, Notice, Occasion, Webhook, again, signing, written
+from jobgate.model.webhooking import (
     AddWebhook,
     ChangeWebhook,
     DeleteWebhook,
@@ -20,11 +23,8 @@ from jobgate.model.operations import (
     OnWebhooks,
     Resend,
     RotateWebhook,
-    Seen,
     TryWebhook,
 )
-from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, OfWebhooks, Posted, Unhooked
-from jobgate.model.webhook import BASIC, MOST, OVERLAP, Notice, Occasion, Webhook, again, signing, written
 from jobgate.net.target import parse
 from jobgate.operations.context import Context
 from jobgate.operations.select import present

@@ -144,6 +144,9 @@ def _closing(number: int, collection: Collection, log: dict[str, Artifact]) -> C
     failure, limit, message = None, None, ""
     if collection.over:
         failure, limit, message = Failure.LIMIT, Limit.OUTPUT, "it left more or larger files than are collected"
+    elif collection.large:
+        failure, limit = Failure.LIMIT, Limit.OUTPUT
+        message = f"it left more than it may: {', '.join(collection.large[:10])}"
     elif collection.missing:
         names = ", ".join(collection.missing[:10])
         failure, message = Failure.OUTPUT, f"it did not leave what it must: {names}"

@@ -20,10 +20,11 @@ from jobgate.model.errors import JobgateError, NotFound
 from jobgate.model.events import Cancel, GiveUp, Judge
 from jobgate.model.facts import Attempts
 from jobgate.model.files import Artifact, FileRef, Inline, Input, Output, Stored, workspace_path
+from jobgate.model.guard import Guard
 from jobgate.model.ids import AccountId, Digest, JobId, job_text
 from jobgate.model.job import Job, JobSpec, Numeric, Origin, Place, Validator
 from jobgate.model.job import Step as Command
-from jobgate.model.operations import Group, Guard, Submit
+from jobgate.model.operations import Group, Submit
 from jobgate.model.outcomes import Submitted
 from jobgate.model.replicas import File, counted, good, judgeable, product, ruling
 from jobgate.model.state import Failure, JobState, Verdict

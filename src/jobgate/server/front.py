@@ -254,6 +254,7 @@ class Front:
             return NOBODY
         principal = await self.authenticate(proof)
         seen.account = principal.name
+        turn.call = replace(turn.call, account=principal.name)
         self._admit(principal)
         may(principal, route.scope)
         return principal

@@ -64,10 +64,11 @@ class Batches:
         return batch if batch.expires == expires else self._put(replace(batch, expires=expires))
 
     def retire(self, batch: Batch, now: float) -> Batch:
-        """It is retired from now on, and due until `settle` says that nothing of it is left to do."""
+        """It is retired from now on and needs no staged file; due until `settle` says that nothing is left to do."""
         if batch.retired is not None:
             return batch
         cancelled = now if batch.vacant is not None and batch.cancelled is None else batch.cancelled
+        self._db.run("needed_delete", batch.id)
         return self._put(replace(batch, retired=now, cancelled=cancelled))
 
     def settle(self, batch: BatchId) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
-from jobgate.store.tables import entry, folder
+from jobgate.store.tables import entry, folder, needed
 
 p = bindparam
-_F, _E = folder.c, entry.c
+_F, _E, _N = folder.c, entry.c, needed.c
 
 _FOLDER: Final = ("id", "owner", "kind", "name")
+_NEEDED: Final = ("batch", "folder", "name")
 _ENTRY: Final = ("folder", "name", "digest", "size", "used", "expires")
 _THIS: Final = (_E.folder == p("f"), _E.name == p("n"))
+_SAME: Final = (_N.folder == _E.folder, _N.name == _E.name)
 _OF_OWNER: Final = _E.folder.in_(select(_F.id).where(_F.owner == p("o")))
 
 FOLDERS: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
@@ -47,13 +49,23 @@ FOLDERS: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
         ("f", "b", "a", "l"),
     ),
     "entry_with": (select(_E.name).where(_E.folder == p("f"), _E.digest == p("d")).limit(1), ("f", "d")),
-    "entry_move": (update(entry).where(*_THIS).values(folder=p("t")), ("t", "f", "n")),
+    "entry_move": (update(entry).where(*_THIS).values(folder=p("t"), name=p("m")), ("t", "m", "f", "n")),
     "entry_use": (update(entry).where(*_THIS).values(used=p("u"), expires=p("e")), ("u", "e", "f", "n")),
     "owner_bytes": (select(func.coalesce(func.sum(_E.size), 0)).where(_OF_OWNER), ("o",)),
     "entry_delete": (delete(entry).where(*_THIS), ("f", "n")),
     "entry_expired": (
-        select(_E.folder, _E.name, _E.digest).where(_E.expires < p("n")).limit(p("l")),
+        select(_E.folder, _E.name, _E.digest).where(_E.expires < p("n"), ~exists().where(*_SAME)).limit(p("l")),
         ("n", "l"),
     ),
+    "needed_add": (insert(needed).values({c: p(c) for c in _NEEDED}), _NEEDED),
+    "needed_get": (
+        select(_N.batch).where(_N.batch == p("b"), _N.folder == p("f"), _N.name == p("n")),
+        ("b", "f", "n"),
+    ),
+    "needed_move": (
+        update(needed).where(_N.folder == p("f"), _N.name == p("n")).values(folder=p("t"), name=p("m")),
+        ("t", "m", "f", "n"),
+    ),
+    "needed_delete": (delete(needed).where(_N.batch == p("b")), ("b",)),
 }
 """Name to statement, and the order of its places."""

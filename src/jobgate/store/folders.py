@@ -7,7 +7,7 @@ from itertools import takewhile
 
 from jobgate.model.errors import Invalid, NotFound
 from jobgate.model.folder import Entry, Folder, FolderKind
-from jobgate.model.ids import AccountId, Digest, FolderId
+from jobgate.model.ids import AccountId, BatchId, Digest, FolderId
 from jobgate.store.driver import Driver, Shared
 
 
@@ -108,13 +108,27 @@ class Folders:
         if self._db.one("entry_with", entry.folder, entry.digest) is None:
             Blobs(self._db).drop(entry.digest, entry.folder, now)
 
+    def need(self, entry: Entry, batch: BatchId) -> None:
+        """From now on the batch needs it: it stays, though its own time be over."""
+        if self._db.one("needed_get", batch, entry.folder, entry.name) is None:
+            self._db.run("needed_add", batch, entry.folder, entry.name)
+
+    def release(self, batch: BatchId) -> None:
+        """The batch needs no entry any more."""
+        self._db.run("needed_delete", batch)
+
+    def prolong(self, entry: Entry, until: float) -> None:
+        """It lives until then at least."""
+        if entry.expires is not None and entry.expires < until:
+            self._db.run("entry_use", entry.used, until, entry.folder, entry.name)
+
     def bytes_of(self, owner: AccountId) -> int:
         """All that an account has stored, each entry for itself."""
         row = self._db.one("owner_bytes", owner)
         return int(row[0]) if row else 0
 
     def expire(self, now: float, limit: int) -> int:
-        """Deletes entries whose time is over; how many."""
+        """Deletes entries whose time is over, and that no batch needs; how many."""
         gone = self._db.all("entry_expired", now, limit)
         for folder, name, digest in gone:
             self.remove(Entry(folder=FolderId(folder), name=name, digest=Digest(digest), size=0, used=now), now)
@@ -167,5 +181,5 @@ class Blobs:
 
     def forsake(self, digests: Iterable[Digest], now: float) -> None:
         """Those of them that nobody needs are orphans from now on."""
-        for digest in self.unclaimed(digests):
+        for digest in self.unclaimed(dict.fromkeys(digests)):
             self._db.run("orphan_add", digest, now)

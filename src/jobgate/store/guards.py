@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobgate.model.errors import Conflict, Gone
+from jobgate.model.guard import Guard
 from jobgate.model.ids import AccountId
-from jobgate.model.operations import Guard
 from jobgate.store.driver import Driver
 
 
@@ -31,6 +31,12 @@ def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
         db.run("guard_delete", owner, guard.scope, guard.key)
     db.run("guard_add", owner, guard.scope, guard.key, guard.body, ident, now + guard.lives)
     return None
+
+
+def taken(db: Driver, owner: AccountId, guard: Guard, now: float, kept: str) -> bool:
+    """Whether the key was used, and `take` would say so."""
+    known = db.one("guard_get", owner, guard.scope, guard.key)
+    return known is not None and (known[2] > now or db.one(kept, known[1]) is not None)
 
 
 def outlive(db: Driver, ident: int, now: float) -> None:

@@ -16,16 +16,17 @@ from jobgate.model.credit import Ledger, ledger
 from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved
+from jobgate.model.guard import Guard
 from jobgate.model.ids import STRIDE, AccountId, BatchId, CredentialId, JobId, SpecId, WebhookId, bound
 from jobgate.model.job import Batch, Job, JobSpec
-from jobgate.model.operations import Group, Guard
+from jobgate.model.operations import Group
 from jobgate.model.state import AttemptState, JobState
 from jobgate.model.tally import Tally
 from jobgate.model.told import Mourning
 from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
-from jobgate.store.folders import Blobs
-from jobgate.store.guards import outlive, take
+from jobgate.store.folders import Blobs, Folders
+from jobgate.store.guards import outlive, take, taken
 from jobgate.store.log import OF_BATCH, OF_JOB, epitaph
 from jobgate.store.queue import Head
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
@@ -110,6 +111,10 @@ class Jobs:
         """
         made = take(self._db, owner, guard, batch, now, kept="batch_get")
         return None if made is None else BatchId(made)
+
+    def taken(self, owner: AccountId, guard: Guard, now: float) -> bool:
+        """Whether the key was used, and `take` would tell what became of it."""
+        return taken(self._db, owner, guard, now, kept="batch_get")
 
     def seal(self, holder: BatchId | WebhookId | CredentialId, sealed: Mapping[str, bytes]) -> None:
         """Keeps the secrets of a batch or a webhook, or a credential's value, already encrypted."""
@@ -479,6 +484,7 @@ class Jobs:
         self._tallies.forget(batch.id)
         self._shared.numbers.freed()
         Blobs(self._db).let_go(-batch.id, now)
+        Folders(self._db, self._shared).release(batch.id)
         return True
 
 

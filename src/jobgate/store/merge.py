@@ -1,14 +1,16 @@
 """Two accounts become one, in one transaction.
 
 What clashes: of two idempotency keys that are the same, the one that holds longer stays, so that no request is carried
-out twice. Uploads are named by their content, so those folders become one. Of two other folders of one name, the one
-that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices. So it is with jobs that
-have one name.
+out twice. Of uploads and of staged files each account has one folder, so those become one. Of two other folders of one
+name, the one that comes in is called `NAME~ACCOUNT`; jobs name folders by number, so none of them notices. So it is
+with names of jobs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -18,6 +20,9 @@ from jobgate.model.ids import STRIDE, AccountId, Digest
 from jobgate.store import names, rows
 from jobgate.store.driver import Driver
 from jobgate.store.folders import Blobs
+
+_POURED: Final = frozenset({FolderKind.UPLOADS, FolderKind.STAGED})
+"""Each account has one of these."""
 
 
 def merge(db: Driver, gone: Account, heir: Account, now: float) -> Mapping[str, int]:
@@ -84,7 +89,7 @@ def _folders(db: Driver, gone: Account, heir: AccountId, now: float) -> int:
     for ident, kind, name in db.all("folder_all", gone.id):
         files += len(db.all("entry_of", ident))
         other = taken.get((kind, name))
-        if other is not None and kind == FolderKind.UPLOADS:
+        if other is not None and kind in _POURED:
             _pour(db, ident, other, now)
             continue
         free = name
@@ -96,17 +101,27 @@ def _folders(db: Driver, gone: Account, heir: AccountId, now: float) -> int:
 
 
 def _pour(db: Driver, source: int, target: int, now: float) -> None:
-    """Every upload of `source` is one of `target`, for the longer of both times."""
+    """Every entry of `source` is one of `target`, for the longer of both times.
+
+    One whose name holds another content there is called `NAME.1`, or has the next number under which there is none, or
+    the same.
+    """
     blobs = Blobs(db)
-    known = {name: (used, expires) for name, _, used, expires in db.all("entry_of", target)}
+    known = {name: (digest, used, expires) for name, digest, used, expires in db.all("entry_of", target)}
     for name, digest, used, expires in db.all("entry_of", source):
-        if name in known:
-            other_used, other = known[name]
+        free = name
+        if name in known and known[name][0] != digest:
+            others = (f"{name[:180]}.{number}" for number in count(1))
+            free = next(other for other in others if other not in known or known[other][0] == digest)
+        if free in known:
+            _, other_used, other = known[free]
             longer = None if expires is None or other is None else max(expires, other)
-            db.run("entry_use", max(used, other_used), longer, target, name)
+            db.run("entry_use", max(used, other_used), longer, target, free)
             db.run("entry_delete", source, name)
         else:
-            db.run("entry_move", target, source, name)
+            db.run("entry_move", target, free, source, name)
+            known[free] = (digest, used, expires)
             blobs.hold(Digest(digest), target)
+        db.run("needed_move", target, free, source, name)
         blobs.drop(Digest(digest), source, now)
     db.run("folder_delete", source)

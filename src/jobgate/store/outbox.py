@@ -14,9 +14,9 @@ import msgspec
 
 from jobgate.model.errors import NotFound
 from jobgate.model.facts import Fact, Moved
+from jobgate.model.guard import Guard
 from jobgate.model.ids import AccountId, BatchId, MessageId, WebhookId, bound
 from jobgate.model.job import Batch, Job
-from jobgate.model.operations import Guard
 from jobgate.model.state import JobState
 from jobgate.model.told import public, upto
 from jobgate.model.webhook import MOST, OF_JOB, Delivery, Notice, Occasion, Webhook, ended

@@ -37,7 +37,7 @@ from jobgate.store.transaction import Transaction
 
 T = TypeVar("T")
 
-HEAD: Final = "0014"
+HEAD: Final = "0015"
 _COME_AGAIN: Final = 5.0
 """Seconds."""
 _ITS_OWN: Final = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)

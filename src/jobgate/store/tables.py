@@ -289,6 +289,16 @@ entry = Table(
 )
 Index("entry_expires", entry.c.expires)
 Index("entry_digest", entry.c.folder, entry.c.digest)
+needed = Table(
+    "needed",
+    METADATA,
+    Column("batch", _BIG, primary_key=True, autoincrement=False),
+    Column("folder", _BIG, primary_key=True, autoincrement=False),
+    Column("name", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Entries that stay as long as a batch needs them, whenever their own time is over."""
+Index("needed_entry", needed.c.folder, needed.c.name)
 blob_ref = Table(
     "blob_ref",
     METADATA,

@@ -19,21 +19,10 @@ from jobgate.dialects.dialect import Call, Dialect, Setup
 from jobgate.model import errors
 from jobgate.model.errors import JobgateError, MethodNotAllowed, NotFound, RequestError, TooMany, Unavailable
 from jobgate.model.job import Origin
-from jobgate.model.operations import (
-    SCOPES,
-    AddWebhook,
-    Cancel,
-    Change,
-    ChangeWebhook,
-    Delete,
-    Find,
-    Group,
-    Operation,
-    Retry,
-    Submit,
-)
+from jobgate.model.operations import SCOPES, Cancel, Change, Delete, Find, Group, Operation, Retry, Submit
 from jobgate.model.outcomes import Changed, Deleted, Found, Outcome
 from jobgate.model.selectors import Ids
+from jobgate.model.webhooking import AddWebhook, ChangeWebhook
 from jobgate.testing.outcomes import jobs, outcomes, view
 from jobgate.testing.replies import well_formed
 

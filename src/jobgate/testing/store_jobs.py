@@ -13,9 +13,9 @@ from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound, Unavailable
 from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started, Together
 from jobgate.model.facts import Fact, rebuild
+from jobgate.model.guard import Guard
 from jobgate.model.ids import Digest, EnvironmentName, JobId, NodeName
 from jobgate.model.job import JobSpec, Place, Replication, Retry
-from jobgate.model.operations import Guard
 from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
 from jobgate.store.queue import Head

@@ -17,10 +17,11 @@ from jobgate.model.errors import Unavailable
 from jobgate.model.events import Claim, Collected, Event, Exited, Started, Together
 from jobgate.model.facts import Attempts, Fact
 from jobgate.model.files import Artifact
+from jobgate.model.guard import Guard
 from jobgate.model.ids import STRIDE, AccountId, BatchId, EnvironmentName, JobId, NodeName
 from jobgate.model.job import Argv, Batch, Job, JobSpec, Origin
 from jobgate.model.job import Step as Command
-from jobgate.model.operations import Group, Guard
+from jobgate.model.operations import Group
 from jobgate.model.selectors import BatchesWhere, Where
 from jobgate.model.state import JobState
 from jobgate.store.store import Store

@@ -11,9 +11,9 @@ from jobgate.model.advance import Step
 from jobgate.model.errors import Conflict, NotFound, Unavailable
 from jobgate.model.events import Cancel, Rank
 from jobgate.model.facts import Submitted
+from jobgate.model.guard import Guard
 from jobgate.model.ids import BatchId, Digest, JobId
 from jobgate.model.job import Batch
-from jobgate.model.operations import Guard
 from jobgate.model.state import JobState
 from jobgate.store.store import Store
 from jobgate.store.transaction import Transaction

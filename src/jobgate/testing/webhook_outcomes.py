@@ -9,7 +9,10 @@ from msgspec.structs import replace
 
 from jobgate.model.ids import AccountId, BatchId, JobId, MessageId, WebhookId
 from jobgate.model.job import Origin
-from jobgate.model.operations import (
+from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, Outcome, Posted, Unhooked
+from jobgate.model.state import Failure, JobState, Limit
+from jobgate.model.webhook import OF_JOB, USUAL, Delivery, Notice, Occasion, Standing, Try, Webhook
+from jobgate.model.webhooking import (
     AddWebhook,
     ChangeWebhook,
     DeleteWebhook,
@@ -19,9 +22,6 @@ from jobgate.model.operations import (
     RotateWebhook,
     TryWebhook,
 )
-from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, Outcome, Posted, Unhooked
-from jobgate.model.state import Failure, JobState, Limit
-from jobgate.model.webhook import OF_JOB, USUAL, Delivery, Notice, Occasion, Standing, Try, Webhook
 
 SECRET: Final = "whsec_AAAA"
 NOW: Final = 1_760_000_000.0

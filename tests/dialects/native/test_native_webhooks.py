@@ -15,9 +15,9 @@ from jobgate.dialects.native.notices import wording
 from jobgate.dialects.native.wire_webhooks import NoticeBody
 from jobgate.model.errors import Conflict, Invalid, NotFound
 from jobgate.model.ids import webhook_id
-from jobgate.model.operations import AddWebhook, ChangeWebhook, DeleteWebhook, FindWebhooks
 from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked
 from jobgate.model.webhook import BASIC, USUAL, Notice, Occasion
+from jobgate.model.webhooking import AddWebhook, ChangeWebhook, DeleteWebhook, FindWebhooks
 from jobgate.testing import webhook_outcomes as samples
 
 NATIVE: Dialect = load("native", setup())

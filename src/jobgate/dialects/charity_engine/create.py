@@ -28,9 +28,10 @@ from jobgate.dialects.reading import address, typed
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import Invalid, TooLarge, Unrunnable
 from jobgate.model.files import FileRef, Input, Output, OutputKind, Remote, UserFile, check_path
+from jobgate.model.guard import Guard
 from jobgate.model.ids import Digest, FolderId
 from jobgate.model.job import AppRef, Argv, ImageRef, JobSpec, Late, Origin, Place, Program, Step
-from jobgate.model.operations import Group, Guard, Submit
+from jobgate.model.operations import Group, Submit
 from jobgate.model.resources import MIB, Resources
 
 HOME: Final = "/local"

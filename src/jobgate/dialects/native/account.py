@@ -7,9 +7,11 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 
 from jobgate.dialects.dialect import Ask, Call, Reply
+from jobgate.dialects.native.samples import SHOWN_APP
 from jobgate.dialects.native.states import NAMES
 from jobgate.dialects.native.verb import Verb
 from jobgate.dialects.native.views import answer, moment
+from jobgate.dialects.native.wire_apps import AppList, ImageList, ImageView, app_view
 from jobgate.model.ids import account_text
 from jobgate.model.limits import Limits
 from jobgate.model.operations import Describe, Programs
@@ -80,39 +82,6 @@ class AccountView(Struct, frozen=True, kw_only=True):
     limits: LimitsView
 
 
-class AppView(Struct, frozen=True, kw_only=True):
-    """A named program of the operator's catalogue."""
-
-    name: str
-    title: str | UnsetType = UNSET
-    image: str | UnsetType = UNSET
-    licence: bool | UnsetType = UNSET
-    """The submitter must accept its licence."""
-    licence_url: str | UnsetType = UNSET
-    charge: float
-    """Factor on an environment's price."""
-
-
-class AppList(Struct, frozen=True, kw_only=True):
-    """All there are; there is no further page."""
-
-    items: tuple[AppView, ...]
-    next: None = None
-
-
-class ImageView(Struct, frozen=True, kw_only=True):
-    """A name that a job may give as its `image`."""
-
-    name: str
-
-
-class ImageList(Struct, frozen=True, kw_only=True):
-    """All there are; there is no further page."""
-
-    items: tuple[ImageView, ...]
-    next: None = None
-
-
 def _account(call: Call) -> Ask:
     del call
     return Ask(operation=Describe())
@@ -161,21 +130,7 @@ def _quotas(outcome: Described, limits: Limits) -> QuotasView:
 def _apps(prefix: str, call: Call, outcome: Offered) -> Reply:
     del prefix, call
     every = sorted(outcome.catalogue.apps.values(), key=lambda app: app.name)
-    return answer(
-        AppList(
-            items=tuple(
-                AppView(
-                    name=app.name,
-                    title=app.title or UNSET,
-                    image=app.image or UNSET,
-                    licence=app.licence or UNSET,
-                    licence_url=app.licence_url or UNSET,
-                    charge=app.charge,
-                )
-                for app in every
-            )
-        )
-    )
+    return answer(AppList(items=tuple(map(app_view, every))))
 
 
 def _images(prefix: str, call: Call, outcome: Offered) -> Reply:
@@ -223,7 +178,7 @@ VERBS: Final = (
         summary="The named programs that jobs may run",
         subject="environments",
         gives={200: AppList},
-        shown=AppList(items=(AppView(name="sh", title="A shell of the machine", charge=1.0),)),
+        shown=AppList(items=(app_view(SHOWN_APP),)),
         decode=_programs,
         encode=_apps,
     ),

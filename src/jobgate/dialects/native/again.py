@@ -35,6 +35,7 @@ def draft_of(spec: JobSpec) -> JobDraft | None:
         script=UNSET if isinstance(step.command, Argv) else step.command.text,
         app=step.program.name if isinstance(step.program, AppRef) else UNSET,
         accept_licence=isinstance(step.program, AppRef) and step.program.licence_accepted,
+        app_version=step.program.version if isinstance(step.program, AppRef) else 0,
         image=step.program.name if isinstance(step.program, ImageRef) else UNSET,
         env=dict(step.env),
         workdir=step.workdir,
@@ -121,4 +122,4 @@ def _said(value: T | None) -> T | UnsetType:
 
 
 def _output(item: Output) -> OutputDraft:
-    return OutputDraft(path=item.path, kind=item.kind, keep=item.keep, required=item.required)
+    return OutputDraft(path=item.path, kind=item.kind, keep=item.keep, required=item.required, max_bytes=item.limit)

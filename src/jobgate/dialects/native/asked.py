@@ -18,8 +18,8 @@ from jobgate.dialects.native.wire import NAME
 from jobgate.dialects.reading import json_object, number
 from jobgate.model.account import Kind, Proof
 from jobgate.model.errors import Invalid, NotFound, Unauthenticated
+from jobgate.model.guard import Guard
 from jobgate.model.ids import Digest
-from jobgate.model.operations import Guard
 
 LONGEST_WAIT: Final = 60.0
 """Seconds that one answer waits at most; who wants more asks again."""

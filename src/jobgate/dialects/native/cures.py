@@ -157,6 +157,14 @@ CURES: Final[Mapping[str, Cure]] = {
         "The image that the job names is in no catalogue here, and no environment fetches images.",
         "Use an image of GET /v1/images, or ask the operator to add it under [images.NAME].",
     ),
+    "app-version-not-found": Cure(
+        "The app is here, and the version that the job names is not: it was never, or the operator took it away.",
+        "Use a version of GET /v1/apps, or name none for the newest.",
+    ),
+    "app-deprecated": Cure(
+        "The operator keeps the app for jobs that were submitted before.",
+        "Use another app of GET /v1/apps, or ask the operator what takes its place.",
+    ),
     "too-many": Cure(
         "This account has sent more requests in a short time than it may.",
         "Wait for the seconds in Retry-After. Ask for many jobs in one request, follow events, and use ?wait= instead "

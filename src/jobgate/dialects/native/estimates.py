@@ -15,6 +15,7 @@ from jobgate.dialects.native.views import answer
 from jobgate.dialects.native.wire import BatchDraft, LoneDraft
 from jobgate.dialects.native.wire_waits import MILLISECONDS
 from jobgate.model.account import Scope
+from jobgate.model.catalogue import Catalogue
 from jobgate.model.estimate import Span
 from jobgate.model.operations import Estimate, Submit
 from jobgate.model.outcomes import Estimated
@@ -58,9 +59,9 @@ def _estimate_view(span: Span | None, digits: int = MILLISECONDS) -> EstimateVie
 # --- the verb
 
 
-def _reader(limit: int, most: int) -> Callable[[Call], Ask]:
+def _reader(limit: int, most: int, catalogue: Catalogue) -> Callable[[Call], Ask]:
     """Reads a body as the submit would be read. Raises Invalid as that would."""
-    decoders = {verb.name: verb.decode for verb in submit.verbs(limit, most, limit)}
+    decoders = {verb.name: verb.decode for verb in submit.verbs(limit, most, limit, catalogue)}
 
     def estimate(call: Call) -> Ask:
         decode = decoders["batch-submit" if _is_batch(call.body) else "job-submit"]
@@ -98,7 +99,7 @@ def _estimated(prefix: str, call: Call, outcome: Estimated) -> Reply:
     )
 
 
-def verbs(limit: int, most: int) -> tuple[Verb, ...]:
+def verbs(limit: int, most: int, catalogue: Catalogue) -> tuple[Verb, ...]:
     """With so many bytes of a body at most, and so many jobs of a batch."""
     return (
         Verb(
@@ -124,7 +125,7 @@ def verbs(limit: int, most: int) -> tuple[Verb, ...]:
                 end=EstimateView(value=100.7, low=100.4, high=105.3, runs=64),
                 cost=EstimateView(value=0.0, low=0.0, high=0.0, runs=64),
             ),
-            decode=_reader(limit, most),
+            decode=_reader(limit, most, catalogue),
             encode=_estimated,
         ),
     )

@@ -10,6 +10,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.specs import Specs
 from jobgate.dialects.native.wire import JobDraft, NamedDraft
 from jobgate.dialects.reading import fault
@@ -56,9 +57,11 @@ def of_types(value: object, kind: Any, at: str = "") -> Iterator[Invalid]:
         yield moved(fault(error), at)
 
 
-def of_jobs(drafts: Iterable[tuple[str, int, object]], kind: type[JobDraft] = JobDraft) -> Iterator[Invalid]:
+def of_jobs(
+    drafts: Iterable[tuple[str, int, object]], apps: Apps | None = None, kind: type[JobDraft] = JobDraft
+) -> Iterator[Invalid]:
     """What is wrong with jobs, each with its path and place: in its types, or else in what they say."""
-    specs = Specs()
+    specs = Specs(apps)
     for at, place, value in drafts:
         draft = value
         if not isinstance(draft, JobDraft):

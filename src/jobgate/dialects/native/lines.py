@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.dialects.native.asked import WHOLE, Keyed, QueryFault, query
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs
 from jobgate.dialects.native.shapes import wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
@@ -68,7 +69,7 @@ class JobLines:
     `into`: an empty batch that they fill; the query says less then.
     """
 
-    def __init__(self, call: Call, most: int, into: BatchId | None = None) -> None:
+    def __init__(self, call: Call, most: int, apps: Apps | None = None, into: BatchId | None = None) -> None:
         fills = None if into is None else query(call, FillQuery)
         self._into = into
         self._asked = query(call, LinesQuery) if fills is None else LinesQuery(priority=fills.priority, held=fills.held)
@@ -78,7 +79,8 @@ class JobLines:
         self._about = repr(sorted(call.pairs or call.query.items())).encode() + call.path.get("id", "").encode()
         self._key = Keyed(call)
         self._most = most
-        self._specs = Specs()
+        self._shown = apps
+        self._specs = Specs(apps)
         self._groups: list[Group] = []
         self._apps: set[str] = set()
         self._faults: list[Invalid] = []
@@ -194,7 +196,7 @@ class JobLines:
         self._groups.clear()
         self._spec = None
         try:
-            found = of_jobs([(at, place, json_object(line, numbers=number))], NamedDraft)
+            found = of_jobs([(at, place, json_object(line, numbers=number))], self._shown, NamedDraft)
             self._faults += [error for error, _ in zip(found, range(MOST - len(self._faults)), strict=False)]
         except Invalid:
             told = f"{at}: the line is not one JSON object in UTF-8"

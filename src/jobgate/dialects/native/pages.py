@@ -10,7 +10,8 @@ from jobgate.dialects.dialect import Ask, Call, Reply
 from jobgate.dialects.native.asked import Waiting, wait
 from jobgate.dialects.native.tags import ANY, strong, weak
 from jobgate.dialects.native.views import answer
-from jobgate.model.operations import Count, Find, Seen, Until
+from jobgate.model.guard import Seen
+from jobgate.model.operations import Count, Find, Until
 
 _LONGEST: Final = 18
 """Digits of a version."""

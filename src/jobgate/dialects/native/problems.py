@@ -62,6 +62,8 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "unrunnable": (422, "unrunnable", "No environment here can run it"),
     "licence-required": (422, "licence-required", "The licence of this app must be accepted"),
     "app-not-runnable": (422, "app-not-runnable", "The image cannot be had here"),
+    "app-version-not-found": (404, "app-version-not-found", "The app has no such version here"),
+    "app-deprecated": (422, "app-deprecated", "The app takes no new jobs"),
     "too-many": (429, "too-many", "Over the rate of this account"),
     "too-many-jobs": (429, "too-many-jobs", "Over the number of jobs of this account"),
     "storage-quota": (429, "storage-quota", "Over the stored files of this account"),

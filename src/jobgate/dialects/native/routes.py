@@ -29,6 +29,7 @@ from jobgate.dialects.native.reference import Reference
 from jobgate.dialects.native.wire import NAME
 from jobgate.dialects.verb import NoQuery, Verb, methods, route
 from jobgate.model.account import Proof
+from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import Invalid, JobgateError, MethodNotAllowed, NotFound
 from jobgate.model.limits import Limits
 from jobgate.model.outcomes import Outcome
@@ -55,7 +56,7 @@ class Native:
         except msgspec.ValidationError as error:
             raise Invalid(str(error), field="dialects.native") from error
         self._prefix = setup.prefix
-        self._reference = Reference(setup.prefix, verbs(own, setup.limits))
+        self._reference = Reference(setup.prefix, verbs(own, setup.limits, setup.catalogue))
         self.verbs = self._reference.verbs
         self._verbs = {verb.name: verb for verb in self.verbs}
         self._methods = methods(self.verbs)
@@ -98,10 +99,10 @@ class Native:
         return self._reference.document()
 
 
-def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
+def verbs(own: Settings, limits: Limits, catalogue: Catalogue) -> tuple[Verb, ...]:
     """All there are, in the order they are shown."""
     return (
-        *submit.verbs(own.body, limits.batch, limits.job),
+        *submit.verbs(own.body, limits.batch, limits.job, catalogue),
         *jobs.VERBS,
         *batches.VERBS,
         *waits.VERBS,
@@ -112,7 +113,7 @@ def verbs(own: Settings, limits: Limits) -> tuple[Verb, ...]:
         *environments.VERBS,
         *account.VERBS,
         *overseen.VERBS,
-        *estimates.verbs(own.body, limits.batch),
+        *estimates.verbs(own.body, limits.batch, catalogue),
         *webhooks.VERBS,
         *events.VERBS,
     )

@@ -18,9 +18,17 @@ from jobgate.dialects.native.wire import (
     JobView,
     UsageView,
 )
+from jobgate.model.catalogue import App
+from jobgate.model.template import InputSlot, OutputSlot, Template
 
 # --- bodies
 
+SHOWN_APP: Final = App(
+    name="uppercase",
+    title="Capital letters",
+    command=("tr", "a-z", "A-Z"),
+    template=Template(inputs=(InputSlot(path="in"),), outputs=(OutputSlot(path="out", limit=4_000_000),)),
+)
 JOB_BODY: Final[Mapping[str, Any]] = {"command": ["sh", "-c", "echo hello"], "name": "greeting"}
 FULL_BODY: Final[Mapping[str, Any]] = {
     "name": "count words",

@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from jobgate.dialects.dialect import Call
 from jobgate.dialects.native.asked import not_json
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs, of_types
 from jobgate.dialects.native.rows import SWEEP, NoRows, faults_of, rows_of, unused
 from jobgate.dialects.native.sweep import Sweep
@@ -23,7 +24,7 @@ _BIG: Final = ("template", "jobs", "sweep")
 """Members that are looked at on their own."""
 
 
-def read(call: Call, kind: type[T]) -> T:
+def read(call: Call, kind: type[T], apps: Apps) -> T:
     """The body, decoded in one step. Raises Invalid with every fault."""
     try:
         return msgspec.json.decode(call.body, type=kind)
@@ -34,13 +35,13 @@ def read(call: Call, kind: type[T]) -> T:
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError:
-        raise every(call, kind) from None
+        raise every(call, kind, apps) from None
 
 
-def every(call: Call, kind: type) -> Invalid:
+def every(call: Call, kind: type, apps: Apps) -> Invalid:
     """What is wrong with a body that cannot be taken: all of it."""
     body = json_object(call.body, numbers=number)
-    found = gathered(_of_lone(body) if kind is LoneDraft else _of_batch(body, kind))
+    found = gathered(_of_lone(body, apps) if kind is LoneDraft else _of_batch(body, kind, apps))
     return found or Invalid("the body cannot be understood", code="invalid-json")
 
 
@@ -87,16 +88,16 @@ def said(draft: JobsDraft) -> frozenset[str]:
 # --- every fault
 
 
-def _of_lone(body: Mapping[str, object]) -> Iterator[Invalid]:
+def _of_lone(body: Mapping[str, object], apps: Apps) -> Iterator[Invalid]:
     own = frozenset(JobDraft.__struct_fields__)
     wrong = tuple(islice(of_types(body, LoneDraft), MOST))
     yield from wrong
     if not wrong:
         yield from _texts(body)
-        yield from of_jobs([("", 0, {name: value for name, value in body.items() if name in own})])
+        yield from of_jobs([("", 0, {name: value for name, value in body.items() if name in own})], apps)
 
 
-def _of_batch(body: Mapping[str, object], kind: type) -> Iterator[Invalid]:
+def _of_batch(body: Mapping[str, object], kind: type, apps: Apps) -> Iterator[Invalid]:
     """In the order they are told: the request as a whole, then its jobs."""
     rest = {name: value for name, value in body.items() if name not in _BIG}
     wrong = tuple(islice(of_types(rest, kind), MOST))
@@ -110,16 +111,16 @@ def _of_batch(body: Mapping[str, object], kind: type) -> Iterator[Invalid]:
     yield from swept
     if template is not UNSET:
         if not wrong and not swept and ("sweep" in body or body.get("placeholders")):
-            yield from _of_sweep(template, body.get("sweep", UNSET), body.get("count", 1))
+            yield from _of_sweep(template, body.get("sweep", UNSET), body.get("count", 1), apps)
         else:
-            yield from of_jobs([("template", 0, template)])
+            yield from of_jobs([("template", 0, template)], apps)
     if isinstance(listed, list):
-        yield from of_jobs(((f"jobs[{place}]", place, one) for place, one in enumerate(listed)), NamedDraft)
+        yield from of_jobs(((f"jobs[{place}]", place, one) for place, one in enumerate(listed)), apps, NamedDraft)
     elif listed is not UNSET:
         yield from of_types(listed, tuple[NamedDraft, ...], "jobs")
 
 
-def _of_sweep(template: object, sweep: object, count: object) -> Iterator[Invalid]:
+def _of_sweep(template: object, sweep: object, count: object, apps: Apps) -> Iterator[Invalid]:
     """Of a template whose rows have no fault."""
     wrong = tuple(islice(of_types(template, JobDraft, "template"), MOST))
     yield from wrong
@@ -127,7 +128,7 @@ def _of_sweep(template: object, sweep: object, count: object) -> Iterator[Invali
         return
     draft = msgspec.convert(template, JobDraft)
     table = None if sweep is UNSET else msgspec.convert(sweep, SWEEP)
-    swept = Sweep(draft, rows_of(table) if table is not None else NoRows(msgspec.convert(count, int)))
+    swept = Sweep(draft, rows_of(table) if table is not None else NoRows(msgspec.convert(count, int)), apps)
     if table is not None:
         yield from unused(table, swept.used)
     yield from swept.faults()

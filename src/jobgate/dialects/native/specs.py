@@ -11,8 +11,10 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from jobgate.dialects.native.wire import InputDraft, JobDraft, OutputDraft, size
+from jobgate.dialects.native.bound import Apps, bound, is_bound
+from jobgate.dialects.native.wire import FileDraft, InputDraft, JobDraft, OutputDraft, size
 from jobgate.dialects.native.wire_replicas import ReplicationDraft, replication
 from jobgate.dialects.reading import address
 from jobgate.model.errors import Invalid
@@ -67,13 +69,16 @@ T = TypeVar("T")
 class Specs:
     """Makes the specs of one request; `secrets` are the credentials found on the way, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, apps: Apps | None = None) -> None:
+        self._apps = Apps() if apps is None else apps
         self.secrets: dict[str, str] = {}
         self._shared: dict[Key, Shared] = {}
         self._outputs: dict[tuple[OutputDraft, ...], tuple[Output, ...]] = {(): ()}
 
     def spec(self, draft: JobDraft, place: int, parameters: Mapping[str, Value] = _NOTHING) -> JobSpec:
         """The draft, the one at `place` in its request, as a spec. Raises Invalid for a fault; `faults` has all."""
+        if draft.arguments is not UNSET or draft.files:
+            return self._bound(draft, place, parameters)
         if draft.env:
             _environment(draft.env)
         outputs = self._outputs.get(draft.outputs)
@@ -119,10 +124,26 @@ class Specs:
             parameters=parameters,
         )
 
+    def _bound(self, draft: JobDraft, place: int, parameters: Mapping[str, Value]) -> JobSpec:
+        """Of a job whose app says what runs. Raises Invalid, NotFound (`app-not-found`)."""
+        if draft.image is not UNSET:
+            _program(draft)
+        files = [self._file(item, i, place) for i, item in enumerate(draft.files)]
+        spec = bound(draft, self._apps.binder(draft), files, lambda plain: self.spec(plain, place, parameters))
+        secrets = {source.secret for source in files if isinstance(source, Remote) and source.secret}
+        return replace(spec, secrets=spec.secrets | secrets) if secrets else spec
+
+    def _file(self, item: FileDraft, number: int, place: int) -> FileRef:
+        try:
+            return self._source(item, f"file-{place}-{number}")
+        except Invalid as error:
+            field = f"files[{number}].{error.field}" if error.field else f"files[{number}]"
+            raise Invalid(error.message, code=error.code, field=field) from None
+
     def faults(self, draft: JobDraft, place: int) -> Iterator[Invalid]:
         """Every fault of a draft that `spec` refuses."""
         parts: list[Callable[[], object]] = [
-            partial(_command, draft),
+            partial(self._bound, draft, place, _NOTHING) if is_bound(draft) else partial(_command, draft),
             partial(_program, draft),
             partial(_environment, draft.env),
             partial(_inside, draft.workdir or "x", "workdir"),
@@ -171,12 +192,15 @@ class Specs:
 
     def _input(self, item: InputDraft, number: int, place: int) -> Input:
         try:
-            return Input(path=item.path, source=self._source(item, number, place), executable=item.executable)
+            return Input(
+                path=item.path, source=self._source(item, f"input-{place}-{number}"), executable=item.executable
+            )
         except Invalid as error:  # the model names its own members, and they are called the same here
             field = f"inputs[{number}].{error.field}" if error.field else f"inputs[{number}]"
             raise Invalid(error.message, code=error.code, field=field) from None
 
-    def _source(self, item: InputDraft, number: int, place: int) -> FileRef:
+    def _source(self, item: InputDraft | FileDraft, called: str) -> FileRef:
+        """What it is; `called` is the secret that a password in its address becomes."""
         if sum(given is not UNSET for given in (item.content, item.url, item.upload, item.file)) != 1:
             raise Invalid("one of content, url, upload and file is needed", code="one-of")
         if item.content is not UNSET:
@@ -186,7 +210,7 @@ class Specs:
         if item.url is UNSET:
             return _of_folder(str(item.file))
         clean, secret = address(item.url, "url")
-        name = None if secret is None else f"input-{place}-{number}"
+        name = None if secret is None else called
         if secret is not None and name is not None:
             self.secrets[name] = secret
         return Remote(
@@ -223,7 +247,9 @@ def _at(field: str, make: Callable[[], T]) -> T:
 def _output(draft: OutputDraft, field: str) -> Output:
     return _at(
         f"{field}.path",
-        lambda: Output(path=draft.path, kind=draft.kind, keep=draft.keep, required=draft.required),
+        lambda: Output(
+            path=draft.path, kind=draft.kind, keep=draft.keep, required=draft.required, limit=draft.max_bytes
+        ),
     )
 
 
@@ -247,7 +273,7 @@ def _program(draft: JobDraft) -> Program:
     if draft.app is not UNSET and draft.image is not UNSET:
         raise Invalid("a job has at most one of app and image", code="one-of", field="image")
     if draft.app is not UNSET:
-        return AppRef(draft.app, licence_accepted=draft.accept_licence)
+        return AppRef(draft.app, licence_accepted=draft.accept_licence, version=draft.app_version)
     return Host() if draft.image is UNSET else ImageRef(draft.image)
 
 

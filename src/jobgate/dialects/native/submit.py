@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from jobgate.dialects.dialect import Ask, Body, Call, Lines, Reply
 from jobgate.dialects.native.asked import guard, query
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.lines import FillQuery, JobLines, LinesQuery
 from jobgate.dialects.native.pages import tag
 from jobgate.dialects.native.rows import NoRows, Rows, Table, sound, unused
@@ -32,6 +33,7 @@ from jobgate.dialects.native.wire import (
 )
 from jobgate.dialects.reading import uncollected
 from jobgate.model.account import Scope
+from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.ids import JobId, batch_id, batch_text, job_text
 from jobgate.model.job import Origin, check_name
@@ -44,81 +46,92 @@ D = TypeVar("D", BatchDraft, FillDraft)
 # --- the verbs
 
 
-def _submit_job(call: Call) -> Ask:
-    draft = read(call, LoneDraft)
-    specs = Specs()
-    try:
-        group = Group(specs.spec(draft, 0))
-    except Invalid:
-        raise every(call, LoneDraft) from None
-    if wrong := wrong_texts(draft.name, draft.labels):
-        raise wrong
-    return Ask(operation=_with_batch(_submit(call, draft, (group,), specs.secrets, app=app_name(draft)), draft))
+class _Jobs:
+    """Lone jobs, whose apps are those of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def submit(self, call: Call) -> Ask:
+        """A batch of one."""
+        apps = Apps(self._catalogue, call.account)
+        draft = read(call, LoneDraft, apps)
+        specs = Specs(apps)
+        try:
+            group = Group(specs.spec(draft, 0))
+        except Invalid:
+            raise every(call, LoneDraft, apps) from None
+        if wrong := wrong_texts(draft.name, draft.labels):
+            raise wrong
+        return Ask(operation=_with_batch(_submit(call, draft, (group,), specs.secrets, app=app_name(draft)), draft))
 
 
 class _Batches:
-    """Batches of at most so many jobs."""
+    """Batches of at most so many jobs, whose apps are those of a catalogue."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, catalogue: Catalogue) -> None:
         self._most = most
+        self._catalogue = catalogue
 
     def submit(self, call: Call) -> Ask:
         """A batch in one JSON object."""
         query(call, NoQuery)
+        apps = Apps(self._catalogue, call.account)
         with uncollected(call.body):
-            draft = self._read(call, BatchDraft)
+            draft = self._read(call, BatchDraft, apps)
             if wrong := wrong_texts(draft.name, draft.labels):
                 raise wrong
-            return Ask(operation=_with_batch(self._jobs(call, draft), draft))
+            return Ask(operation=_with_batch(self._jobs(call, draft, apps), draft))
 
     def fill(self, call: Call) -> Ask:
         """Jobs for an empty batch, in one JSON object."""
         query(call, NoQuery)
         into = batch_id(call.path.get("id", ""))
+        apps = Apps(self._catalogue, call.account)
         with uncollected(call.body):
-            return Ask(operation=replace(self._jobs(call, self._read(call, FillDraft)), into=into))
+            return Ask(operation=replace(self._jobs(call, self._read(call, FillDraft, apps), apps), into=into))
 
-    def _read(self, call: Call, kind: type[D]) -> D:
+    def _read(self, call: Call, kind: type[D], apps: Apps) -> D:
         """Raises Invalid with every fault."""
-        draft = read(call, kind)
+        draft = read(call, kind, apps)
         jobs = None if draft.jobs is UNSET else len(draft.jobs)
         if wrong_shape(said(draft), jobs, draft):
-            raise every(call, kind)
+            raise every(call, kind, apps)
         return draft
 
-    def _jobs(self, call: Call, draft: JobsDraft) -> Submit:
+    def _jobs(self, call: Call, draft: JobsDraft, apps: Apps) -> Submit:
         """Raises Invalid with every fault, TooLarge."""
         if isinstance(draft, BatchDraft) and draft.open:
             return replace(_submit(call, draft, (), {}, app=""), empty=True)
         try:
-            return self._made(call, draft)
+            return self._made(call, draft, apps)
         except Invalid:
-            raise every(call, type(draft)) from None
+            raise every(call, type(draft), apps) from None
 
-    def _made(self, call: Call, draft: JobsDraft) -> Submit:
+    def _made(self, call: Call, draft: JobsDraft, apps: Apps) -> Submit:
         """Raises Invalid, TooLarge."""
-        specs = Specs()
+        specs = Specs(apps)
         if draft.template is UNSET:
             jobs = () if draft.jobs is UNSET else draft.jobs
             groups = _groups(jobs, specs)
-            apps = {app_name(job) for job in jobs}
-            made = _submit(call, draft, groups, specs.secrets, app=apps.pop() if len(apps) == 1 else "")
+            named = {app_name(job) for job in jobs}
+            made = _submit(call, draft, groups, specs.secrets, app=named.pop() if len(named) == 1 else "")
             return replace(made, names=_names(jobs))
         app = app_name(draft.template)
         if draft.sweep is UNSET and not draft.placeholders:
             group = Group(specs.spec(draft.template, 0), draft.count)
             return _submit(call, draft, (group,), specs.secrets, app=app)
-        swept = self._swept(draft.template, draft)
+        swept = self._swept(draft.template, draft, apps)
         return _submit(call, draft, (Group(swept.spec(0), swept.size, swept.spec),), swept.secrets, app=app)
 
-    def _swept(self, template: JobDraft, draft: JobsDraft) -> Sweep:
+    def _swept(self, template: JobDraft, draft: JobsDraft, apps: Apps) -> Sweep:
         """Raises Invalid, and TooLarge before anything is made."""
         table: Table | None = None if draft.sweep is UNSET else draft.sweep
         rows: Rows = NoRows(draft.count) if table is None else sound(table)
         if rows.size > self._most:
             told = f"a batch has at most {self._most} jobs here, and this sweep makes {rows.size}"
             raise TooLarge(told, code="batch-too-large", field="sweep" if table is not None else "count")
-        swept = Sweep(template, rows)
+        swept = Sweep(template, rows, apps)
         if table is not None:
             for error in unused(table, swept.used):
                 raise error
@@ -127,11 +140,11 @@ class _Batches:
 
     def lines(self, call: Call) -> Lines:
         """A batch as one job a line; what the batch itself has stands in the query."""
-        return JobLines(call, self._most)
+        return JobLines(call, self._most, Apps(self._catalogue, call.account))
 
     def filling_lines(self, call: Call) -> Lines:
         """Jobs for an empty batch, as one a line."""
-        return JobLines(call, self._most, batch_id(call.path.get("id", "")))
+        return JobLines(call, self._most, Apps(self._catalogue, call.account), batch_id(call.path.get("id", "")))
 
 
 def _groups(jobs: tuple[NamedDraft, ...], specs: Specs) -> tuple[Group, ...]:
@@ -219,14 +232,23 @@ def _replayed(outcome: Submitted) -> dict[str, str]:
 
 
 _REFUSED: Final = (
-    *("unrunnable", "app-not-found", "licence-required", "app-not-runnable", "not-found", "webhook-not-found"),
+    *(
+        "unrunnable",
+        "app-not-found",
+        "app-not-runnable",
+        "app-version-not-found",
+        "app-deprecated",
+        "licence-required",
+        "not-found",
+        "webhook-not-found",
+    ),
     *("too-many-jobs", "storage-quota", "storage-full"),
 )
 
 
-def verbs(limit: int, most: int, lone: int) -> tuple[Verb, ...]:
+def verbs(limit: int, most: int, lone: int, catalogue: Catalogue) -> tuple[Verb, ...]:
     """With so many bytes of a body at most, and of a lone job's, and so many jobs of a batch."""
-    batches = _Batches(most)
+    batches = _Batches(most, catalogue)
     return (
         Verb(
             name="job-submit",
@@ -245,7 +267,7 @@ def verbs(limit: int, most: int, lone: int) -> tuple[Verb, ...]:
             example=JOB_BODY,
             examples={"Nearly everything there is": FULL_BODY},
             shown=NEW_JOB,
-            decode=_submit_job,
+            decode=_Jobs(catalogue).submit,
             encode=_submitted_job,
         ),
         Verb(

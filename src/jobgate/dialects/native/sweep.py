@@ -16,10 +16,11 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.faults import MOST, gathered, moved
 from jobgate.dialects.native.rows import PLACES, Rows
 from jobgate.dialects.native.specs import Specs
-from jobgate.dialects.native.wire import InputDraft, JobDraft, OutputDraft, Value
+from jobgate.dialects.native.wire import FileDraft, InputDraft, JobDraft, OutputDraft, Value
 from jobgate.dialects.reading import address
 from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.job import JobSpec
@@ -32,19 +33,20 @@ _PUT_IN: Final = 1 << 20
 """Characters that values put into one job: a request is not to grow a thousandfold once it is here."""
 _WRITTEN: Final = 512 << 20
 """Characters of all jobs of a sweep, written out: about 500 for each of a million."""
-_TEXTS: Final = ("script", "workdir", "stdin")
+_TEXTS: Final = ("script", "workdir", "stdin", "arguments")
 _OF_INPUT: Final = ("path", "content", "url", "file")
+_OF_FILE: Final = ("content", "url", "file", "name")
 
 
 class Sweep:
     """The jobs of a template, one for each row. Raises TooLarge where they come to more than a server can hold."""
 
-    def __init__(self, template: JobDraft, rows: Rows) -> None:
+    def __init__(self, template: JobDraft, rows: Rows, apps: Apps | None = None) -> None:
         self.size = rows.size
         self._template = template
         self._rows = rows
         self._fill = _Fill(template, (*rows.names, *PLACES))
-        self._specs = Specs()
+        self._specs = Specs(apps)
         self._secrets = _secrets(template)
         self._weigh()
 
@@ -122,13 +124,14 @@ class _Credential(Invalid):
 def _secrets(template: JobDraft) -> dict[str, str]:
     """The credentials that a template's own addresses hold, named as `Specs` names them for every job of it."""
     found = {}
-    for number, item in enumerate(template.inputs):
+    files = [(f"file-0-{number}", item.url) for number, item in enumerate(template.files)]
+    for name, url in [*files, *((f"input-0-{number}", item.url) for number, item in enumerate(template.inputs))]:
         try:
-            secret = None if item.url is UNSET else address(item.url, "url")[1]
+            secret = None if url is UNSET else address(url, "url")[1]
         except Invalid:  # an address that its row completes; what is wrong with that one is told then
             continue
         if secret is not None:
-            found[f"input-0-{number}"] = secret
+            found[name] = secret
     return found
 
 
@@ -147,8 +150,10 @@ class _Fill:
         self._at = {name: number for number, name in enumerate(names)}
         self._place = re.compile(r"\{(" + "|".join(map(re.escape, names)) + r")\}")
         self._words = None if template.command is UNSET else self._all(template.command)
+        self._arguments = self._all(template.arguments) if isinstance(template.arguments, tuple) else None
         self._texts = self._members(template, _TEXTS)
         self._env = {key: way for key, value in template.env.items() if (way := self._way(value)) is not None}
+        self._files = [self._members(item, _OF_FILE) for item in template.files]
         self._inputs = [self._members(item, _OF_INPUT) for item in template.inputs]
         self._outputs = [self._members(item, ("path",)) for item in template.outputs]
 
@@ -158,9 +163,13 @@ class _Fill:
         changes: dict[str, Any] = {name: way.format(*values) for name, way in self._texts.items()}
         template = self._template
         if self._words is not None:
-            changes["command"] = tuple([word if way is None else way.format(*values) for word, way in self._words])
+            changes["command"] = _said(self._words, values)
+        if self._arguments is not None:
+            changes["arguments"] = _said(self._arguments, values)
         if self._env:
             changes["env"] = {**template.env, **{key: way.format(*values) for key, way in self._env.items()}}
+        if any(self._files):
+            changes["files"] = _filled(template.files, self._files, values)
         if any(self._inputs):
             changes["inputs"] = _filled(template.inputs, self._inputs, values)
         if any(self._outputs):
@@ -182,10 +191,16 @@ class _Fill:
         ways = [(word, self._way(word)) for word in words]
         return ways if any(way is not None for _, way in ways) else None
 
-    def _members(self, draft: JobDraft | InputDraft | OutputDraft, names: tuple[str, ...]) -> dict[str, str]:
+    def _members(
+        self, draft: JobDraft | FileDraft | InputDraft | OutputDraft, names: tuple[str, ...]
+    ) -> dict[str, str]:
         said = {name: getattr(draft, name, UNSET) for name in names}
         ways = {name: self._way(value) for name, value in said.items() if isinstance(value, str)}
         return {name: way for name, way in ways.items() if way is not None}
+
+
+def _said(words: list[tuple[str, str | None]], values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([word if way is None else way.format(*values) for word, way in words])
 
 
 def _filled(items: tuple[Any, ...], ways: list[dict[str, str]], values: tuple[str, ...]) -> tuple[Any, ...]:

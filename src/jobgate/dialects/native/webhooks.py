@@ -24,7 +24,9 @@ from jobgate.dialects.native.wire_webhooks import (
 from jobgate.dialects.reading import address
 from jobgate.model.account import Scope
 from jobgate.model.ids import WebhookId, batch_text, job_text, message_id, message_text, webhook_id, webhook_text
-from jobgate.model.operations import (
+from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, Posted, Unhooked
+from jobgate.model.webhook import BASIC, Delivery, Occasion, Webhook
+from jobgate.model.webhooking import (
     AddWebhook,
     ChangeWebhook,
     DeleteWebhook,
@@ -34,8 +36,6 @@ from jobgate.model.operations import (
     RotateWebhook,
     TryWebhook,
 )
-from jobgate.model.outcomes import FoundDeliveries, FoundWebhooks, Hooked, Posted, Unhooked
-from jobgate.model.webhook import BASIC, Delivery, Occasion, Webhook
 
 _KEYS: Final = "native webhooks"
 """Idempotency keys of webhooks do not meet those of jobs."""

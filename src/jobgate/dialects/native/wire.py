@@ -62,6 +62,25 @@ class InputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     executable: bool = False
 
 
+class FileDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A file for a slot of the app's template: given like an input, without a path."""
+
+    content: str | UnsetType = UNSET
+    """The file itself, as text of at most 16 KiB."""
+    url: str | UnsetType = UNSET
+    """Where the server fetches it, over http or https. A password in it is taken out and sealed."""
+    upload: Hash | UnsetType = UNSET
+    """SHA-256 of a file that this account has uploaded."""
+    file: str | UnsetType = UNSET
+    """FOLDER/PATH: a file of one of the account's folders, as it is when the job is submitted."""
+    size: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] | UnsetType = UNSET
+    """Bytes that `url` must give."""
+    sha256: Hash | UnsetType = UNSET
+    """Digest that what `url` gives must have."""
+    name: str = ""
+    """What the job sees it as, where the slot leaves that open."""
+
+
 class OutputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One output."""
 
@@ -71,6 +90,8 @@ class OutputDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     keep: Keep = Keep.ALWAYS
     required: bool = False
     """A job that went well and did not leave it has failed."""
+    max_bytes: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
+    """A job that leaves more has failed; 0: what the server allows."""
 
 
 class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,6 +105,13 @@ class JobDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """A named program of the operator's catalogue to run it in."""
     accept_licence: bool = False
     """The submitter accepts the app's licence, where it has one that must be (`GET /v1/apps`)."""
+    app_version: Annotated[int, Meta(ge=0, le=999_999_999)] = 0
+    """Which version of the app; 0: the newest."""
+    arguments: tuple[str, ...] | str | UnsetType = UNSET
+    """In place of a command, with an app that has one: what follows it. A text is taken apart at blanks, which quotes
+    hold together. Without them the arguments are those of the app's template."""
+    files: tuple[FileDraft, ...] = ()
+    """With an app in place of a command: one for each open slot of the app's template, in order."""
     image: str | UnsetType = UNSET
     """An image to run it in. Without app and image: the machine's own tools, in the sandbox."""
     env: dict[str, str] = {}
