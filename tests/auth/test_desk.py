@@ -169,7 +169,7 @@ def test_the_value_of_a_boinc_credential_is_kept_sealed_and_forgotten_when_it_is
         async def whole() -> dict[str, bytes]:
             store = SqliteStore(database_path(tmp_path, ""))
             try:
-                return await store.read(lambda tx: tx.jobs.sealed(credential.id))
+                return await store.read(lambda tx: tx.secrets.sealed(credential.id))
             finally:
                 await store.close()
 
@@ -218,7 +218,7 @@ def test_what_is_sealed_while_a_rotation_is_broken_off_opens_under_the_key_that_
     async def opened() -> str:
         store = SqliteStore(database_path(tmp_path, ""))
         try:
-            kept = await store.read(lambda tx: tx.jobs.sealed(credential.id))
+            kept = await store.read(lambda tx: tx.secrets.sealed(credential.id))
             return Seal(server_key(tmp_path / KEY)).open(credential.id, SEALED, kept[SEALED])
         finally:
             await store.close()

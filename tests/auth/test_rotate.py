@@ -36,7 +36,7 @@ def furnished(data: Path, key: bytes | None = None) -> Path:
         store = SqliteStore(database)
         for batch in BATCHES:
             sealed = {name: seal.close(batch, name, value) for name, value in SECRETS.items()}
-            await store.write(lambda tx, b=batch, s=sealed: tx.jobs.seal(b, s))  # type: ignore[misc]  # mypy does not infer a lambda with defaults
+            await store.write(lambda tx, b=batch, s=sealed: tx.secrets.seal(b, s))  # type: ignore[misc]  # mypy does not infer a lambda with defaults
         await store.close()
 
     asyncio.run(fill())
@@ -53,7 +53,7 @@ def opened(data: Path) -> list[dict[str, str]]:
             seal = Seal(server_key(data / KEY))
             found = []
             for batch in BATCHES:
-                sealed = await store.read(lambda tx, b=batch: tx.jobs.sealed(b))  # type: ignore[misc]  # mypy does not infer a lambda with a default
+                sealed = await store.read(lambda tx, b=batch: tx.secrets.sealed(b))  # type: ignore[misc]  # mypy does not infer a lambda with a default
                 found.append({name: seal.open(batch, name, value) for name, value in sealed.items()})
             return found
         finally:

@@ -86,7 +86,7 @@ def test_its_time_in_the_queue_begins_anew(tmp_path: Path) -> None:
         asked = bench.lab.now
 
         async def overdue(at: float) -> list[JobId]:
-            return await bench.lab.store.read(lambda tx: tx.jobs.overdue(at, 10))
+            return await bench.lab.store.read(lambda tx: tx.due.overdue(at, 10))
 
         assert await overdue(asked + 99.0) == []
         assert await overdue(asked + 101.0) == [ids(batch)[0]]

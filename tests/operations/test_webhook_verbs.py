@@ -45,7 +45,7 @@ def test_the_secret_is_shown_once_and_kept_sealed(tmp_path: Path) -> None:
         ident = made.webhook.id
         assert made.secret.startswith("whsec_")
         assert made.secret not in repr(made)
-        sealed = await at.lab.store.read(lambda tx: tx.jobs.sealed(ident))
+        sealed = await at.lab.store.read(lambda tx: tx.secrets.sealed(ident))
         opened = {name: Seal(bytes(32)).open(ident, name, value) for name, value in sealed.items()}
         assert opened == {signing(1): made.secret, BASIC: "u:p"}
         assert (await added(at)).secret != made.secret
@@ -63,7 +63,7 @@ def test_a_rotation_keeps_the_two_newest_secrets_and_no_more(tmp_path: Path) -> 
             assert rotated.webhook.secret == number
             assert rotated.webhook.signing(at.lab.now) == (signing(number), signing(number - 1))
             assert rotated.webhook.signing(at.lab.now + OVERLAP) == (signing(number),)
-            sealed = await at.lab.store.read(lambda tx: tx.jobs.sealed(ident))
+            sealed = await at.lab.store.read(lambda tx: tx.secrets.sealed(ident))
             assert set(sealed) == {signing(number), signing(number - 1)}
 
     run(tmp_path, body)

@@ -478,7 +478,7 @@ def test_a_webhook_deleted_while_one_is_on_its_way_leaves_nothing(tmp_path: Path
         go.set()
         await at.tried(other, 1)
         left = await at.lab.store.read(
-            lambda tx: (tx.outbox.deliveries(hook.webhook.id, 9), tx.jobs.sealed(hook.webhook.id))
+            lambda tx: (tx.outbox.deliveries(hook.webhook.id, 9), tx.secrets.sealed(hook.webhook.id))
         )
         assert left == ([], {})
 

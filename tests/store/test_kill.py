@@ -46,7 +46,7 @@ def kept(path: Path) -> list[BatchId]:
         for ident in sorted({fact.data.batch for _, fact in logged if hasattr(fact.data, "batch")}):
             batch = tx.jobs.batch(BatchId(ident))
             assert tx.jobs.counts(batch) == {JobState.QUEUED: batch.count}
-            assert tx.jobs.sealed(batch.id) == {"s": b"sealed"}
+            assert tx.secrets.sealed(batch.id) == {"s": b"sealed"}
             batches.append(batch.id)
         count = sum(tx.jobs.batch(ident).count for ident in batches)
         assert len(logged) == sum(tx.jobs.owned(OWNER).values()) == tx.jobs.live_of(OWNER) == count

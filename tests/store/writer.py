@@ -29,7 +29,7 @@ def submit(tx: Transaction) -> BatchId:
     batch = BatchId(tx.jobs.draw(1_760_000_000.0, JOBS))
     made = Batch(id=batch, owner=AccountId(64), count=JOBS, origin=Origin(dialect="test"), created=1_760_000_000.0)
     tx.jobs.add(made, [Group(SPEC, JOBS // 2), Group(SPEC, JOBS - JOBS // 2)])
-    tx.jobs.seal(batch, {"s": b"sealed"})
+    tx.secrets.seal(batch, {"s": b"sealed"})
     return batch
 
 

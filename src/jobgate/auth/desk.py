@@ -123,7 +123,7 @@ class AccountDesk:
             made = tx.accounts.add(account.id, kind, known, time.time(), scopes, expires)
             if kind.signs:
                 seal = Seal(self._key(tx))
-                tx.jobs.seal(made.id, {SEALED: seal.close(made.id, SEALED, value)})
+                tx.secrets.seal(made.id, {SEALED: seal.close(made.id, SEALED, value)})
             told: dict[str, str | int] = {
                 "credential": made.id,
                 "kind": kind.value,
@@ -156,7 +156,7 @@ class AccountDesk:
             if held[0].revoked:
                 return
             tx.accounts.replace(replace(held[0], revoked=True))
-            tx.jobs.unseal(held[0].id)
+            tx.secrets.unseal(held[0].id)
             told: dict[str, str | int] = {"credential": ident, "kind": held[0].kind.value}
             tx.accounts.record(self._deed(Action.CREDENTIAL_REVOKED, account.id, told))
 

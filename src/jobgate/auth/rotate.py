@@ -47,7 +47,7 @@ async def _rotate(data: Path, database: Path, actor: str, passed: Callable[[str]
 
             def work(tx: Transaction) -> int:
                 fresh = Seal(new)
-                number = tx.jobs.reseal(
+                number = tx.secrets.reseal(
                     lambda holder, name, kept: fresh.close(holder, name, old.open(holder, name, kept))
                 )
                 told: dict[str, str | int] = {"secrets": number, "key": fingerprint(new)}

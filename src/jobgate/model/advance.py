@@ -71,6 +71,7 @@ from jobgate.model.replicas import (
     errors,
     judgeable,
     needed,
+    next_replica,
     shortfalls,
     undecided,
     verdicts,
@@ -236,14 +237,14 @@ def _end(log: _Log, end: Moved) -> None:
 def _offer(log: _Log, environment: EnvironmentName) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
-    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, environment, *_next_replica(log)))
+    log.say(Opened(len(log.attempts) + 1, _A.OFFERED, environment, *next_replica(log.job, log.attempts)))
 
 
 def _open(log: _Log, event: Claim) -> None:
     if log.job.state.over or log.job.wanted < 1 or log.job.state in (_S.HELD, _S.CANCELLING):
         raise IllegalMove("no further attempt is wanted")
     state = _A.STARTING if event.straight else _A.CLAIMED
-    replica, tried = _next_replica(log)
+    replica, tried = next_replica(log.job, log.attempts)
     log.say(Opened(len(log.attempts) + 1, state, event.environment, replica, tried, event.lease))
 
 
@@ -434,18 +435,6 @@ def _standing(log: _Log, spec: JobSpec) -> JobState:
     if judgeable(log.counted, spec.replication):
         return _S.STAGING_OUT
     return _S.QUEUED
-
-
-def _next_replica(log: _Log) -> tuple[int, int]:
-    """The replica the next attempt is for, and which try of it: a failed one's again, or a new one's first."""
-    last: dict[int, Attempt] = {a.replica: a for a in log.counted}
-    for replica, attempt in last.items():
-        if attempt.state.over and (not attempt.succeeded or attempt.verdict is Verdict.INVALID):
-            return replica, attempt.tried + 1
-    replica = len(last) + 1
-    return replica, 1 + sum(
-        1 for a in log.attempts[: log.job.spent] if a.replica == replica and a.state is not _A.RETURNED
-    )
 
 
 def _last_exit(attempts: Attempts) -> tuple[int | None, int | None]:

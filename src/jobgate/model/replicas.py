@@ -137,6 +137,17 @@ def shortfall(job: Job, attempts: Attempts, spec: JobSpec) -> frozenset[Shortfal
     return frozenset(found)
 
 
+def next_replica(job: Job, attempts: Attempts) -> tuple[int, int]:
+    """The replica the next attempt is for, and which try of it: a failed one's again, or a new one's first."""
+    last: dict[int, Attempt] = {a.replica: a for a in counted(job, attempts)}
+    for replica, attempt in last.items():
+        if attempt.state.over and (not attempt.succeeded or attempt.verdict is Verdict.INVALID):
+            return replica, attempt.tried + 1
+    replica = len(last) + 1
+    earlier = (a for a in attempts[: job.spent] if a.replica == replica and a.state is not AttemptState.RETURNED)
+    return replica, 1 + sum(1 for _ in earlier)
+
+
 def undecided(attempts: Attempts, short: frozenset[Shortfall], rule: Replication) -> str:
     """For people: that the replicas never agreed, with the numbers."""
     answers = len(good(attempts))

@@ -25,7 +25,7 @@ from jobgate.model.state import JobState
 from jobgate.operations.context import Context
 from jobgate.operations.find import Worth, counted
 from jobgate.operations.select import batch_of, view
-from jobgate.store.jobs import Stand
+from jobgate.store.rows import Stand
 from jobgate.store.tables import STATE_NUMBERS, STATES
 from jobgate.store.transaction import Transaction
 

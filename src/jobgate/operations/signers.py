@@ -23,7 +23,10 @@ def _kept(tx: Transaction, signature: Signature) -> Iterator[Kept]:
     for ident in _owners(tx, signature):
         account = tx.accounts.get(ident)
         for credential in tx.accounts.credentials(ident):
-            if credential.kind is signature.kind and (sealed := tx.jobs.sealed(credential.id).get(SEALED)) is not None:
+            if (
+                credential.kind is signature.kind
+                and (sealed := tx.secrets.sealed(credential.id).get(SEALED)) is not None
+            ):
                 yield credential, account, sealed
 
 

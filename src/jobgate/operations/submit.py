@@ -162,7 +162,7 @@ def _write(  # noqa: PLR0913, PLR0917  # one transaction sees all of it
     jobs = tx.jobs.add(batch, groups, held=operation.held, waits=waits)
     if batch.named:
         tx.names.add(batch, operation.names)
-    tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
+    tx.secrets.seal(ident, {name: context.seal(ident, name, value) for name, value in operation.secrets.items()})
     state = JobState.HELD if operation.held else JobState.QUEUED
     stands = Counted(batch=batch, counts={state: count} if count else {}, version=count + batch.renamed)
     return Submitted(batch=batch, jobs=tuple(jobs) if count <= SHOWN else (), counted=stands)

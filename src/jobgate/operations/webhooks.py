@@ -244,7 +244,7 @@ def _origin(url: str) -> str:
 
 
 def _seal(tx: Transaction, context: Context, ident: WebhookId, values: Mapping[str, str]) -> None:
-    tx.jobs.seal(ident, {name: context.seal(ident, name, value) for name, value in values.items()})
+    tx.secrets.seal(ident, {name: context.seal(ident, name, value) for name, value in values.items()})
 
 
 def _record(

@@ -95,7 +95,7 @@ class Dispatch:
 
         def work(tx: Transaction) -> tuple[list[_Taken], float | None]:
             now = world.clock()
-            return self._choose(tx, room.slots, now), tx.jobs.next_ready(now)
+            return self._choose(tx, room.slots, now), tx.due.next_ready(now)
 
         self._left = 0
         chosen, later = await world.write(work)

@@ -63,7 +63,7 @@ class Reaper:
         """Until cancelled."""
         while True:
             await self.sweep()
-            later = await self._world.store.read(lambda tx: tx.jobs.next_overdue())
+            later = await self._world.store.read(lambda tx: tx.due.next_overdue())
             pause = self._pace if later is None else min(max(later - self._world.clock(), 0.05), self._pace)
             await asyncio.sleep(pause)
 
@@ -97,7 +97,7 @@ class Reaper:
         now = self._world.clock()
 
         def work(tx: Transaction) -> int:
-            jobs = tx.jobs.overdue(now, _AT_ONCE)
+            jobs = tx.due.overdue(now, _AT_ONCE)
             message = "no environment had room for it in the longest time it may wait"
             tx.jobs.advance([(job, GiveUp(Failure.LIMIT, message, Limit.WAIT)) for job in jobs], now)
             return len(jobs)
@@ -108,7 +108,7 @@ class Reaper:
         now = self._world.clock()
 
         def work(tx: Transaction) -> int:
-            jobs = tx.jobs.with_files(now - self._retention.files, _AT_ONCE)
+            jobs = tx.due.with_files(now - self._retention.files, _AT_ONCE)
             for job in jobs:
                 tx.blobs.let_go(job, now)
             return len(jobs)
@@ -121,7 +121,7 @@ class Reaper:
         before = JobId(max(int(ended * 1000) - EPOCH_MS, 0) << 22)
 
         def work(tx: Transaction) -> int:
-            jobs = tx.jobs.expired(before, ended, _AT_ONCE)
+            jobs = tx.due.expired(before, ended, _AT_ONCE)
             tx.log.expire(jobs)
             tx.jobs.delete(jobs, now)
             return max(len(jobs), tx.log.bury(before, ended, _AT_ONCE))

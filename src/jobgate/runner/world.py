@@ -109,7 +109,7 @@ class World:
 
     async def secrets(self, holder: BatchId | WebhookId) -> dict[str, str]:
         """The secrets of a batch or a webhook, opened."""
-        sealed = await self.store.read(lambda tx: tx.jobs.sealed(holder))
+        sealed = await self.store.read(lambda tx: tx.secrets.sealed(holder))
         return {name: self._opener(holder, name, value) for name, value in sealed.items()}
 
     # --- fairness

@@ -7,7 +7,6 @@ from itertools import islice
 from operator import add
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from jobgate.model.advance import Step, advance
@@ -17,7 +16,7 @@ from jobgate.model.errors import Conflict, IllegalMove, NotFound
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved
 from jobgate.model.guard import Guard
-from jobgate.model.ids import STRIDE, AccountId, BatchId, CredentialId, JobId, SpecId, WebhookId, bound
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group
 from jobgate.model.state import AttemptState, JobState
@@ -29,19 +28,12 @@ from jobgate.store.folders import Blobs, Folders
 from jobgate.store.guards import outlive, take, taken
 from jobgate.store.log import OF_BATCH, OF_JOB, epitaph
 from jobgate.store.queue import Head
+from jobgate.store.rows import Stand, stand_of
 from jobgate.store.tables import NO_JOB, STATE_NUMBERS, STATES
 from jobgate.store.tallies import Tallies, mark
 
 _SPECS_KEPT: Final = 4096
 _LOOKED: Final = 10_000
-
-
-class Stand(msgspec.Struct, frozen=True, gc=False):
-    """Where a job stands, and no more."""
-
-    job: JobId
-    state: JobState
-    spec: SpecId
 
 
 class Jobs:
@@ -115,25 +107,6 @@ class Jobs:
     def taken(self, owner: AccountId, guard: Guard, now: float) -> bool:
         """Whether the key was used, and `take` would tell what became of it."""
         return taken(self._db, owner, guard, now, kept="batch_get")
-
-    def seal(self, holder: BatchId | WebhookId | CredentialId, sealed: Mapping[str, bytes]) -> None:
-        """Keeps the secrets of a batch or a webhook, or a credential's value, already encrypted."""
-        if sealed:
-            self._db.many("secret_add", [(holder, name, value) for name, value in sealed.items()])
-
-    def sealed(self, holder: BatchId | WebhookId | CredentialId) -> dict[str, bytes]:
-        """The secrets of a batch or a webhook, still encrypted."""
-        return dict(self._db.all("secret_of", holder))
-
-    def unseal(self, holder: CredentialId) -> None:
-        """Forgets the value of a credential."""
-        self._db.run("secret_delete", holder)
-
-    def reseal(self, anew: Callable[[int, str, bytes], bytes]) -> int:
-        """Puts what `anew` makes of it in the place of each sealed secret; how many there are."""
-        kept = self._db.all("secret_all")
-        self._db.many("secret_put", [(anew(holder, name, sealed), holder, name) for holder, name, sealed in kept])
-        return len(kept)
 
     def rename(self, batch: Batch, name: str | None, labels: Mapping[str, str | None]) -> Batch:
         """The batch with another name, and with these labels, or without those that are None; itself if it is so."""
@@ -278,13 +251,13 @@ class Jobs:
         """Numbers and states of the batch's next jobs."""
         self.flush()
         last = batch.id + (batch.count - 1) * STRIDE
-        return [_stand(*row) for row in self._db.all("job_roll", after, last, batch.id, most)]
+        return [stand_of(*row) for row in self._db.all("job_roll", after, last, batch.id, most)]
 
     def stands(self, batch: Batch, jobs: Iterable[JobId]) -> list[Stand]:
         """The same of some jobs: those of them that are the batch's, and there."""
         self.flush()
         found = (self._db.one("job_stand", job, batch.id) for job in jobs)
-        return [_stand(*row) for row in found if row is not None]
+        return [stand_of(*row) for row in found if row is not None]
 
     def tally(self, batch: Batch) -> Tally:
         """How a batch's jobs stand; of a million as soon as of one."""
@@ -392,28 +365,6 @@ class Jobs:
             if len(page) < size:
                 return
 
-    def next_ready(self, now: float) -> float | None:
-        """When the next queued job's time comes, of those that wait for one."""
-        row = self._db.one("job_next_ready", now)
-        return None if row is None else row[0]
-
-    def overdue(self, now: float, limit: int) -> list[JobId]:
-        """Jobs that have waited in the queue for as long as they may."""
-        return [JobId(row[0]) for row in self._db.all("job_overdue", now, limit)]
-
-    def next_overdue(self) -> float | None:
-        """When the next of them will have."""
-        row = self._db.one("job_next_overdue")
-        return None if row is None else row[0]
-
-    def expired(self, before: JobId, ended: float, limit: int) -> list[JobId]:
-        """Jobs made before `before` that had ended by `ended`."""
-        return [JobId(row[0]) for row in self._db.all("job_expired", before, ended, limit)]
-
-    def with_files(self, ended: float, limit: int) -> list[JobId]:
-        """Jobs that had ended by `ended` and still hold blobs."""
-        return [JobId(row[0]) for row in self._db.all("job_with_files", bound(ended), ended, limit)]
-
     # --- forgetting
 
     def delete(self, ids: Iterable[JobId], now: float, *, told: Mourning = Mourning.NONE) -> None:
@@ -491,7 +442,3 @@ class Jobs:
 def _more(job: Job) -> int:
     """What keeps it in the queue while attempts of it are live."""
     return job.wanted if job.waits and job.state is not JobState.QUEUED else 0
-
-
-def _stand(job: int, state: int, spec: int) -> Stand:
-    return Stand(JobId(job), STATES[state], SpecId(spec))

@@ -12,6 +12,7 @@ from jobgate.model.facts import Attempts, Fact, FactData, Submitted
 from jobgate.model.history import Past
 from jobgate.model.ids import AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Batch, Job, JobSpec
+from jobgate.model.state import JobState
 from jobgate.model.webhook import Delivery, Webhook
 from jobgate.store.tables import STATES
 
@@ -132,3 +133,16 @@ def webhook_of(owner: int, doc: bytes) -> Webhook:
 def delivery_of(doc: bytes) -> Delivery:
     """A delivery, from its row."""
     return _delivery.decode(doc)
+
+
+class Stand(msgspec.Struct, frozen=True, gc=False):
+    """Where a job stands, and no more."""
+
+    job: JobId
+    state: JobState
+    spec: SpecId
+
+
+def stand_of(job: int, state: int, spec: int) -> Stand:
+    """From a row."""
+    return Stand(JobId(job), STATES[state], SpecId(spec))

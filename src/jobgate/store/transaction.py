@@ -8,6 +8,7 @@ from __future__ import annotations
 from jobgate.store.accounts import Accounts, Nodes
 from jobgate.store.batches import Batches
 from jobgate.store.driver import Driver, Shared
+from jobgate.store.due import Due
 from jobgate.store.folders import Blobs, Folders
 from jobgate.store.history import Pasts
 from jobgate.store.jobs import Jobs
@@ -17,6 +18,7 @@ from jobgate.store.names import Names
 from jobgate.store.numbers import Numbers
 from jobgate.store.outbox import Outbox
 from jobgate.store.queue import Queue
+from jobgate.store.secrets import Secrets
 
 
 class Transaction:
@@ -25,6 +27,8 @@ class Transaction:
     def __init__(self, driver: Driver, shared: Shared) -> None:
         self.jobs = Jobs(driver, shared)
         self.batches = Batches(driver, self.jobs.touch)
+        self.secrets = Secrets(driver)
+        self.due = Due(driver)
         self.names = Names(driver)
         self.numbers = Numbers(driver, shared.numbers)
         self.lists = Lists(driver, self.jobs.flush)

@@ -320,9 +320,9 @@ async def heads_are_each_accounts_first_by_priority_then_age(lab: Lab) -> None:
     assert await lab.heads() == [urgent, old, young, *foreign]
     assert await lab.heads(2) == [urgent, old, *foreign[:2]]
     ready = (await lab.row(later))[0].ready
-    assert await lab.store.read(lambda tx: tx.jobs.next_ready(lab.now)) == ready
+    assert await lab.store.read(lambda tx: tx.due.next_ready(lab.now)) == ready
     assert await lab.heads(now=ready) == [later, urgent, old, young, *foreign]
-    assert await lab.store.read(lambda tx: tx.jobs.next_ready(ready)) is None
+    assert await lab.store.read(lambda tx: tx.due.next_ready(ready)) is None
     await lab.tell(young, Rank(6))
     await lab.tell(old, Hold())
     await lab.reopen()
@@ -340,15 +340,15 @@ async def a_job_is_overdue_when_it_has_waited_for_as_long_as_it_may(lab: Lab) ->
     await lab.one()
     await lab.tell(taken, claim(lab))
     created = (await lab.row(soon))[0].created
-    assert await lab.store.read(lambda tx: tx.jobs.next_overdue()) == created + 10.0
-    assert await lab.store.read(lambda tx: tx.jobs.overdue(created + 9.0, EVERY)) == []
-    assert await lab.store.read(lambda tx: tx.jobs.overdue(created + 10.0, EVERY)) == [soon]
+    assert await lab.store.read(lambda tx: tx.due.next_overdue()) == created + 10.0
+    assert await lab.store.read(lambda tx: tx.due.overdue(created + 9.0, EVERY)) == []
+    assert await lab.store.read(lambda tx: tx.due.overdue(created + 10.0, EVERY)) == [soon]
     await lab.reopen()
-    assert sorted(await lab.store.read(lambda tx: tx.jobs.overdue(lab.now + 99.0, EVERY))) == [soon, held]
-    assert len(await lab.store.read(lambda tx: tx.jobs.overdue(lab.now + 99.0, 1))) == 1
+    assert sorted(await lab.store.read(lambda tx: tx.due.overdue(lab.now + 99.0, EVERY))) == [soon, held]
+    assert len(await lab.store.read(lambda tx: tx.due.overdue(lab.now + 99.0, 1))) == 1
     await lab.tell(soon, GiveUp(Failure.LIMIT, "too long", Limit.WAIT))
     await lab.tell(held, Cancel())
-    assert await lab.store.read(lambda tx: tx.jobs.next_overdue()) is None
+    assert await lab.store.read(lambda tx: tx.due.next_overdue()) is None
 
 
 @promise
@@ -381,7 +381,7 @@ async def the_time_of_a_try_and_the_pause_after_it_are_no_waiting_for_room(lab: 
     row, (attempt,) = await lab.row(job)
     away = row.ready - attempt.created
     assert away > 10.0, "the pause alone is as long"
-    due = await lab.store.read(lambda tx: tx.jobs.next_overdue())
+    due = await lab.store.read(lambda tx: tx.due.next_overdue())
     assert due is not None
     assert abs(due - (created + 50.0 + away)) < 1e-3
 

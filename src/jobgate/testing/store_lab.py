@@ -128,7 +128,7 @@ class Lab:
         )
         tx.jobs.add(batch, [] if room else [Group(spec, count)], held=held, waits=[wait])
         tx.names.add(batch, names)
-        tx.jobs.seal(ident, secrets or {})
+        tx.secrets.seal(ident, secrets or {})
         return batch
 
     def fill(self, tx: Transaction, batch: Batch, count: int, names: Sequence[str] = ()) -> Batch:
@@ -177,7 +177,7 @@ class Lab:
 
     async def sealed(self, ident: BatchId) -> dict[str, bytes]:
         """The batch's secrets."""
-        return await self.store.read(lambda tx: tx.jobs.sealed(ident))
+        return await self.store.read(lambda tx: tx.secrets.sealed(ident))
 
     async def live(self, owner: AccountId | None = None) -> int:
         """How many jobs of an account's are not over, as a submit counts them."""

@@ -78,10 +78,10 @@ async def what_is_over_for_its_time_is_found_and_nothing_else_is(lab: Lab) -> No
     after = JobId(jobs[-1] + STRIDE)
 
     async def expired(before: JobId, at: float, limit: int = EVERY) -> list[JobId]:
-        return await lab.store.read(lambda tx: tx.jobs.expired(before, at, limit))
+        return await lab.store.read(lambda tx: tx.due.expired(before, at, limit))
 
     async def with_files(at: float, limit: int = EVERY) -> list[JobId]:
-        return sorted(await lab.store.read(lambda tx: tx.jobs.with_files(at, limit)))
+        return sorted(await lab.store.read(lambda tx: tx.due.with_files(at, limit)))
 
     assert await expired(after, ended[0]) == await with_files(ended[0]) == []
     assert await expired(after, ended[2]) == await with_files(ended[2]) == jobs[:2]

@@ -149,7 +149,7 @@ async def a_job_is_in_the_queue_while_it_wants_more_replicas_though_others_of_it
     await lab.tell(paired, Broke(2, Failure.ENGINE))
     assert await heads() == [before, paired, after], "the one that failed is replaced"
     assert (await lab.row(paired))[0].ready > 0
-    assert await lab.store.read(lambda tx: tx.jobs.next_ready(0.0)) == (await lab.row(paired))[0].ready
+    assert await lab.store.read(lambda tx: tx.due.next_ready(0.0)) == (await lab.row(paired))[0].ready
     await lab.tell(paired, Cancel("not wanted"))
     assert await heads() == [before, after]
 
@@ -159,13 +159,13 @@ async def what_is_given_back_is_in_its_line_where_it_was(lab: Lab) -> None:
     """Its time with a node was waiting too; also after a reopen."""
     first, second = members(await lab.submit(2))
     waiting = await lab.one(wait=50.0)
-    due = await lab.store.read(lambda tx: tx.jobs.next_overdue())
+    due = await lab.store.read(lambda tx: tx.due.next_overdue())
     for number in (1, 2):
         for job in (first, waiting):
             await lab.tell(job, claim(lab), GiveBack(number))
     await lab.reopen()
     assert await lab.heads() == [first, second, waiting]
-    assert await lab.store.read(lambda tx: tx.jobs.next_overdue()) == due
+    assert await lab.store.read(lambda tx: tx.due.next_overdue()) == due
     row, attempts = await lab.row(first)
     assert (row.state, [one.state for one in attempts]) == (JobState.QUEUED, [AttemptState.RETURNED] * 2)
 

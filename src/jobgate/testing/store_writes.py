@@ -61,7 +61,7 @@ async def a_submit_that_fails_at_any_step_leaves_nothing(lab: Lab) -> None:
             if steps > 1:
                 lab.make(tx, 2, labels={"a": "b"})
             if steps > 2:
-                tx.jobs.seal(ident, {"s": b"sealed"})
+                tx.secrets.seal(ident, {"s": b"sealed"})
             if steps > 3:
                 tx.jobs.advance([(JobId(tx.jobs.draw(lab.now)), Cancel())], lab.now)
                 tx.flush()
