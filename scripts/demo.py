@@ -23,6 +23,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import demo_boinc
+
 import jobgate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +101,7 @@ path = ["{apps}/arithmetic"]
 [egress.hosts]
 "work.charityengine.com" = "127.0.0.1:{vendor.server_address[1]}"
 """
+        + demo_boinc.config(apps, data / "files")
     )
     gateway = subprocess.Popen(
         [JOBGATE, "serve", "--data", data / "data", "--port", "0", "--config", config, "--stop-jobs"],
@@ -116,7 +119,8 @@ path = ["{apps}/arithmetic"]
     key = _account(data / "data")
     print(f"gateway    {url}, SQLite, data in {data / 'data'}")
     made = _charity_engine(url, key)
-    well = bool(made) and _native(url, _credential(data / "data", "api-key"), made, data)
+    well = bool(made) and demo_boinc.show(url, _credential(data / "data", "boinc"))
+    well = well and _native(url, _credential(data / "data", "api-key"), made, data)
     print("\nwhere next: README.md; docs/index.md; docs/dialects; make serve keeps this gateway running")
     if keeping and well:
         job = {"authenticator": key, "app": "charityengine:wolframengine", "commandLine": "math 6*7 > output/out.txt"}
