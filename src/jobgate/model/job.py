@@ -270,7 +270,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filled: float | None = None
     """When a batch that was made empty got its jobs."""
     cancelled: float | None = None
-    """Since when an empty one was cancelled: nothing fills it any more."""
+    """When it was cancelled as a whole first. An empty one is so for good: nothing fills it any more."""
     named: bool = False
     """Some of its jobs have names."""
     webhook: WebhookId | None = None

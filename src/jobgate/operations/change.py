@@ -145,11 +145,11 @@ def _renamed(tx: Transaction, operation: Change, batch: Batch) -> None:
 
 
 async def _cancel(context: Context, principal: Principal, operation: Cancel, live: _Live) -> Told:
-    """Puts into `live` those that are not over yet. An empty batch is cancelled for good: nothing fills it any more."""
+    """Puts into `live` those that are not over yet. A batch that is meant as a whole remembers it."""
     event, selector = CancelEvent(operation.message or "cancelled by its owner"), operation.selector
 
     def first(tx: Transaction, jobs: Sequence[Job], now: float) -> None:
-        if isinstance(selector, Of) and not jobs:
+        if isinstance(selector, Of) and (not jobs or any(not job.state.over for job in jobs)):
             tx.batches.cancel(batch_of(tx, principal, selector.batch), now)
 
     return await _apply(context, principal, operation, (event,), live, first=first)

@@ -54,10 +54,14 @@ class Batches:
     # --- changing
 
     def cancel(self, batch: Batch, now: float) -> Batch:
-        """An empty one is cancelled for good; itself if it was, or is not empty."""
-        if batch.vacant is None or batch.cancelled is not None:
+        """It was cancelled as a whole: an empty one for good, of another its jobs tell. Itself if it was."""
+        if batch.cancelled is not None:
             return batch
-        return self._put(replace(batch, cancelled=now))
+        cancelled = replace(batch, cancelled=now)
+        if batch.vacant is not None:
+            return self._put(cancelled)
+        save(self._db, cancelled)
+        return cancelled
 
     def renew(self, batch: Batch, expires: float | None) -> Batch:
         """Its lease ends then, or never."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ from jobgate.model.job import PRIORITIES, Argv, JobSpec, Origin, Replication, Re
 from jobgate.model.operations import Estimate, Group, Submit
 from jobgate.model.resources import Resources
 from jobgate.model.state import Failure
-from jobgate.model.template import Template
+from jobgate.model.template import InputSlot, Template
 
 NAME: Final = "boinc"
 PLAIN_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,191}")
@@ -200,10 +201,13 @@ def _read(words: Words, job: Element, place: int, common: _Common) -> _Job:
         estimate or own.operations or common.params.operations or template.resources.operations
     ):
         raise Invalid("no rsc_fpops_est given", code="no-estimate")
-    files = tuple(Brought(*_source(words.own, file)) for file in job.all("input_file"))
-    if len(files) != template.wanted:
-        told = f"wrong # of input files for job {place}: need {template.wanted}, got {len(files)}"
+    brought = list(job.all("input_file"))
+    slots = [slot for slot in template.inputs if not slot.file]
+    if len(brought) != len(slots):
+        told = f"wrong # of input files for job {place}: need {len(slots)}, got {len(brought)}"
         raise Invalid(told, code="wrong-files")
+    files = tuple(_brought(words.own, slot, file) for slot, file in zip(slots, brought, strict=True))
+    template = opened(template)
     priority = clamped(job.integer("priority")) if job.has("priority") and not common.allocated else None
     return _Job(job, template, resources, files, priority)
 
@@ -252,6 +256,21 @@ def _spec(job: _Job, makers: _Makers, place: int) -> JobSpec:
 # --- files
 
 
+@lru_cache(1024)
+def opened(template: Template) -> Template:
+    """Its files that are told by an address are brought by the job, which says their last part."""
+    slots = tuple(replace(slot, url="", size=0, md5="") if slot.url else slot for slot in template.inputs)
+    return template if slots == template.inputs else replace(template, inputs=slots)
+
+
+def _brought(own: Settings, slot: InputSlot, file: Element) -> Brought:
+    """What fills a slot. Where the slot has an address, the file's name is appended to that, and it is read there."""
+    if slot.url:
+        name = file.word("source") or file.word("url")
+        return Brought(Remote(slot.url + name, size=slot.size, md5=slot.md5), name.rpartition("/")[2])
+    return Brought(*_source(own, file))
+
+
 def _source(own: Settings, file: Element) -> tuple[FileRef, str]:
     """What an `input_file` means, and what it is called. Raises Invalid in the contract's words."""
     mode = file.word("mode")
@@ -267,7 +286,8 @@ def _source(own: Settings, file: Element) -> tuple[FileRef, str]:
         case "inline":
             return _inline(own, file), ""
         case "remote":
-            return _remote(file), ""
+            remote = _remote(file)
+            return remote, f"jf_{remote.md5}"
         case "sandbox":
             return UserFile(FolderId(0), source or _no_source(mode), named=own.sandbox), source
         case _:
@@ -286,7 +306,7 @@ def _inline(own: Settings, file: Element) -> FileRef:
     return Inline(content) if len(content) <= INLINE_LIMIT else Given(content)
 
 
-def _remote(file: Element) -> FileRef:
+def _remote(file: Element) -> Remote:
     url = file.word("url") or file.word("source")
     size = file.word("nbytes") or file.word("size")
     md5 = file.word("md5").lower()

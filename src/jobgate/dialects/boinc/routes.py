@@ -206,7 +206,7 @@ def _routes(own: Settings) -> tuple[Route, ...]:
             verb=COUNTS,
             body=Body.FORM,
             limit=65_536,
-            summary="How many instances wait and run; for anyone",
+            summary="How many attempts wait and run; for anyone",
         ),
     )
     return (

@@ -26,7 +26,7 @@ def of_batch(stands: Counted) -> int:
     """The batch's state, 0 to 4."""
     if stands.batch.retired is not None:
         return RETIRED
-    if stands.batch.cancelled is not None:
+    if stands.batch.cancelled is not None and (stands.state.over or stands.state is JobState.CANCELLING):
         return ABORTED
     if not stands.batch.count:
         return NEW
