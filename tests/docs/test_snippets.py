@@ -26,6 +26,11 @@ GATEWAY: Final = """
 slots = 2
 [images.host]
 [apps.sh]
+[apps.uppercase]
+command = ["sh", "-c", "tr a-z A-Z < in > out"]
+[apps.uppercase.template]
+inputs = [{ path = "in" }]
+outputs = [{ path = "out" }]
 """
 
 
