@@ -10,6 +10,7 @@ import msgspec
 from jobgate.dialects.boinc import states
 from jobgate.dialects.boinc.jobs import NAME, Document, Words, estimate, submission, title
 from jobgate.dialects.boinc.rpc import DONE, Rpc, of_batch
+from jobgate.dialects.boinc.templates import wrong
 from jobgate.dialects.boinc.xml import Element, tag
 from jobgate.dialects.dialect import Ask, Call, Stream
 from jobgate.model.credit import Ledger
@@ -64,7 +65,10 @@ def _submit(words: Words, root: Element, call: Call) -> Ask:
         (batch,) = known.batches
         if batch is None:
             raise NotFound(f"no batch {number}", code="batch-not-found")
-        return made(batch.id)
+        whole = made(batch.id)
+        if batch.app and batch.app != whole.app:
+            raise wrong(f"batch {number} is of the application {batch.app}")
+        return whole
 
     return Ask(operation=Called(batches=(BatchCalled(number=number),), then=into))
 

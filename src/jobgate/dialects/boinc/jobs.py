@@ -6,7 +6,7 @@ Jobs that differ in nothing but files and arguments share all else: what a templ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Final
@@ -36,6 +36,8 @@ _LEGACY: Final[Mapping[str, str]] = {
     "output_template_filename": "result_template_file",
 }
 _ANY: Final = frozenset(Failure)
+_DEPENDENCIES: Final = ("depends_on", "depends", "dependency", "dependencies", "parent", "parents", "prerequisite")
+"""What somebody would call them who hopes for some: to ignore it would run jobs too early."""
 PHYSICAL: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.\- ]{1,191}", re.ASCII)
 """What a stored file may be called; a template file too."""
 _MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -138,6 +140,7 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
     elements = list(batch.all("job"))
     if not elements:
         raise Invalid("no jobs in batch", code="no-jobs")
+    _independent(batch, elements, app.name)
     makers = _Makers(app, batch.integer("app_version_num"))
     standard = _of_batch(words, batch, app)
     params = figures(batch.get("job_params") or Element(""), zero_is_unset=True)
@@ -157,6 +160,15 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
         names=names if any(names) else (),
     )
     return batch.integer("batch_id"), lambda into: whole if into is None else replace(whole, into=into)
+
+
+def _independent(batch: Element, jobs: Sequence[Element], app: str) -> None:
+    """Raises Invalid for a second app, and for jobs that wait for others: the API has neither [founding text]."""
+    if any(name.text.strip() != app for part in (batch, *jobs) for name in part.all("app_name")):
+        raise wrong("all jobs of a batch use the same application")
+    for place, job in enumerate(jobs):
+        if any(job.has(name) for name in _DEPENDENCIES):
+            raise wrong(f"job {place}: there are no dependencies between jobs")
 
 
 class _Common(msgspec.Struct, frozen=True):
