@@ -34,6 +34,8 @@ OF_API: Final[Mapping[str, tuple[str, ...]]] = {
     "wait": ("JobView", "BatchView"),
     "events": ("EventView",),
     "cancel": ("JobView", "CancelView"),
+    "renew": ("BatchView",),
+    "retire": ("BatchView",),
     "retry": ("JobView", "RetryView"),
     "hold": ("JobView", "BatchView"),
     "release": ("JobView", "BatchView"),
@@ -190,6 +192,8 @@ class Typed:
         self("cancel", f"{more}-1")
         self("cancel", more)
         self("delete", more)
+        self("renew", batch, "--expires", "30d")
+        self("retire", batch)
         self("estimate", "--", "true")
 
     def _files(self) -> None:
