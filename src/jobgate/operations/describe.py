@@ -42,6 +42,8 @@ def _own(limits: Limits, account: Account) -> Limits:
     return replace(
         limits,
         live_jobs=limits.live_jobs if quota.live_jobs is None else quota.live_jobs,
+        running=limits.running if quota.running is None else quota.running,
+        cores=limits.cores if quota.cores is None else quota.cores,
         calls=limits.calls if quota.calls is None else quota.calls,
         storage=limits.storage if quota.storage is None else quota.storage,
     )

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from jobgate.model.account import Account
 from jobgate.model.ids import AccountId, BatchId, Ids, SpecId
 from jobgate.model.job import JobSpec
 from jobgate.model.webhook import Webhook
@@ -56,6 +57,8 @@ class Shared(msgspec.Struct):
     """The webhooks of each account, as of the last commit; looked up once, then kept."""
     tallied: dict[BatchId, bool] = {}
     """Whether a batch has a tally; looked up once, then kept. It never changes."""
+    apart: dict[AccountId, Account] | None = None
+    """Accounts with a weight or a quota on what runs of their own; looked up once, then kept. A change makes a new one."""
     seen: int = 0
     """The last entry of the audit trail that is reflected here."""
     moved: dict[AccountId, AccountId] = {}
