@@ -1,4 +1,4 @@
-"""What an account's quota leaves it to start: so many jobs and so many cores at once, over all environments of a node."""
+"""What an account's quota leaves it to start: jobs and cores at once, over all environments of a node."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _DUST: Final = 1e-9
 """Of a core: what sums of fractions are off by."""
 
 
-class Holding(msgspec.Struct, frozen=True, gc=False):
+class InUse(msgspec.Struct, frozen=True, gc=False):
     """What the jobs of one account have now, from their claim to the end of their command."""
 
     jobs: int = 0
     cores: float = 0.0
 
-    def plus(self, other: Holding) -> Holding:
+    def plus(self, other: InUse) -> InUse:
         """Both together."""
-        return Holding(self.jobs + other.jobs, self.cores + other.cores)
+        return InUse(self.jobs + other.jobs, self.cores + other.cores)
 
 
 class Allowance(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +32,7 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
     """Jobs at most; 0: any number."""
     cores: float = 0.0
     """Cores at most; 0: any number."""
-    held: Holding = Holding()
+    held: InUse = InUse()
 
     def full(self) -> bool:
         """No further job of any size may start."""
@@ -48,7 +48,7 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
 
     def less(self, asked: Resources) -> Allowance:
         """What is left when such a job has started."""
-        return Allowance(self.running, self.cores, self.held.plus(Holding(1, asked.cores)))
+        return Allowance(self.running, self.cores, self.held.plus(InUse(1, asked.cores)))
 
 
 def bounds(quota: Quota, limits: Limits) -> Allowance | None:

@@ -201,7 +201,7 @@ def _pace(line: Line, standings: Mapping[AccountId, Standing], total: Resources)
 _NO_QUOTA: Final[Mapping[AccountId, Allowance]] = {}
 
 
-def pick(
+def pick(  # noqa: PLR0913  # what is free, who asks, and what is kept from them
     waiting: Sequence[Waiting],
     standings: Mapping[AccountId, Standing],
     room: Room,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from jobgate.model.account import Account, Principal
+from jobgate.model.allowance import InUse
 from jobgate.model.limits import Limits
 from jobgate.model.operations import Describe, Programs
 from jobgate.model.outcomes import Described, Offered
@@ -15,7 +16,7 @@ from jobgate.store.transaction import Transaction
 async def describe(context: Context, principal: Principal, operation: Describe) -> Described:
     """The account that asks, as it stands."""
     del operation
-    now = context.clock()
+    now, held = context.clock(), context.snapshot().held
 
     def work(tx: Transaction) -> Described:
         account = tx.accounts.get(tx.accounts.heir(principal.account))
@@ -26,6 +27,7 @@ async def describe(context: Context, principal: Principal, operation: Describe) 
             counts=counts,
             scopes=principal.scopes,
             live=sum(number for state, number in counts.items() if not state.over),
+            held=held.get(account.id, InUse()),
             stored=tx.folders.bytes_of(account.id),
             usage=0.0 if standing is None else standing.usage,
             limits=_own(context.limits, account),

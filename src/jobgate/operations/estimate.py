@@ -8,18 +8,19 @@ from itertools import chain, islice, repeat
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.environment import refusal, runnable
 from jobgate.model.errors import Invalid, Unrunnable
-from jobgate.model.estimate import Busy, Span
+from jobgate.model.estimate import Busy, Forecast, Span
 from jobgate.model.ids import STRIDE, AccountId, JobId
 from jobgate.model.job import JobSpec
 from jobgate.model.operations import Estimate, Group
 from jobgate.model.outcomes import Estimated
 from jobgate.model.queue import Line, Waiting, before, order
 from jobgate.operations.context import Context
-from jobgate.operations.outlook import Outlook
+from jobgate.operations.outlook import Outlook, lets
 from jobgate.operations.select import present
 from jobgate.operations.waits import Look
 from jobgate.store.transaction import Transaction
@@ -98,14 +99,28 @@ def _here(tx: Transaction, outlook: Outlook, asked: _Asked) -> Estimated:
         forecast = outlook.forecast(own, turns)
         earlier = before(lines, outlook.standings, environment.room)
         first, last = (
-            sum(outlook.ahead(earlier, asked.owner, place, asked.now).values())
-            for place in (rank, rank + asked.count - 1)
+            outlook.ahead(earlier, asked.owner, place, asked.now) for place in (rank, rank + asked.count - 1)
         )
-        start = forecast.start(first, own[0].width)
-        end = forecast.finish(last)
-        if end is None and run is not None and (begins := forecast.start(last, own[-1].width)) is not None:
-            end = begins.plus(run)
+        start = forecast.start(sum(first.values()), own[0].width)
+        end = _end(forecast, sum(last.values()), own[-1].width, run)
+        allowance = outlook.allowance(asked.owner)
+        if allowance is not None:
+            size = environment.request(specs[0])
+            heads = [head for head in lines[-1].heads if head.job < _FRESH]
+            narrow = [replace(one, width=1) for one in own]
+            quota = outlook.under_quota(allowance, asked.owner, size, heads, narrow)
+            may = allowance.ever(size)
+            start = lets(start, quota.start(first.get(asked.owner, 0))) if may else None
+            end = lets(end, _end(quota, last.get(asked.owner, 0), 1, run)) if may else None
     return Estimated(environment=environment.name, start=start, run=run, end=end, cost=_cost(outlook, asked))
+
+
+def _end(forecast: Forecast, last: int, width: int, run: Span | None) -> Span | None:
+    """When the one is over that has so many before it."""
+    end = forecast.finish(last)
+    if end is None and run is not None and (begins := forecast.start(last, width)) is not None:
+        end = begins.plus(run)
+    return end
 
 
 def _with(tx: Transaction, outlook: Outlook, asked: _Asked, specs: Sequence[JobSpec]) -> tuple[list[Line], int | None]:

@@ -7,10 +7,10 @@ becomes of one in the meantime is counted twice for a moment, and never not at a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from jobgate.model.allowance import Holding
+from jobgate.model.allowance import InUse
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.resources import Resources
 
@@ -22,12 +22,12 @@ class Holdings:
     """Each account's, and who waits for an end."""
 
     def __init__(self) -> None:
-        self._held: dict[AccountId, Holding] = {}
-        self._promised: dict[EnvironmentName, Mapping[AccountId, Holding]] = {}
+        self._held: dict[AccountId, InUse] = {}
+        self._promised: dict[EnvironmentName, Mapping[AccountId, InUse]] = {}
         self._waiting: dict[AccountId, set[Callable[[], None]]] = {}
         self._watches: list[set[AccountId]] = []
 
-    def of(self, account: AccountId) -> Holding:
+    def of(self, account: AccountId) -> InUse:
         """What it has, with what is promised to it."""
         promised = [promise[account] for promise in tuple(self._promised.values()) if account in promise]
         whole = self._held.get(account, _NOTHING)
@@ -35,20 +35,20 @@ class Holdings:
             whole = whole.plus(holding)
         return whole
 
-    def all(self) -> dict[AccountId, Holding]:
+    def all(self) -> dict[AccountId, InUse]:
         """What each has that has something."""
         return dict(self._held)
 
     def take(self, account: AccountId, asked: Resources) -> None:
         """A job of its has been claimed."""
         held = self._held.get(account, _NOTHING)
-        self._held[account] = Holding(held.jobs + 1, held.cores + asked.cores)
+        self._held[account] = InUse(held.jobs + 1, held.cores + asked.cores)
 
     def leave(self, account: AccountId, asked: Resources) -> None:
         """It has ended, or was never handed over: whoever waits for that looks again."""
         held = self._held.get(account, _NOTHING)
         if held.jobs > 1:
-            self._held[account] = Holding(held.jobs - 1, held.cores - asked.cores)
+            self._held[account] = InUse(held.jobs - 1, held.cores - asked.cores)
         else:
             self._held.pop(account, None)  # and with it what sums of fractions were off by
         for watch in self._watches:
@@ -59,13 +59,13 @@ class Holdings:
 
     def promise(self, place: EnvironmentName, shares: Iterable[Share] = ()) -> None:
         """What an environment is about to claim, instead of what it was about to before."""
-        promised: dict[AccountId, Holding] = {}
+        promised: dict[AccountId, InUse] = {}
         for account, asked in shares:
-            promised[account] = promised.get(account, _NOTHING).plus(Holding(1, asked.cores))
+            promised[account] = promised.get(account, _NOTHING).plus(InUse(1, asked.cores))
         self._promised[place] = promised
 
     @contextmanager
-    def watch(self) -> Iterator[Set[AccountId]]:
+    def watch(self) -> Iterator[set[AccountId]]:
         """Whose jobs end while it is entered."""
         ended: set[AccountId] = set()
         self._watches.append(ended)
@@ -80,4 +80,4 @@ class Holdings:
             self._waiting.setdefault(account, set()).add(wake)
 
 
-_NOTHING = Holding()
+_NOTHING = InUse()

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Quota, Scope
-from jobgate.model.allowance import Allowance, Holding, bounds
+from jobgate.model.allowance import Allowance, InUse, bounds
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.ids import AccountId, CredentialId, NodeName
@@ -135,7 +135,7 @@ class Accounts:
         return self._shared.apart
 
     def allowances(
-        self, owners: Iterable[AccountId], limits: Limits, held: Callable[[AccountId], Holding]
+        self, owners: Iterable[AccountId], limits: Limits, held: Callable[[AccountId], InUse]
     ) -> dict[AccountId, Allowance]:
         """What may run at once of each that has a quota on it, given what each holds; nothing where nobody has one."""
         apart = self.apart()
@@ -218,9 +218,7 @@ def _look_again(driver: Driver, shared: Shared, account: AccountId) -> None:
 def _is_apart(account: Account) -> bool:
     """Whether something is set for it that the queue asks about; one that was merged has no more jobs."""
     quota = account.quota
-    return account.merged is None and (
-        account.weight != 1.0 or quota.running is not None or quota.cores is not None
-    )
+    return account.merged is None and (account.weight != 1.0 or quota.running is not None or quota.cores is not None)
 
 
 def _named_already(name: str) -> Conflict:

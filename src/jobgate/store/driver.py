@@ -58,7 +58,8 @@ class Shared(msgspec.Struct):
     tallied: dict[BatchId, bool] = {}
     """Whether a batch has a tally; looked up once, then kept. It never changes."""
     apart: dict[AccountId, Account] | None = None
-    """Accounts with a weight or a quota on what runs of their own; looked up once, then kept. A change makes a new one."""
+    """Accounts with a weight, or a quota on what runs, of their own; looked up once, then kept. A change makes a new
+    mapping."""
     seen: int = 0
     """The last entry of the audit trail that is reflected here."""
     moved: dict[AccountId, AccountId] = {}
