@@ -131,8 +131,8 @@ def test_the_limits_of_an_account_are_set_shown_and_taken_back(shell: Shell) -> 
     names = ("live_jobs", "running", "cores", "calls", "storage")
     free = {"account": "ada", **dict.fromkeys(names), "weight": 1.0}
     assert shell.json("account", "limit", "ada") == free
-    words = ("--live-jobs", "10", "--running", "8", "--cores", "4.5")
-    words += ("--calls", "2.5", "--storage", "500MiB", "--weight", "3")
+    words = ["--live-jobs", "10", "--running", "8", "--cores", "4.5"]
+    words += ["--calls", "2.5", "--storage", "500MiB", "--weight", "3"]
     held = {"account": "ada", "live_jobs": 10, "running": 8, "cores": 4.5, "calls": 2.5, "storage": 500 << 20}
     held |= {"weight": 3.0}
     assert shell.json("account", "limit", "ada", *words) == held
