@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count, cycle
 from typing import Final
 
 import pytest
@@ -162,6 +163,37 @@ def test_a_job_larger_than_the_whole_quota_keeps_nobody() -> None:
     queue = [*jobs(LAB, 1, replace(ONE, cores=8.0), since=0.0), *jobs(LAB, 1, first=9)]
     verdicts = judged(queue, {}, WHOLE, {LAB: Allowance(0, 4.0)})
     assert [item.job for item in verdicts.chosen] == [queue[1].job]
+
+
+@enough
+@given(
+    large=st.sampled_from((2.0, 3.0, 4.0)),
+    stream=st.lists(st.tuples(st.sampled_from((0.5, 1.0)), st.sampled_from((10.0, 60.0))), min_size=1, max_size=5),
+)
+def test_no_large_job_starves_beside_the_small_ones_of_its_own_account(
+    large: float, stream: list[tuple[float, float]]
+) -> None:
+    """What ends is saved up for it, once it has waited."""
+    wanted = Waiting(JobId(64), LAB, 0, 0.0, replace(ONE, cores=large))
+    first = [Waiting(JobId(n), LAB, 0, 0.0, ONE) for n in range(1, 5)]
+    endless, number, now = cycle(stream), count(2), 0.0
+    waiting: dict[JobId, tuple[Waiting, float]] = {}
+    running = [(10.0 * n, job.job, 1.0) for n, job in enumerate(first, 1)]
+    while True:
+        while len(waiting) < 9:
+            cores, seconds = next(endless)
+            job = Waiting(JobId(64 * next(number)), LAB, 0, now, replace(ONE, cores=cores))
+            waiting[job.job] = (job, seconds)
+        held = InUse(len(running), sum(cores for _, _, cores in running))
+        room = Room(replace(TOTAL, cores=TOTAL.cores - held.cores), TOTAL, 16)
+        queue = [wanted, *(job for job, _ in waiting.values())]
+        verdicts = pick(queue, {}, room, now, {LAB: Allowance(0, 4.0, held)}, keep_after=KEEP)
+        if wanted in verdicts.chosen:
+            break
+        running += [(now + waiting.pop(job.job)[1], job.job, job.asked.cores) for job in verdicts.chosen]
+        running.sort()
+        now = running.pop(0)[0]
+        assert now <= KEEP + 2 * 60.0, "it starves"
 
 
 @enough

@@ -141,15 +141,17 @@ class Accounts:
         apart = self.apart()
         if not apart and not limits.running and not limits.cores:
             return {}
+        given: dict[AccountId, list[AccountId]] = {}
+        for gone in self._shared.moved:
+            given.setdefault(self.heir(gone), []).append(gone)
         found: dict[AccountId, Allowance] = {}
         for owner in set(owners):
             account = apart.get(owner)
             bound = bounds(account.quota if account is not None else Quota(), limits)
             if bound is not None:
                 whole = held(owner)
-                for gone in self._shared.moved:
-                    if self.heir(gone) == owner:
-                        whole = whole.plus(held(gone))
+                for gone in given.get(owner, ()):
+                    whole = whole.plus(held(gone))
                 found[owner] = replace(bound, held=whole)
         return found
 
