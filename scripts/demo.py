@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import demo_boinc
-
 import jobgate
 
 ROOT = Path(__file__).resolve().parent.parent

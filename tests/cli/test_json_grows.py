@@ -231,7 +231,21 @@ class Typed:
         self("account create", "other", *data)
         self("account list", *data)
         self("account limit", "other", *data)
-        self("account limit", "other", "--live-jobs", "5", "--calls", "5", "--storage", "1GiB", *data)
+        self(
+            "account limit",
+            "other",
+            "--live-jobs",
+            "5",
+            "--running",
+            "5",
+            "--cores",
+            "5",
+            "--calls",
+            "5",
+            "--storage",
+            "1GiB",
+            *data,
+        )
         self("account block", "other", *data)
         self("account block", "other", "--undo", *data)
         self("account history", "other", *data)

@@ -128,10 +128,13 @@ def test_a_credential_is_revoked_by_its_number(shell: Shell) -> None:
 
 
 def test_the_limits_of_an_account_are_set_shown_and_taken_back(shell: Shell) -> None:
-    free = {"account": "ada", "live_jobs": None, "calls": None, "storage": None, "weight": 1.0}
+    names = ("live_jobs", "running", "cores", "calls", "storage")
+    free = {"account": "ada", **dict.fromkeys(names), "weight": 1.0}
     assert shell.json("account", "limit", "ada") == free
-    words = ("--live-jobs", "10", "--calls", "2.5", "--storage", "500MiB", "--weight", "3")
-    held = {"account": "ada", "live_jobs": 10, "calls": 2.5, "storage": 500 << 20, "weight": 3.0}
+    words = ["--live-jobs", "10", "--running", "8", "--cores", "4.5"]
+    words += ["--calls", "2.5", "--storage", "500MiB", "--weight", "3"]
+    held = {"account": "ada", "live_jobs": 10, "running": 8, "cores": 4.5, "calls": 2.5, "storage": 500 << 20}
+    held |= {"weight": 3.0}
     assert shell.json("account", "limit", "ada", *words) == held
     assert shell.json("account", "limit", "ada", "--calls", "default") == held | {"calls": None}
     assert "storage\t524288000" in shell.say("account", "limit", "ada")
@@ -141,7 +144,7 @@ def test_the_limits_of_an_account_are_set_shown_and_taken_back(shell: Shell) -> 
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many", "nan", "inf", "1e400"])
-@pytest.mark.parametrize("option", ["live-jobs", "calls", "storage", "weight"])
+@pytest.mark.parametrize("option", ["live-jobs", "running", "cores", "calls", "storage", "weight"])
 def test_a_limit_that_is_none_is_refused(shell: Shell, option: str, value: str) -> None:
     what, why, _ = shell.refused("account", "limit", "ada", f"--{option}", value)
     assert what == "ada has the limits it had."

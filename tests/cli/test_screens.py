@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from canned import (
     Canned,
+    bounded,
     fit,
     fit_over,
     memory,
@@ -29,6 +30,7 @@ SAMPLES = {
     "list": ("list",),
     "list-jobs": ("list", "--jobs"),
     "status-waiting": ("status", "2n6r1abc-1"),
+    "status-quota": ("status", "2n6r1abc-3"),
     "status-failed": ("status", "2n6r0kqa-640"),
     "status-batch": ("status", "2n6r2def"),
     "wait": ("wait", "2n6r3ghj"),
@@ -50,7 +52,13 @@ ACCOUNT = {
     "scopes": ["read", "submit"],
     "created": "2026-11-24T12:00:00.000Z",
     "counts": {"queued": 356, "running": 32},
-    "quotas": {"live_jobs": {"limit": 1000, "used": 388}, "storage": {"used": 1 << 30}},
+    "quotas": {
+        "live_jobs": {"limit": 1000, "used": 388},
+        "running": {"limit": 32, "used": 32},
+        "cores": {"limit": 48.0, "used": 33.5},
+        "calls": {"limit": 20.0},
+        "storage": {"used": 1 << 30},
+    },
     "weight": 1.0,
 }
 ESTIMATE = {
@@ -65,7 +73,7 @@ ESTIMATE = {
 @pytest.fixture(autouse=True)
 def world(canned: Canned) -> None:
     over = fit_over() | {"id": "2n6r3ghj"}
-    canned.show(fit(), train_batch(), train(), render(), memory(), over)
+    canned.show(fit(), train_batch(), train(), bounded(), render(), memory(), over)
     canned.tell("GET", "/v1/batches", {"items": [fit(), train_batch(), render()], "next": None})
     canned.tell(
         "GET",

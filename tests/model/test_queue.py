@@ -315,9 +315,9 @@ def test_one_that_comes_after_all_waits_for_the_reason_that_the_pick_would_have_
     used = {**shares, last: Standing(1e12)}
     verdicts, whole = chosen(queue, used, room), chosen([*queue, late], used, room)
     if late.job in whole.waits:
-        assert verdicts.beyond(size) is whole.waits[late.job][0]
+        assert verdicts.beyond(last, size) is whole.waits[late.job][0]
     else:
-        assert verdicts.beyond(size) is Reason.TURN, "nothing blocks it: it is about to be looked at"
+        assert verdicts.beyond(last, size) is Reason.TURN, "nothing blocks it: it is about to be looked at"
 
 
 def test_the_reasons_are_a_closed_list() -> None:

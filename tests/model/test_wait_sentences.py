@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+from msgspec.structs import replace
 
+from jobgate.model.allowance import Allowance, InUse
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.history import Kind
 from jobgate.model.ids import AccountId, BatchId, EnvironmentName, JobId, SpecId
@@ -95,6 +97,35 @@ def test_of_a_line_that_nobody_counted_to_its_end_there_is_no_place() -> None:
     waits = turn(Reason.TURN, ahead={ME: 2_500}, more=True)
     assert waits.place is None
     assert said(waits) == "more than 2,500 jobs of its own account come first on gpu-a"
+
+
+@pytest.mark.parametrize(
+    ("allowance", "cores", "text", "clearing"),
+    [
+        (Allowance(8, 0.0, InUse(8, 8.0)), 1.0, "lab holds 8 of its 8 running jobs", "a job of its account ends"),
+        (Allowance(8, 8.0, InUse(8, 8.0)), 1.0, "lab holds 8 of its 8 running jobs", "a job of its account ends"),
+        (
+            *(Allowance(0, 16.0, InUse(3, 16.0)), 1.0),
+            *("lab holds 16 of its 16 cores", "enough of what its account runs ends"),
+        ),
+        (
+            *(Allowance(9, 16.0, InUse(3, 12.5)), 4.0),
+            *("lab holds 12.5 of its 16 cores, this one needs 4", "enough of what its account runs ends"),
+        ),
+        (
+            *(Allowance(0, 4.0), 6.0),
+            "it needs 6 cores, and lab may have 4 at once",
+            "the operator lets the account have more cores at once",
+        ),
+    ],
+)
+def test_a_quota_is_told_by_what_its_account_holds_of_it(
+    allowance: Allowance, cores: float, text: str, clearing: str
+) -> None:
+    waits = replace(turn(Reason.QUOTA, Resources(cores=cores)), allowance=allowance)
+    assert said(waits, {ME: "lab"}) == text
+    assert clears(waits) == clearing
+    assert "lab" not in said(waits)
 
 
 def test_an_environment_that_is_down_is_told_with_its_cause_and_for_how_long() -> None:

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 from workbench import Bench, ids, names, run
 
-from jobgate.model.account import USER, Principal, Scope
+from jobgate.model.account import USER, Action, Deed, Principal, Quota, Scope
+from jobgate.model.allowance import InUse
 from jobgate.model.attempt import Exit
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.errors import Invalid, NotFound, Unrunnable
@@ -18,7 +19,8 @@ from jobgate.model.events import Claim, Collected, Exited, Started
 from jobgate.model.history import Kind, Pace, Past
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.job import Argv, Batch, JobSpec, Place, Replication, Retry, Step
-from jobgate.model.operations import Cancel, Count, Environments, Estimate, Find, FindBatches, Group, Request
+from jobgate.model.limits import Limits
+from jobgate.model.operations import Cancel, Count, Describe, Environments, Estimate, Find, FindBatches, Group, Request
 from jobgate.model.outcomes import Counted, Estimated, Found, Places
 from jobgate.model.queue import Reason, Room, Standing
 from jobgate.model.resources import GIB, Gpu, Resources
@@ -28,6 +30,7 @@ from jobgate.model.state import Failure
 from jobgate.model.waits import Waits
 from jobgate.operations import outlook
 from jobgate.operations.handle import handle
+from jobgate.store.transaction import Transaction
 
 ROOM: Final = Resources(cores=8.0, memory=64 * GIB, disk=64 * GIB)
 LOCAL: Final = ComputeEnvironment(name=EnvironmentName("local"), engine="local", room=ROOM, slots=2, price=3.6)
@@ -45,10 +48,11 @@ def seen(bench: Bench, *sights: tuple[ComputeEnvironment, Sight | None], **more:
     """From now on these are the environments."""
     places = {place.name: sight for place, sight in sights if sight is not None}
     standings: Mapping[AccountId, Standing] = more.pop("standings", {})
+    held: Mapping[AccountId, InUse] = more.pop("held", {})
     bench.context = replace(
         bench.context,
         environments=tuple(place for place, _ in sights),
-        snapshot=lambda: Snapshot(places=places, standings=standings),
+        snapshot=lambda: Snapshot(places=places, standings=standings, held=held),
         clock=lambda: bench.lab.now,
         **more,
     )
@@ -262,6 +266,94 @@ def test_the_start_is_estimated_by_past_runs_and_the_sooner_environment_is_told(
         assert found.starts is not None
         assert 8.0 < found.starts.low <= found.starts.value <= found.starts.high < 12.0
         assert found.starts.runs == 20
+
+    run(tmp_path, body)
+
+
+# --- quotas
+
+
+async def bounded(bench: Bench, running: int | None = None, cores: float | None = None) -> None:
+    """The account of the lab has such a quota."""
+
+    def work(tx: Transaction) -> None:
+        account = tx.accounts.get(bench.lab.owner)
+        tx.accounts.put(replace(account, quota=Quota(running=running, cores=cores)))
+        tx.accounts.record(Deed(at=bench.lab.now, actor="", action=Action.LIMITED, account=account.id))
+
+    await bench.lab.store.write(work)
+
+
+def has(bench: Bench, place: ComputeEnvironment, jobs: int) -> Sight:
+    """So many jobs of the lab hold its slots."""
+    job = Running(Kind(place.name), bench.lab.owner, Resources(cores=1.0), bench.lab.now)
+    return Sight(room=Room(place.room, place.room, place.slots - jobs), running=(job,) * jobs)
+
+
+def test_an_account_at_its_quota_waits_for_its_own_and_is_before_nobody_else(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        await bounded(bench, running=3)
+        mine = await bench.batch(300, spec=ONE)
+        theirs = await bench.batch(4, spec=ONE, owner=bench.lab.other)
+        held = {bench.lab.owner: InUse(3, 3.0)}
+        seen(bench, (LOCAL, has(bench, LOCAL, 1)), (LARGE, has(bench, LARGE, 2)), held=held)
+        for number, place in ((1, 1), (300, 302)):  # two of the others are about to start, two come before the last
+            found = await waits(bench, mine, number)
+            assert (found.reason, found.place) == (Reason.QUOTA, place)
+            assert found.text == "lab holds 3 of its 3 running jobs"
+            assert found.clears == "a job of its account ends"
+            assert {row.blocks for row in found.environments} == {Reason.QUOTA}
+        first = await waits(bench, theirs)
+        assert (first.reason, first.place, first.text) == (Reason.TURN, 1, "it is the next to start on local")
+        assert (await waits(bench, theirs, 4)).place == 2, "of three slots, three are about to start"
+
+    run(tmp_path, body)
+
+
+def test_what_is_about_to_start_counts_and_a_quota_that_changes_holds_at_once(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        mine = await bench.batch(3, spec=ONE)
+        seen(bench, (LARGE, has(bench, LARGE, 0)))
+        await bounded(bench, cores=2.0)
+        assert (await waits(bench, mine, 2)).text == "it is the next to start on large"
+        last = await waits(bench, mine, 3)
+        assert (last.reason, last.place, last.text) == (Reason.QUOTA, 1, "lab holds 2 of its 2 cores")
+        await bounded(bench, cores=0.5)
+        assert (await waits(bench, mine)).text == "it needs 1 core, and lab may have 0.5 at once"
+        assert (await waits(bench, mine)).starts is None
+        await bounded(bench)
+        assert (await waits(bench, mine, 3)).reason is Reason.TURN
+
+    run(tmp_path, body)
+
+
+def test_a_quota_for_all_accounts_is_the_configurations(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        mine = await bench.batch(2, spec=ONE)
+        seen(bench, (LARGE, has(bench, LARGE, 1)), held={bench.lab.owner: InUse(1, 1.0)}, limits=Limits(running=1))
+        assert (await waits(bench, mine)).text == "lab holds 1 of its 1 running jobs"
+        described = await bench.ask(Describe())
+        assert (described.limits.running, described.held) == (1, InUse(1, 1.0))
+
+    run(tmp_path, body)
+
+
+def test_the_start_of_an_account_at_its_quota_is_that_of_its_own_jobs_ends(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        await bounded(bench, running=1)
+        mine = await bench.batch(3, spec=ONE)
+        held = {bench.lab.owner: InUse(1, 1.0)}
+        seen(bench, (LOCAL, has(bench, LOCAL, 1)), held=held, past=lambda _: Past((100.0,) * 20, (0.1,) * 20))
+        starts = [found.starts for n in (1, 2, 3) if (found := await waits(bench, mine, n)).starts is not None]
+        assert [round(span.value, -1) for span in starts] == [100.0, 200.0, 300.0]
+        estimated = await bench.ask(Estimate(groups=(Group(ONE, 2),)))
+        assert isinstance(estimated, Estimated)
+        assert estimated.start is not None
+        assert estimated.end is not None
+        assert (round(estimated.start.value, -1), round(estimated.end.value, -1)) == (400.0, 600.0)
+        other = await bench.ask(Estimate(groups=(Group(ONE, 1),)), bench.lab.other)
+        assert other.start is not None
+        assert other.start.value < 1.0, "a slot is free, and nobody may take it before"
 
     run(tmp_path, body)
 

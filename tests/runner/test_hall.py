@@ -10,6 +10,7 @@ import pytest
 
 from jobgate.engines.engine import Capabilities, Engine
 from jobgate.files.workspace import Workspace
+from jobgate.model.allowance import InUse
 from jobgate.model.attempt import Attempt, AttemptId
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.history import Kind
@@ -19,15 +20,16 @@ from jobgate.model.resources import Resources
 from jobgate.model.sight import Down
 from jobgate.model.state import AttemptState
 from jobgate.runner.hall import Hall, Live
+from jobgate.runner.holdings import Holdings
 
 HERE = EnvironmentName("here")
 SPEC = JobSpec(steps=(Step(command=Argv(("true",))),))
 
 
-def hall(*, holds: bool, slots: int = 2, mean: float = 0.001) -> Hall:
+def hall(*, holds: bool, slots: int = 2, mean: float = 0.001, held: Holdings | None = None) -> Hall:
     engine: Any = SimpleNamespace(capabilities=Capabilities(holds=holds))
     room = Resources(cores=4, memory=4000, disk=4000)
-    made = Hall(ComputeEnvironment(name=HERE, engine="x", room=room, slots=slots), cast("Engine", engine))
+    made = Hall(ComputeEnvironment(name=HERE, engine="x", room=room, slots=slots), cast("Engine", engine), held)
     made.mean = mean
     return made
 
@@ -173,3 +175,24 @@ def test_trouble_is_told_from_when_it_was_first_seen_until_it_is_over() -> None:
     assert place.trouble(5.0) is None
     place.refused = "again"
     assert place.trouble(6.0) == Down(6.0, "again")
+
+
+def test_what_an_account_has_is_counted_over_all_halls_from_the_claim_to_the_end_of_the_command() -> None:
+    held = Holdings()
+    halls = [hall(holds=False, held=held) for _ in range(2)]
+    jobs = [live(number) for number in range(3)]
+    for place, job in zip((*halls, halls[0]), jobs, strict=True):
+        place.take(job)
+    assert held.of(AccountId(1)) == InUse(3, 3.0)
+    halls[0].enter(jobs[0])
+    halls[0].back(jobs[0])
+    assert held.of(AccountId(1)).jobs == 3
+    halls[0].enter(jobs[0])
+    halls[0].leave(jobs[0])
+    assert held.of(AccountId(1)).jobs == 2
+    halls[0].forget(jobs[0])
+    halls[0].forget(jobs[0])
+    halls[1].forget(jobs[1])
+    assert held.of(AccountId(1)).jobs == 1
+    halls[0].forget(jobs[2])
+    assert held.all() == {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from msgspec.structs import asdict
 
 from jobgate.auth.desk import AccountDesk, open_accounts
 from jobgate.auth.rotate import rotate
@@ -78,6 +79,8 @@ def account_limit(  # noqa: PLR0913, PLR0917  # an account has so many limits
     name: str,
     data: Data,
     live_jobs: Annotated[str, typer.Option(help="Jobs not yet over, at most.")] = "",
+    running: Annotated[str, typer.Option(help="Jobs that run at once, at most; further ones wait.")] = "",
+    cores: Annotated[str, typer.Option(help="Cores of all that run at once, at most.")] = "",
     calls: Annotated[str, typer.Option(help="Requests in a second, at most.")] = "",
     storage: Annotated[str, typer.Option(help="Stored files, at most: 500MiB, 20GiB.")] = "",
     weight: Annotated[str, typer.Option(help="Share of a busy environment, against the others' (1 unless set).")] = "",
@@ -90,12 +93,14 @@ def account_limit(  # noqa: PLR0913, PLR0917  # an account has so many limits
         known = desk.find(name)
         quota = Quota(
             live_jobs=_limit("live-jobs", live_jobs, known.quota.live_jobs, int),
+            running=_limit("running", running, known.quota.running, int),
+            cores=_limit("cores", cores, known.quota.cores, float),
             calls=_limit("calls", calls, known.quota.calls, float),
             storage=_limit("storage", storage, known.quota.storage, size),
         )
         share = _limit("weight", weight, known.weight, float)
         account = desk.limit(name, quota, 1.0 if share is None else share)
-        found = {"live_jobs": quota.live_jobs, "calls": quota.calls, "storage": quota.storage, "weight": account.weight}
+        found = {**asdict(quota), "weight": account.weight}
         lines = [f"{key}\t{'as configured' if value is None else value}" for key, value in found.items()]
         say({"account": name, **found}, "\n".join(lines), as_json=as_json)
 

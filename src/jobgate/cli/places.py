@@ -164,13 +164,21 @@ def account_lines(found: Account, server: str, width: int) -> list[str]:
 
 
 def _quota(name: str, quota: Quota) -> str:
-    show = size if name == "storage" else "{:,}".format
+    show = _bytes if name == "storage" else _number
     used = "" if quota.used is None else show(quota.used)
     if quota.limit is None:
         return f"{used}, no limit".removeprefix(", ")
     if quota.used is None:
         return f"{show(quota.limit)} at most"
     return f"{used} of {show(quota.limit)}"
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else f"{value:,}"
+
+
+def _bytes(value: float) -> str:
+    return size(int(value))
 
 
 def slots_bar(place: Environment, cells: int = 8) -> str:

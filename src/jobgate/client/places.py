@@ -67,8 +67,8 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
     """What one account may use at once, and uses."""
 
-    limit: int | None = None
-    used: int | None = None
+    limit: int | float | None = None
+    used: int | float | None = None
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,10 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     live_jobs: int | None = None
     """Jobs not yet over."""
+    running: int | None = None
+    """Jobs that run, over all environments."""
+    cores: float | None = None
+    """Cores of all that run."""
     calls: float | None = None
     """Requests in a second."""
     storage: int | None = None

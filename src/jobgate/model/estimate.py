@@ -58,6 +58,15 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         high = value + math.hypot(self.high - self.value, other.high - other.value)
         return Span(value, max(low, 0.0), high, min(self.runs, other.runs))
 
+    def later(self, other: Span) -> Span:
+        """Whichever comes last."""
+        return Span(
+            max(self.value, other.value),
+            max(self.low, other.low),
+            max(self.high, other.high),
+            min(self.runs, other.runs),
+        )
+
     def times(self, factor: float) -> Span:
         """So many times as much."""
         return Span(self.value * factor, self.low * factor, self.high * factor, self.runs)

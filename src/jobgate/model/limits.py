@@ -10,6 +10,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     live_jobs: int = 1_000_000
     """Jobs of one account not yet over."""
+    running: int = 0
+    """Jobs of one account that run at once, over all environments; 0: no limit. Further ones wait."""
+    cores: float = 0.0
+    """Cores of all that run of one account at once; 0: no limit."""
     batch: int = 1_000_000
     """Jobs in one request."""
     fill: int = 100_000

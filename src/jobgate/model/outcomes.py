@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 
 from jobgate.model.account import USER, Account, Scope
+from jobgate.model.allowance import InUse
 from jobgate.model.attempt import Attempt
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.credit import Ledger
@@ -230,6 +231,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
     """What the credential allows that asked."""
     live: int = 0
     """Jobs not yet over."""
+    held: InUse = InUse()
+    """What it has running."""
     stored: int = 0
     """Bytes of stored files."""
     usage: float = 0.0

@@ -2,7 +2,8 @@
 
 Environment class first, then accounts by decayed usage of their dominant resource over their weight, then priority
 (which orders only its own account's jobs), then age. A job that does not fit lets smaller ones pass until it has waited
-`keep_after` seconds; then room is kept for it.
+`keep_after` seconds; then room is kept for it. A job that its account's quota blocks lets all others pass; only of the
+same account, none passes one that has waited so long.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from jobgate.model.allowance import Allowance
 from jobgate.model.ids import AccountId, JobId
 from jobgate.model.resources import Gpu, Resources
 
@@ -81,11 +83,23 @@ class Verdicts(msgspec.Struct, frozen=True):
     """What the chosen leave free."""
     kept: Waiting | None = None
     """The one that room is kept for."""
+    blocked: bool = False
+    """Somebody waits for room."""
+    allowances: Mapping[AccountId, Allowance] = {}
+    """What the chosen leave of each quota."""
+    patient: frozenset[AccountId] = frozenset()
+    """Accounts whose quota is kept for a larger job of theirs, that has waited long."""
+    stuck: frozenset[JobId] = frozenset()
+    """Those of the waiting that quotas keep: all other accounts' jobs pass them."""
 
-    def beyond(self, asked: Resources) -> Reason:
+    def beyond(self, owner: AccountId, asked: Resources) -> Reason:
         """Why a job waits that comes after all of these: what `pick` would have said of it."""
+        if (allowance := self.allowances.get(owner)) is not None and not allowance.takes(asked):
+            return Reason.QUOTA
+        if owner in self.patient:
+            return Reason.TURN
         if self.left.slots < 1:
-            return Reason.TURN if self.waits else Reason.BUSY
+            return Reason.TURN if self.blocked else Reason.BUSY
         if not asked.fits(self.left.free):
             return Reason.BUSY
         return Reason.ROOM_KEPT if self.kept is not None else Reason.TURN
@@ -99,6 +113,8 @@ class Line(msgspec.Struct, frozen=True):
     """In the order of their turns."""
     length: int
     """Never less than there are heads."""
+    most: int | None = None
+    """So many of them may start before other accounts' jobs, as the account's quota stands; None: all."""
 
 
 def order(waiting: Sequence[Waiting], standings: Mapping[AccountId, Standing], total: Resources) -> Iterable[Waiting]:
@@ -130,7 +146,7 @@ def before(lines: Sequence[Line], standings: Mapping[AccountId, Standing], total
 
     It is asked with that job's account, how many come before it in its account's line, and since when it waits. The
     answer is exact as far as heads are known: it is the place in `order`. Beyond them every further job counts as what
-    the heads of its account ask for on average.
+    the heads of its account ask for on average. Those that a quota keeps are before none but their own account's.
     """
     paces = {line.owner: _pace(line, standings, total) for line in lines}
 
@@ -141,6 +157,8 @@ def before(lines: Sequence[Line], standings: Mapping[AccountId, Standing], total
         for line in lines:
             if line.owner != owner and (passed := paces[line.owner].passed(turn)):
                 ahead[line.owner] = passed
+                if line.most is not None and line.most < passed:
+                    ahead[line.owner] = line.most
         return ahead
 
     return of
@@ -180,16 +198,23 @@ def _pace(line: Line, standings: Mapping[AccountId, Standing], total: Resources)
     return _Pace(line, shares, sum(costs) / len(costs) if costs else _HOUR / weight)
 
 
-def pick(
+_NO_QUOTA: Final[Mapping[AccountId, Allowance]] = {}
+
+
+def pick(  # noqa: PLR0913  # what is free, who asks, and what is kept from them
     waiting: Sequence[Waiting],
     standings: Mapping[AccountId, Standing],
     room: Room,
     now: float,
+    allowances: Mapping[AccountId, Allowance] = _NO_QUOTA,
     *,
     keep_after: float = 600.0,
 ) -> Verdicts:
-    """Who may start now in one environment, and why the others may not."""
+    """Who may start now in one environment, and why the others may not. `allowances`: of accounts that have a quota."""
     free, slots = room.free, room.slots
+    left = dict(allowances)
+    patient: set[AccountId] = set()
+    stuck: set[JobId] = set()
     chosen: list[Waiting] = []
     waits: dict[JobId, tuple[Reason, int]] = {}
     kept: Waiting | None = None
@@ -198,6 +223,9 @@ def pick(
         place = len(waits) + 1
         if not item.asked.fits(room.total):
             waits[item.job] = (Reason.NO_ENVIRONMENT, place)
+        elif left and (reason := _kept_back(item, left, patient, now - keep_after)) is not None:
+            waits[item.job] = (reason, place)
+            stuck.add(item.job)
         elif slots < 1:
             waits[item.job] = (Reason.TURN if blocked else Reason.BUSY, place)
             blocked = True
@@ -212,7 +240,32 @@ def pick(
             chosen.append(item)
             free = less(free, item.asked)
             slots -= 1
-    return Verdicts(tuple(chosen), waits, Room(free, room.total, slots), kept)
+            if (allowance := left.get(item.owner)) is not None:
+                left[item.owner] = allowance.less(item.asked)
+    return Verdicts(
+        tuple(chosen),
+        waits,
+        Room(free, room.total, slots),
+        kept,
+        blocked,
+        left,
+        frozenset(patient),
+        frozenset(stuck),
+    )
+
+
+def _kept_back(
+    item: Waiting, left: Mapping[AccountId, Allowance], patient: set[AccountId], before: float
+) -> Reason | None:
+    """Why its own account's quota keeps it, whatever room there is; one that waits since `before` is noted."""
+    allowance = left.get(item.owner)
+    if allowance is None:
+        return None
+    if not allowance.takes(item.asked):
+        if item.since <= before and allowance.ever(item.asked):
+            patient.add(item.owner)
+        return Reason.QUOTA
+    return Reason.TURN if item.owner in patient else None
 
 
 def dominant(asked: Resources, total: Resources) -> float:

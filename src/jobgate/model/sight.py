@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from jobgate.model.allowance import InUse
 from jobgate.model.history import Kind
 from jobgate.model.ids import AccountId, EnvironmentName
 from jobgate.model.queue import Room, Standing
@@ -50,3 +51,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that started in a second, over the last ten."""
     standings: Mapping[AccountId, Standing] = {}
     """What each account has used, to order the queue by."""
+    held: Mapping[AccountId, InUse] = {}
+    """What each account has now, over all environments: its quota bounds that."""

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from jobgate.model.allowance import Allowance
 from jobgate.model.environment import ComputeEnvironment
 from jobgate.model.estimate import Span
 from jobgate.model.ids import AccountId, EnvironmentName
@@ -65,6 +66,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     sight: Sight | None = None
     kept: float | None = None
     """Seconds that the job has waited which room is kept for."""
+    allowance: Allowance | None = None
+    """What its account's quota leaves it."""
     starts: Span | None = None
 
     @property
@@ -118,6 +121,8 @@ def told(turn: Turn, owner: AccountId, names: Mapping[AccountId, str], now: floa
     """One sentence with numbers. `names`: of the accounts that may be named."""
     name = turn.environment.name
     match turn.reason:
+        case Reason.QUOTA if turn.allowance is not None:
+            return _bounded(turn.allowance, turn.asked, names.get(owner, "its account"))
         case Reason.BUSY:
             return f"{name} is busy: {_taken(turn)}"
         case Reason.ROOM_KEPT:
@@ -141,6 +146,8 @@ def clears(turn: Turn) -> str:
     """One sentence: what will clear it."""
     name = turn.environment.name
     match turn.reason:
+        case Reason.QUOTA if turn.allowance is not None:
+            return _unbound(turn.allowance, turn.asked)
         case Reason.BUSY:
             return f"enough of what runs on {name} ends"
         case Reason.ROOM_KEPT:
@@ -205,6 +212,23 @@ def _taken(turn: Turn) -> str:
         return f"{holds} {used} of its {whole} of memory, this one needs {size(asked.memory)}"
     used, whole = size(room.disk - free.disk), size(room.disk)
     return f"{holds} {used} of its {whole} of disk, this one needs {size(asked.disk)}"
+
+
+def _bounded(allowance: Allowance, asked: Resources, account: str) -> str:
+    """What the account holds of what it may."""
+    held = allowance.held
+    if not allowance.ever(asked):
+        return f"it needs {_cores(asked.cores)}, and {account} may have {_number(allowance.cores)} at once"
+    if allowance.full():
+        return f"{account} holds {held.jobs:,} of its {allowance.running:,} running jobs"
+    holds = f"{account} holds {_number(round(held.cores, 6))} of its {_cores(allowance.cores)}"
+    return holds if held.cores >= allowance.cores else f"{holds}, this one needs {_number(asked.cores)}"
+
+
+def _unbound(allowance: Allowance, asked: Resources) -> str:
+    if not allowance.ever(asked):
+        return "the operator lets the account have more cores at once"
+    return "a job of its account ends" if allowance.full() else "enough of what its account runs ends"
 
 
 def _whose(ahead: Mapping[AccountId, int], owner: AccountId, names: Mapping[AccountId, str]) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from jobgate.model.account import Account, Principal
+from jobgate.model.allowance import InUse
 from jobgate.model.limits import Limits
 from jobgate.model.operations import Describe, Programs
 from jobgate.model.outcomes import Described, Offered
@@ -15,7 +16,7 @@ from jobgate.store.transaction import Transaction
 async def describe(context: Context, principal: Principal, operation: Describe) -> Described:
     """The account that asks, as it stands."""
     del operation
-    now = context.clock()
+    now, held = context.clock(), context.snapshot().held
 
     def work(tx: Transaction) -> Described:
         account = tx.accounts.get(tx.accounts.heir(principal.account))
@@ -26,6 +27,7 @@ async def describe(context: Context, principal: Principal, operation: Describe) 
             counts=counts,
             scopes=principal.scopes,
             live=sum(number for state, number in counts.items() if not state.over),
+            held=held.get(account.id, InUse()),
             stored=tx.folders.bytes_of(account.id),
             usage=0.0 if standing is None else standing.usage,
             credit=tx.accounts.credit(account.id),
@@ -43,6 +45,8 @@ def _own(limits: Limits, account: Account) -> Limits:
     return replace(
         limits,
         live_jobs=limits.live_jobs if quota.live_jobs is None else quota.live_jobs,
+        running=limits.running if quota.running is None else quota.running,
+        cores=limits.cores if quota.cores is None else quota.cores,
         calls=limits.calls if quota.calls is None else quota.calls,
         storage=limits.storage if quota.storage is None else quota.storage,
     )

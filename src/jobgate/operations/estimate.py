@@ -8,12 +8,13 @@ from itertools import chain, islice, repeat
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from jobgate.model.account import Principal
 from jobgate.model.credit import USUAL_SPEED, owed
 from jobgate.model.environment import refusal, runnable
 from jobgate.model.errors import Invalid, Unrunnable
-from jobgate.model.estimate import Busy, Span
+from jobgate.model.estimate import Busy, Forecast, Span
 from jobgate.model.history import Kind, program
 from jobgate.model.ids import STRIDE, AccountId, JobId
 from jobgate.model.job import JobSpec
@@ -21,7 +22,7 @@ from jobgate.model.operations import Estimate, Group
 from jobgate.model.outcomes import Estimated
 from jobgate.model.queue import Line, Waiting, before, order
 from jobgate.operations.context import Context
-from jobgate.operations.outlook import Outlook
+from jobgate.operations.outlook import Outlook, lets
 from jobgate.operations.select import present
 from jobgate.operations.waits import Look
 from jobgate.store.transaction import Transaction
@@ -110,13 +111,19 @@ def _here(tx: Transaction, outlook: Outlook, asked: _Asked) -> Estimated:
         ]
         forecast = outlook.forecast(own, turns)
         earlier = before(lines, outlook.standings, environment.room)
-        first = sum(outlook.ahead(earlier, asked.owner, rank, asked.now).values())
+        first = outlook.ahead(earlier, asked.owner, rank, asked.now)
         ahead = outlook.ahead(earlier, asked.owner, rank + asked.count - 1, asked.now)
-        last = sum(ahead.values())
-        start = forecast.start(first, own[0].width)
-        end = forecast.finish(last)
-        if end is None and run is not None and (begins := forecast.start(last, own[-1].width)) is not None:
-            end = begins.plus(run)
+        start = forecast.start(sum(first.values()), own[0].width)
+        end = _end(forecast, sum(ahead.values()), own[-1].width, run)
+        allowance = outlook.allowance(asked.owner)
+        if allowance is not None:
+            size = environment.request(specs[0])
+            heads = [head for head in lines[-1].heads if head.job < _FRESH]
+            narrow = [replace(one, width=1) for one in own]
+            quota = outlook.under_quota(allowance, asked.owner, size, heads, narrow)
+            may = allowance.ever(size)
+            start = lets(start, quota.start(first.get(asked.owner, 0))) if may else None
+            end = lets(end, _end(quota, ahead.get(asked.owner, 0), 1, run)) if may else None
         if asked.owner in ahead:
             ahead = {**ahead, asked.owner: min(ahead[asked.owner], rank)}  # not those that are asked about
     speed = outlook.pace(asked.owner, specs[0]).speed
@@ -139,6 +146,14 @@ def _seconds(asked: _Asked, speed: float, slots: int, ahead: float = 0.0) -> flo
         return (ahead + wanted) / USUAL_SPEED
     longest = max(group.spec.resources.operations for group in asked.groups)
     return max((ahead + wanted) / (speed * slots), longest / speed)
+
+
+def _end(forecast: Forecast, last: int, width: int, run: Span | None) -> Span | None:
+    """When the one is over that has so many before it."""
+    end = forecast.finish(last)
+    if end is None and run is not None and (begins := forecast.start(last, width)) is not None:
+        end = begins.plus(run)
+    return end
 
 
 def _with(tx: Transaction, outlook: Outlook, asked: _Asked, specs: Sequence[JobSpec]) -> tuple[list[Line], int | None]:

@@ -13,15 +13,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from jobgate.model.allowance import Allowance, InUse
 from jobgate.model.credit import owed
 from jobgate.model.environment import ComputeEnvironment, refusal
-from jobgate.model.estimate import Busy, Forecast, Sample
+from jobgate.model.estimate import Busy, Forecast, Sample, Span
 from jobgate.model.history import Kind, Pace, program
 from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId
 from jobgate.model.job import Job, JobSpec
 from jobgate.model.queue import Before, Line, Reason, Standing, Waiting, before, dominant, order, pick
 from jobgate.model.resources import Resources
-from jobgate.model.sight import Sight
+from jobgate.model.sight import Snapshot
 from jobgate.model.waits import Turn
 from jobgate.operations.context import Context
 from jobgate.store.queue import EXACT, Head, Length
@@ -45,30 +46,34 @@ ENDLESS: Final = 1 << 40
 class Outlook:
     """One environment's queue, over one transaction."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what there is to look at
+    def __init__(
         self,
         tx: Transaction,
         context: Context,
         environment: ComputeEnvironment,
-        sight: Sight,
-        standings: Mapping[AccountId, Standing],
+        snapshot: Snapshot,
         now: float,
     ) -> None:
         self._tx = tx
         self._past = context.past
+        self._limits = context.limits
         self._now = now
         self.environment = environment
-        self.sight = sight
-        self.standings = standings
+        self.snapshot = snapshot
+        self.sight = snapshot.places[environment.name]
+        self.standings = snapshot.standings
         self._asked: dict[tuple[SpecId, AccountId], Resources | None] = {}
         self._samples: dict[Kind, Sample | None] = {}
         self._specs: dict[JobId, SpecId] = {}
-        self.lines = self._lines()
-        waiting = [head for line in self.lines for head in line.heads]
-        self.turns = list(order(waiting, standings, environment.room))
-        self._verdicts = pick(waiting, standings, sight.room, now)
+        lines = self._lines()
+        waiting = [head for line in lines for head in line.heads]
+        allowances = tx.accounts.allowances((line.owner for line in lines), context.limits, self._held)
+        self.turns = list(order(waiting, self.standings, environment.room))
+        self._verdicts = pick(waiting, self.standings, self.sight.room, now, allowances)
         self._chosen = {item.job for item in self._verdicts.chosen}
-        self._before = before(self.lines, standings, environment.room)
+        self.lines = [self._bounded(line, allowances.get(line.owner)) for line in lines]
+        self._before = before(self.lines, self.standings, environment.room)
+        self._quotas: dict[tuple[AccountId, float], Forecast] = {}
         self._ranks: dict[tuple[BatchId, int], tuple[JobId, Length]] = {}
         self._forecast: Forecast | None = None
 
@@ -103,6 +108,63 @@ class Outlook:
             self._asked[key] = place.request(spec) if refusal(place, spec, head.owner) is None else None
         return self._asked[key]
 
+    # --- quotas
+
+    def _held(self, owner: AccountId) -> InUse:
+        return self.snapshot.held.get(owner, InUse())
+
+    def _bounded(self, line: Line, allowance: Allowance | None) -> Line:
+        """The line, with how many of it may start before others."""
+        if allowance is None:
+            return line
+        if self._verdicts.stuck.isdisjoint(head.job for head in line.heads):
+            return replace(line, most=max(allowance.running - allowance.held.jobs, 0)) if allowance.running else line
+        return replace(line, most=sum(head.job not in self._verdicts.stuck for head in line.heads))
+
+    def allowance(self, owner: AccountId) -> Allowance | None:
+        """What its quota leaves an account that has jobs here, or may have some."""
+        known = self._verdicts.allowances.get(owner)
+        if known is not None or any(line.owner == owner for line in self.lines):
+            return known
+        return self._tx.accounts.allowances((owner,), self._limits, self._held).get(owner)
+
+    def under_quota(
+        self,
+        allowance: Allowance,
+        owner: AccountId,
+        asked: Resources,
+        heads: Sequence[Waiting],
+        own: Sequence[Busy] = (),
+    ) -> Forecast:
+        """When the account's quota lets its next jobs start: as if it were an environment of its own.
+
+        Its slots are as many such jobs as it may have at once. `own`: jobs not in the queue yet, after `heads`.
+        """
+        lanes = [allowance.running] if allowance.running else []
+        if allowance.cores and asked.cores:
+            lanes.append(max(int(allowance.cores / asked.cores + 1e-6), 1))
+        running = [
+            Busy(self._sample(one.kind), max(self._now - (one.since or self._now), 0.0))
+            for sight in self.snapshot.places.values()
+            for one in sight.running
+            if one.owner == owner
+        ]
+        running += [self._busy(item) for item in self._verdicts.chosen if item.owner == owner]
+        waiting = [self._busy(head) for head in heads if head.job not in self._chosen]
+        lags = self._past(Kind(self.environment.name)).lags
+        return Forecast(min(lanes, default=1), running, [*waiting, *own], Sample(lags) if lags else None)
+
+    def _quota_start(self, owner: AccountId, rank: int, asked: Resources) -> Span | None:
+        """When the account's quota lets a job start that has so many of its own before it; None: whenever it likes."""
+        allowance = self.allowance(owner)
+        if allowance is None:
+            return None
+        key = (owner, asked.cores)
+        if key not in self._quotas:
+            heads = next((line.heads for line in self.lines if line.owner == owner), ())
+            self._quotas[key] = self.under_quota(allowance, owner, asked, heads)
+        return self._quotas[key].start(rank)
+
     # --- one job
 
     def turn(self, job: Job, spec: JobSpec) -> Turn:
@@ -120,7 +182,7 @@ class Outlook:
             reason, ahead = known[0], self._ahead_of(job.id)
         else:
             rank = self._rank(job)
-            reason, more = self._verdicts.beyond(asked), rank.more
+            reason, more = self._verdicts.beyond(job.owner, asked), rank.more
             ahead = self.ahead(self._before, job.owner, rank.jobs, job.created)
         turn = Turn(
             environment=self.environment,
@@ -130,16 +192,27 @@ class Outlook:
             more=more,
             sight=self.sight,
             kept=self._now - self._verdicts.kept.since if self._verdicts.kept is not None else None,
+            allowance=self.allowance(job.owner),
         )
-        starts = None if turn.place is None else self.forecast().start(turn.place - 1, self.width(asked))
-        return replace(turn, starts=starts)
+        return turn if turn.place is None else replace(turn, starts=self._starts(turn, turn.place, job.owner))
+
+    def _starts(self, turn: Turn, place: int, owner: AccountId) -> Span | None:
+        if turn.allowance is not None and not turn.allowance.ever(turn.asked):
+            return None
+        starts = self.forecast().start(place - 1, self.width(turn.asked))
+        return lets(starts, self._quota_start(owner, turn.ahead.get(owner, 0), turn.asked))
 
     def _ahead_of(self, job: JobId) -> dict[AccountId, int]:
         ahead: dict[AccountId, int] = {}
+        stuck: dict[AccountId, int] = {}
         for item in self.turns:
             if item.job == job:
+                if item.owner in stuck:
+                    ahead[item.owner] = ahead.get(item.owner, 0) + stuck[item.owner]
                 break
-            if item.job not in self._chosen:
+            if item.job in self._verdicts.stuck:  # they are before their own account's only
+                stuck[item.owner] = stuck.get(item.owner, 0) + 1
+            elif item.job not in self._chosen:
                 ahead[item.owner] = ahead.get(item.owner, 0) + 1
         return ahead
 
@@ -226,7 +299,8 @@ class Outlook:
         ]
         running += [self._busy(item) for item in self._verdicts.chosen]
         fresh = iter(own)
-        waiting = (item for item in (self.turns if turns is None else turns) if item.job not in self._chosen)
+        passed = self._chosen | self._verdicts.stuck
+        waiting = (item for item in (self.turns if turns is None else turns) if item.job not in passed)
         queue = [
             self._busy(item) if item.job in self._specs else next(fresh, Busy(None, own=True))
             for item in islice(waiting, _PLAYED)
@@ -240,3 +314,8 @@ class Outlook:
     def _busy(self, item: Waiting) -> Busy:
         spec = self._tx.jobs.spec(self._specs[item.job])
         return Busy(self.sample(item.owner, spec), width=self.width(item.asked))
+
+
+def lets(starts: Span | None, quota: Span | None) -> Span | None:
+    """When both the environment and the account's quota let it start, as far as that is known."""
+    return starts if starts is None or quota is None else starts.later(quota)

@@ -52,7 +52,7 @@ class Look:
             return words.no_environment(tuple(others), own=spec.place.own)
         turns.sort(key=_soonest)
         for turn in turns:
-            self._know(turn)
+            self._know(turn, job.owner)
         offers = [words.offer(turn, words.told(turn, job.owner, self._names, self._now)) for turn in turns]
         return words.explained(turns[0], (*offers, *others), job.owner, self._names, self._now)
 
@@ -83,10 +83,9 @@ class Look:
     def outlook(self, environment: ComputeEnvironment) -> Outlook | None:
         """None when no node runs it."""
         known = self._outlooks.get(environment.name)
-        sight = self._snapshot.places.get(environment.name)
-        if known is None and sight is not None:
+        if known is None and environment.name in self._snapshot.places:
             known = self._outlooks[environment.name] = Outlook(
-                self._tx, self._context, environment, sight, self._snapshot.standings, self._now
+                self._tx, self._context, environment, self._snapshot, self._now
             )
         return known
 
@@ -100,11 +99,13 @@ class Look:
             return outlook.turn(job, spec)
         return Turn(environment=environment, asked=environment.request(spec), reason=Reason.ENVIRONMENT_DOWN, more=True)
 
-    def _know(self, turn: Turn) -> None:
-        """An operator is told who comes first."""
-        if self._operator:
-            for account in turn.ahead.keys() - self._names.keys():
-                self._names[account] = self._tx.accounts.get(account).name
+    def _know(self, turn: Turn, owner: AccountId) -> None:
+        """An operator is told who comes first, and whoever may see the job whose quota it is."""
+        named = set(turn.ahead) if self._operator else set[AccountId]()
+        if turn.reason is Reason.QUOTA:
+            named.add(owner)
+        for account in named - self._names.keys():
+            self._names[account] = self._tx.accounts.get(account).name
 
 
 def _no_offer(environment: ComputeEnvironment, refused: str) -> Offer:

@@ -41,8 +41,13 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 """Seconds before an engine that takes nothing, or a disk that does not, is asked again."""
 
+_QUOTA_PACE: Final = 1.0
+"""Seconds before a claim that a quota kept from a job is made again: another process may have changed the quota."""
+
 _Taken = tuple[Attempt, AccountId, JobSpec, bool, float | None]
 """A claimed attempt, its owner and spec, whether nothing has to be brought in, and of a new job when it was made."""
+_Choice = tuple[list[_Taken], set[AccountId]]
+"""What was claimed, and the accounts whose quota kept a job of theirs."""
 
 
 class Dispatch:
@@ -93,16 +98,20 @@ class Dispatch:
         world, hall = self._world, self._hall
         room = hall.room()
 
-        def work(tx: Transaction) -> tuple[list[_Taken], float | None]:
+        def work(tx: Transaction) -> tuple[_Choice, float | None]:
             now = world.clock()
             return self._choose(tx, room.slots, now), tx.due.next_ready(now)
 
         self._left = 0
-        chosen, later = await world.write(work)
+        with world.held.watch() as ended:
+            (chosen, stuck), later = await world.write(work)
+        soon = math.inf if later is None else later - world.clock()
         if self._left and not chosen:
-            later = min(world.clock() + _APART, later if later is not None else math.inf)
-        if later is not None:
-            self._look_again(later - world.clock())
+            soon = min(soon, _APART)
+        if stuck:
+            soon = min(soon, _QUOTA_PACE)
+        if soon < math.inf:
+            self._look_again(soon)
         lives = []
         for attempt, owner, spec, straight, made in chosen:
             live = Live(attempt, owner, spec, hall.environment.request(spec), world.workspace(attempt.id))
@@ -111,9 +120,13 @@ class Dispatch:
             hall.take(live)
             self._full = not hall.free
             lives.append((live, straight))
+        world.held.promise(hall.environment.name)  # each of them has taken its own
+        if stuck & ended:
+            self.wake()
+        world.held.await_end(stuck - ended, self.wake)
         return lives
 
-    def _choose(self, tx: Transaction, slots: int, now: float) -> list[_Taken]:
+    def _choose(self, tx: Transaction, slots: int, now: float) -> _Choice:
         world, hall = self._world, self._hall
         room = hall.room()
         waiting: dict[JobId, tuple[Waiting, JobSpec]] = {}
@@ -126,8 +139,13 @@ class Dispatch:
             if asked is not None:
                 item = Waiting(head.job, head.owner, head.priority, head.created, asked)
                 waiting[head.job] = (item, tx.jobs.spec(head.spec))
+        world.weigh(tx.accounts.apart())
         standings = world.standings(now)
-        verdicts = pick([item for item, _ in waiting.values()], standings, room, now)
+        world.held.promise(hall.environment.name)  # a claim that could not be written came to nothing
+        allowed = tx.accounts.allowances((item.owner for item, _ in waiting.values()), world.limits, world.held.of)
+        verdicts = pick([item for item, _ in waiting.values()], standings, room, now, allowed)
+        if allowed:
+            world.held.promise(hall.environment.name, ((item.owner, item.asked) for item in verdicts.chosen))
         claims: list[tuple[JobId, Event]] = []
         for item in verdicts.chosen:
             straight = not waiting[item.job][1].inputs
@@ -138,7 +156,7 @@ class Dispatch:
             if isinstance(step, Step) and isinstance(claim, Claim):
                 made = step.job.created if step.facts[0].seq == _SECOND else None
                 taken.append((step.attempts[-1], step.job.owner, waiting[job][1], claim.straight, made))
-        return taken
+        return taken, {waiting[job][0].owner for job in verdicts.stuck}
 
     def _may_take(self, tx: Transaction, head: Head, now: float) -> bool:
         """Whether a replica is to start here rather than where fewer of its siblings were."""

@@ -18,6 +18,7 @@ from jobgate.model.job import JobSpec
 from jobgate.model.queue import Room, share
 from jobgate.model.resources import Gpu, Resources
 from jobgate.model.sight import Down, Running, Sight
+from jobgate.runner.holdings import Holdings
 
 _AHEAD: Final = 32
 """Jobs claimed beyond the slots at most."""
@@ -106,7 +107,8 @@ class Taken:
 class Hall:
     """An environment with its engine."""
 
-    def __init__(self, environment: ComputeEnvironment, engine: Engine) -> None:
+    def __init__(self, environment: ComputeEnvironment, engine: Engine, held: Holdings | None = None) -> None:
+        """`held`: what accounts have, over all halls of a node."""
         self.environment = environment
         self.engine = engine
         self.live: dict[AttemptId, Live] = {}
@@ -121,6 +123,7 @@ class Hall:
         self.unstaged: dict[AttemptId, str] = {}
         """Those whose workspace cannot be laid out now, and why."""
         self._down: Down | None = None
+        self._held = held if held is not None else Holdings()
         self._claimed = Taken()
         self._handed = Taken()
         self._uneven = 0
@@ -155,6 +158,7 @@ class Hall:
         """It is claimed: from now on it has its room."""
         self.live[live.attempt.id] = live
         self._claimed.add(live.asked)
+        self._held.take(live.owner, live.asked)
 
     def fits_now(self, live: Live) -> bool:
         """Whether it can be handed over: a slot is free, and room beside those that run.
@@ -183,6 +187,7 @@ class Hall:
         self.leave(live)
         live.hand = Hand.OURS
         self._claimed.add(live.asked)
+        self._held.take(live.owner, live.asked)
 
     def leave(self, live: Live) -> None:
         """It runs no more: what it had is free."""
@@ -191,6 +196,7 @@ class Hall:
             self._uneven -= not self._even(live)
         if live.hand is not Hand.COLLECT:
             self._claimed.add(live.asked, -1)
+            self._held.leave(live.owner, live.asked)
         live.hand = Hand.COLLECT
         if live.slot is not None:
             self.slots.append(live.slot)

@@ -128,7 +128,7 @@ class Runner:
         self._saving = asyncio.get_running_loop().create_task(saver.run())
         for environment, engine in self._places:
             await engine.open()
-            self._desks[environment.name] = _Desk(world, Hall(environment, engine), self._halls)
+            self._desks[environment.name] = _Desk(world, Hall(environment, engine, world.held), self._halls)
         self._judging = Judging(world, self._submit)
         await self._take_over(world)
         self._store.listen(self._heard)
@@ -201,6 +201,7 @@ class Runner:
             standings=dict(world.standings(now)),
             since=world.began,
             starts=world.pace.rate(now),
+            held=world.held.all(),
         )
 
     def past(self, kind: Kind) -> Past:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from jobgate.files.storage import Storage
 from jobgate.files.workspace import Workspace
+from jobgate.model.account import Account
 from jobgate.model.attempt import AttemptId, Lease
 from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import NotFound, Unavailable
@@ -22,6 +23,7 @@ from jobgate.model.outcomes import JobView
 from jobgate.model.queue import Standing, decayed
 from jobgate.net.egress import Egress
 from jobgate.runner.history import History
+from jobgate.runner.holdings import Holdings
 from jobgate.runner.pace import Pace
 from jobgate.runner.saver import PATIENCE, Saver
 from jobgate.store.store import Store
@@ -73,11 +75,13 @@ class World:
         self.history = history
         self.began = clock()
         self.pace = Pace()
+        self.held = Holdings()
         self.stopping = False
         self.log = structlog.get_logger("jobgate.runner")
         self._work = work
         self._opener = opener
         self._standings = dict(standings)
+        self._weighed: Mapping[AccountId, Account] = {}
         self._counted = clock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._spare: dict[AccountId, list[Workspace]] = {}
@@ -120,6 +124,15 @@ class World:
         for owner, standing in self._standings.items():
             self._standings[owner] = replace(standing, usage=decayed(standing.usage, seconds))
         return self._standings
+
+    def weigh(self, apart: Mapping[AccountId, Account]) -> None:
+        """Accounts have the weights that are told here, and all others 1."""
+        if apart is self._weighed:
+            return
+        self._weighed = apart
+        for owner in {*self._standings, *apart}:
+            known, account = self._standings.get(owner, Standing()), apart.get(owner)
+            self._standings[owner] = replace(known, weight=1.0 if account is None else account.weight)
 
     def used(self, owner: AccountId, share: float, seconds: float = 1.0) -> None:
         """An account had such a share of an environment for so long."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
-from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Scope
+from jobgate.model.account import USER, Account, Action, Credential, Deed, Kind, Quota, Scope
+from jobgate.model.allowance import Allowance, InUse, bounds
 from jobgate.model.attempt import Lease
 from jobgate.model.errors import Conflict, NotFound
 from jobgate.model.ids import AccountId, CredentialId, NodeName
+from jobgate.model.limits import Limits
 from jobgate.model.queue import Standing, decayed
 from jobgate.store import merge, rows
 from jobgate.store.driver import Driver, Row, Shared
@@ -63,6 +65,7 @@ class Accounts:
         if row is not None and rows.account_of(row[0]).id != account.id:
             raise _named_already(account.name)
         self._db.run("account_put", account.name, rows.encode(account), account.id)
+        self._shared.apart = None
 
     def all(self) -> list[Account]:
         """Every account, by name."""
@@ -134,6 +137,33 @@ class Accounts:
         row = self._db.one("account_credit", account)
         return 0.0 if row is None else float(row[0])
 
+    def apart(self) -> Mapping[AccountId, Account]:
+        """Those that have a weight of their own, or a quota on what runs: the same object until one of them changes."""
+        if self._shared.apart is None:
+            self._shared.apart = {account.id: account for account in self.all() if _is_apart(account)}
+        return self._shared.apart
+
+    def allowances(
+        self, owners: Iterable[AccountId], limits: Limits, held: Callable[[AccountId], InUse]
+    ) -> dict[AccountId, Allowance]:
+        """What may run at once of each that has a quota on it, given what each holds; nothing where nobody has one."""
+        apart = self.apart()
+        if not apart and not limits.running and not limits.cores:
+            return {}
+        given: dict[AccountId, list[AccountId]] = {}
+        for gone in self._shared.moved:
+            given.setdefault(self.heir(gone), []).append(gone)
+        found: dict[AccountId, Allowance] = {}
+        for owner in set(owners):
+            account = apart.get(owner)
+            bound = bounds(account.quota if account is not None else Quota(), limits)
+            if bound is not None:
+                whole = held(owner)
+                for gone in given.get(owner, ()):
+                    whole = whole.plus(held(gone))
+                found[owner] = replace(bound, held=whole)
+        return found
+
     # --- two become one
 
     def heir(self, account: AccountId) -> AccountId:
@@ -182,7 +212,24 @@ def notice(driver: Driver, shared: Shared) -> None:
             shared.counts.clear()
         if deed.action in _OF_WEBHOOKS:
             shared.hooks.clear()
+        if deed.action in (Action.LIMITED, Action.MERGED):
+            _look_again(driver, shared, deed.account)
     shared.seen = last
+
+
+def _look_again(driver: Driver, shared: Shared, account: AccountId) -> None:
+    """Its weight and quota are no more what they were."""
+    row = driver.one("account_get", account)
+    if shared.apart is not None and row is not None:
+        found = rows.account_of(row[0])
+        others = {ident: one for ident, one in shared.apart.items() if ident != account}
+        shared.apart = others | ({account: found} if _is_apart(found) else {})
+
+
+def _is_apart(account: Account) -> bool:
+    """Whether something is set for it that the queue asks about; one that was merged has no more jobs."""
+    quota = account.quota
+    return account.merged is None and (account.weight != 1.0 or quota.running is not None or quota.cores is not None)
 
 
 def _named_already(name: str) -> Conflict:

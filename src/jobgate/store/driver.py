@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from jobgate.model.account import Account
 from jobgate.model.ids import AccountId, BatchId, Ids, SpecId
 from jobgate.model.job import JobSpec
 from jobgate.model.numbers import Counter
@@ -59,6 +60,9 @@ class Shared(msgspec.Struct):
     """Whether a batch has a tally; looked up once, then kept. It never changes."""
     numbers: Counter = msgspec.field(default_factory=Counter)
     """Where the next small numbers are."""
+    apart: dict[AccountId, Account] | None = None
+    """Accounts with a weight, or a quota on what runs, of their own; looked up once, then kept. A change makes a new
+    mapping."""
     seen: int = 0
     """The last entry of the audit trail that is reflected here."""
     moved: dict[AccountId, AccountId] = {}

@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from jobgate.model.account import Account
+from jobgate.model.allowance import InUse
 from jobgate.model.attempt import LOG, Attempt, AttemptId, Exit, Usage
 from jobgate.model.catalogue import App, Catalogue, Image
 from jobgate.model.estimate import Span
@@ -275,6 +276,8 @@ def _described(origin: Origin) -> Iterator[Outcome]:
     account = Account(id=OWNER, name="n", created=NOW)
     yield Described(account=account, counts=dict.fromkeys(JobState, 2), live=12, stored=3, usage=0.25)
     yield Described(account=account, counts={}, scopes=frozenset(), limits=Limits(storage=9, calls=0.5))
+    bounded = Limits(running=8, cores=2.5)
+    yield Described(account=account, counts={JobState.RUNNING: 2}, held=InUse(2, 1.75), limits=bounded)
 
 
 def _offered(origin: Origin) -> Iterator[Outcome]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
+from jobgate.model.account import Action, Deed, Quota
+from jobgate.model.allowance import Allowance, InUse
 from jobgate.model.errors import NotFound
 from jobgate.model.events import Broke, Cancel, GiveBack, Rank, Started
 from jobgate.model.history import Kind, Past
 from jobgate.model.ids import AccountId, EnvironmentName, JobId
 from jobgate.model.job import Place, Replication, Retry
+from jobgate.model.limits import Limits
 from jobgate.model.state import AttemptState, Failure, JobState
 from jobgate.store.queue import Length
+from jobgate.store.transaction import Transaction
 from jobgate.testing.store_lab import HERE, PLAIN, Lab, Promise, claim, members, promise, raised
 
 THERE: Final = EnvironmentName("there")
 PAIRED: Final = replace(PLAIN, replication=Replication(replicas=2, quorum=2), retry=Retry(backoff=10.0))
+NO_LIMITS: Final = Limits()
 ONLY_HERE: Final = replace(PLAIN, place=Place(environment=HERE))
 ONLY_THERE: Final = replace(PLAIN, place=Place(environment=THERE))
 
@@ -200,6 +206,42 @@ async def past_runs_are_kept_by_kind_and_the_last_word_counts(lab: Lab) -> None:
     assert await lab.store.read(lambda tx: tx.pasts.all()) == [(every, Past((2.0,)))]
 
 
+@promise
+async def a_quota_on_what_runs_is_known_with_the_next_transaction_whoever_set_it(lab: Lab) -> None:
+    """Of an account's own, or of the limits; what merged accounts still have is their heir's."""
+    in_use = {lab.owner: InUse(2, 2.5), lab.other: InUse(1, 1.0)}
+
+    async def allowances(limits: Limits = NO_LIMITS) -> Mapping[AccountId, Allowance]:
+        asked = (lab.owner, lab.other)
+        return await lab.store.write(lambda tx: tx.accounts.allowances(asked, limits, in_use.__getitem__))
+
+    def limited(tx: Transaction) -> None:
+        tx.accounts.put(replace(tx.accounts.get(lab.owner), quota=Quota(running=3), weight=2.0))
+        tx.accounts.record(Deed(at=lab.tick(), actor="op", action=Action.LIMITED, account=lab.owner))
+
+    def merged(tx: Transaction) -> None:
+        tx.accounts.merge(tx.accounts.get(lab.other), tx.accounts.get(lab.owner), lab.tick())
+        tx.accounts.record(Deed(at=lab.tick(), actor="op", action=Action.MERGED, account=lab.other, other=lab.owner))
+
+    assert await allowances() == {}
+    assert set(await allowances(replace(NO_LIMITS, cores=4.0))) == {lab.owner, lab.other}
+    beside = await lab.place.open()
+    try:
+        await beside.write(limited)
+        assert await allowances() == {lab.owner: Allowance(3, 0.0, InUse(2, 2.5))}
+        both = {lab.owner: Allowance(3, 4.0, InUse(2, 2.5)), lab.other: Allowance(9, 4.0, InUse(1, 1.0))}
+        assert await allowances(Limits(running=9, cores=4.0)) == both
+        apart = await lab.store.read(lambda tx: tx.accounts.apart())
+        assert {owner: account.weight for owner, account in apart.items()} == {lab.owner: 2.0}
+        assert await lab.store.read(lambda tx: tx.accounts.apart()) is apart, "read once, until one changes"
+        await beside.write(merged)
+        assert (await allowances())[lab.owner] == Allowance(3, 0.0, InUse(3, 3.5))
+    finally:
+        await beside.close()
+    await lab.reopen()
+    assert (await allowances())[lab.owner].held == InUse(3, 3.5)
+
+
 SUITE: Final[tuple[Promise, ...]] = (
     a_line_has_the_jobs_that_may_run_in_its_place_and_those_before_one_come_by_priority_then_age,
     a_line_of_more_batches_than_are_leaped_over_is_said_to_be_longer_than_was_counted,
@@ -210,5 +252,6 @@ SUITE: Final[tuple[Promise, ...]] = (
     what_is_given_back_is_in_its_line_where_it_was,
     a_spec_goes_with_the_last_job_that_has_it,
     past_runs_are_kept_by_kind_and_the_last_word_counts,
+    a_quota_on_what_runs_is_known_with_the_next_transaction_whoever_set_it,
 )
 """Every promise of this file."""

@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 import pytest
 from inside import account, with_gateway
+from msgspec.structs import replace
 from native_examples import JOB, get, post, setup
 
 from jobgate import app
 from jobgate.config import Environment, Server, Settings
 from jobgate.dialects import load
 from jobgate.dialects.native.wire_waits import WaitsView, waits_view
-from jobgate.model.account import Principal
+from jobgate.model.account import Action, Deed, Principal, Quota
 from jobgate.model.errors import Invalid
 from jobgate.model.history import Kind
 from jobgate.model.ids import EnvironmentName, job_name
@@ -24,6 +25,7 @@ from jobgate.model.queue import Reason
 from jobgate.model.selectors import Ids
 from jobgate.operations.handle import handle
 from jobgate.runner.reaper import Reaper, Retention
+from jobgate.store.transaction import Transaction
 from jobgate.testing.outcomes import waits
 
 NATIVE = load("native", setup())
@@ -100,6 +102,34 @@ def test_a_job_that_waits_says_why_and_when_it_starts_and_one_that_does_not_is_r
         assert (told["reason"], told["place"]) == ("busy", 1), "its account has used less"
         told = (await client.get(f"/v1/jobs/{batch['id']}-1/waits")).json()
         assert told["text"] == "1 job of other accounts comes first on local"
+
+    with_gateway(tmp_path / "data", body)
+
+
+def test_an_account_at_its_quota_is_told_so_with_numbers_and_what_it_has_of_it(tmp_path: Path) -> None:
+    async def body(gateway: app.Gateway, client: httpx.AsyncClient) -> None:
+        def limit(tx: Transaction) -> None:
+            lab = tx.accounts.named("lab")
+            tx.accounts.put(replace(lab, quota=Quota(running=1, cores=2.5)))
+            tx.accounts.record(Deed(at=0.0, actor="op", action=Action.LIMITED, account=lab.id))
+
+        await gateway.store.write(limit)
+        await running(client, "sleep", "60")
+        batch = (await client.post("/v1/batches", json={"template": {"command": ["sleep", "60"]}, "count": 2})).json()
+        told = (await client.get(f"/v1/jobs/{batch['id']}-1/waits")).json()
+        assert (told["reason"], told["place"]) == ("quota", 1)
+        assert told["text"] == "lab holds 1 of its 1 running jobs"
+        assert told["clears"] == "a job of its account ends"
+        assert told["environments"][0]["blocks"] == "quota"
+        second = (await client.get(f"/v1/jobs/{batch['id']}-2/waits")).json()
+        assert (second["reason"], second["place"]) == ("quota", 2)
+        quotas = (await client.get("/v1/account")).json()["quotas"]
+        assert quotas["running"] == {"limit": 1, "used": 1}
+        assert quotas["cores"] == {"limit": 2.5, "used": 1.0}
+        other = {"authorization": f"Bearer {await account(gateway, 'other')}"}
+        theirs = (await client.post("/v1/jobs", json={"command": ["true"]}, headers=other)).json()
+        told = (await client.get(f"/v1/jobs/{theirs['id']}/waits", headers=other)).json()
+        assert (told["reason"], told["place"]) == ("busy", 1), "the next slot is theirs"
 
     with_gateway(tmp_path / "data", body)
 

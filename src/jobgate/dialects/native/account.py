@@ -30,6 +30,10 @@ class QuotasView(Struct, frozen=True, kw_only=True):
 
     live_jobs: QuotaView
     """Jobs not yet over."""
+    running: QuotaView
+    """Jobs that run, over all environments; further ones wait."""
+    cores: QuotaView
+    """Cores of all that run."""
     storage: QuotaView
     """Bytes of stored files."""
     calls: QuotaView
@@ -122,6 +126,8 @@ def _described(prefix: str, call: Call, outcome: Described) -> Reply:
 def _quotas(outcome: Described, limits: Limits) -> QuotasView:
     return QuotasView(
         live_jobs=QuotaView(limit=limits.live_jobs, used=outcome.live),
+        running=QuotaView(limit=limits.running or UNSET, used=outcome.held.jobs),
+        cores=QuotaView(limit=limits.cores or UNSET, used=round(outcome.held.cores, 6)),
         storage=QuotaView(limit=limits.storage or UNSET, used=outcome.stored),
         calls=QuotaView(limit=limits.calls or UNSET),
     )
@@ -154,7 +160,11 @@ VERBS: Final = (
             weight=1.0,
             counts={"queued": 356, "running": 32, "succeeded": 605},
             quotas=QuotasView(
-                live_jobs=QuotaView(limit=1_000_000, used=388), storage=QuotaView(used=1_048_576), calls=QuotaView()
+                live_jobs=QuotaView(limit=1_000_000, used=388),
+                running=QuotaView(limit=32, used=32),
+                cores=QuotaView(used=32.0),
+                storage=QuotaView(used=1_048_576),
+                calls=QuotaView(),
             ),
             usage=UsageView(share_seconds=123.4),
             credit=1520.5,
