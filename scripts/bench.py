@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 
 import bench_batches
+import bench_boinc
 import bench_estimates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,13 +39,13 @@ BARE = (
 
 
 class Server:
-    """A gateway of its own, with a native key."""
+    """A gateway of its own, with a native key. `more` is further configuration."""
 
-    def __init__(self, sandbox: str, slots: int) -> None:
+    def __init__(self, sandbox: str, slots: int, more: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="jobgate-bench-"))
         self.folder.chmod(0o711)
         config = self.folder / "bench.toml"
-        config.write_text(f'[environments.local]\nslots = {slots}\ncores = 64\nsandbox = "{sandbox}"\n')
+        config.write_text(f'[environments.local]\nslots = {slots}\ncores = 64\nsandbox = "{sandbox}"\n{more}')
         data = str(self.folder / "data")
         self.process = subprocess.Popen(
             [JOBGATE, "serve", "--data", data, "--port", "0", "--config", str(config), "--stop-jobs"],
@@ -55,10 +56,14 @@ class Server:
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().split()[2]
         subprocess.run([JOBGATE, "account", "create", "bench", "--data", data], check=True, capture_output=True)
-        words = [JOBGATE, "credential", "add", "bench", "--data", data, "--json"]
-        made = subprocess.run(words, check=True, capture_output=True, text=True)
-        self.key = str(json.loads(made.stdout)["value"])
+        self.key = self.credential("api-key")
         self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=120)
+
+    def credential(self, kind: str) -> str:
+        """Another way in for the same account."""
+        words = [JOBGATE, "credential", "add", "bench", "--kind", kind, "--data", str(self.folder / "data"), "--json"]
+        made = subprocess.run(words, check=True, capture_output=True, text=True)
+        return str(json.loads(made.stdout)["value"])
 
     def batch(self, count: int) -> float:
         """Jobs a second, from the request to the last durable exit code."""
@@ -96,13 +101,17 @@ class Server:
 
     def taken(self, path: str, body: bytes, kind: str, count: int) -> tuple[float, float]:
         """Jobs a second that a request of `count` of them is taken with, and MB that the server grew by."""
-        before = self._peak()
+        before = self.peak(anew=True)
         began = time.perf_counter()
-        self.client.post(path, content=body, headers={"content-type": kind}).raise_for_status()
-        return count / (time.perf_counter() - began), (self._peak() - before) / 1024
+        answer = self.client.post(path, content=body, headers={"content-type": kind}).raise_for_status()
+        rate = count / (time.perf_counter() - began)
+        assert b"<error>" not in answer.content, answer.text
+        return rate, (self.peak() - before) / 1024
 
-    def _peak(self) -> float:
-        """KB of memory, the most it ever had."""
+    def peak(self, *, anew: bool = False) -> float:
+        """KB of memory, the most it had since it was last asked `anew`."""
+        if anew:
+            Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return float(status.split("VmHWM:")[1].split()[0])
 
@@ -211,6 +220,10 @@ def main() -> int:
     asked.stop()
     for line in bench_batches.rows():
         row(*line)
+    boinc = Server("none", 2, bench_boinc.APP)
+    for line in bench_boinc.rows(boinc, floor):
+        row(*line)
+    boinc.stop()
     return 0
 
 

@@ -69,6 +69,7 @@ class Binder:
             Output(path=slot.path, required=not slot.optional, limit=slot.limit) for slot in self.template.outputs
         )
         self._app = app.at(version)
+        self._slots = tuple((slot, _constant(slot)) for slot in self.template.inputs)
         self.charge = app.charge
 
     def command(self, arguments: str | Sequence[str] | None = None) -> Argv:
@@ -89,11 +90,10 @@ class Binder:
             told = f"wrong number of files: need {wanted}, got {len(files)}"
             raise Invalid(told, code="wrong-number", field="files")
         inputs, place = [], 0
-        for slot in self.template.inputs:
-            constant = _constant(slot)
+        for slot, constant in self._slots:
             file = constant or files[place]
-            field = "template.inputs" if constant else f"files[{place}]"
             path = slot.path or file.called
+            field = f"files[{place}]" if constant is None else "template.inputs"
             if not path:
                 raise Invalid(f"{field}: it needs a name; its slot has none", code="no-name", field=field)
             try:
@@ -101,10 +101,8 @@ class Binder:
             except Invalid as error:
                 raise Invalid(f"{field}: {error.message}", code=error.code, field=field) from None
             place += constant is None
-        paths = [item.path for item in inputs]
-        if len(set(paths)) < len(paths):
-            twice = next(path for path in paths if paths.count(path) > 1)
-            raise Invalid(f"files: two of them would be {twice!r}", code="same-name", field="files")
+        if len(inputs) > 1:
+            _different(inputs)
         return tuple(inputs)
 
     def bind(  # noqa: PLR0913  # what a job may say itself
@@ -119,12 +117,34 @@ class Binder:
         retry: Retry = Retry(),  # noqa: B008  # frozen
     ) -> JobSpec:
         """The job's spec; its own words win over the template's. Raises Invalid as `command` and `inputs` do."""
+        return self.whole(
+            files,
+            arguments,
+            resources=resources.over(self.template.resources),
+            replication=replication,
+            credit=credit,
+            place=place,
+            retry=retry,
+        )
+
+    def whole(  # noqa: PLR0913  # what a job may say itself
+        self,
+        files: Sequence[Brought] = (),
+        arguments: str | Sequence[str] | None = None,
+        *,
+        resources: Resources,
+        replication: Replication | None = None,
+        credit: float | None = None,
+        place: Place = Place(),  # noqa: B008  # frozen
+        retry: Retry = Retry(),  # noqa: B008  # frozen
+    ) -> JobSpec:
+        """As `bind`, where `resources` are all that there is to say of them: the template's do not count."""
         template = self.template
         return JobSpec(
             steps=(Step(command=self.command(arguments), program=self.program),),
             inputs=self.inputs(files),
             outputs=self.outputs,
-            resources=resources.over(template.resources),
+            resources=resources,
             retry=retry,
             replication=replication or template.replication,
             place=place,
@@ -143,6 +163,14 @@ def bind(
 ) -> JobSpec:
     """One job's spec. See `Binder`, which is for many."""
     return Binder(app, template, version=version).bind(files, arguments)
+
+
+def _different(inputs: Sequence[Input]) -> None:
+    """Raises Invalid (`same-name`)."""
+    paths = [item.path for item in inputs]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise Invalid(f"files: two of them would be {twice!r}", code="same-name", field="files")
 
 
 def _constant(slot: InputSlot) -> Brought | None:

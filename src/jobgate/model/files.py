@@ -240,7 +240,7 @@ def check_segment(segment: str, field: str) -> None:
     """Raises Invalid unless `segment` can be one name in a directory."""
     if segment in ("", ".", ".."):
         raise Invalid(f"{field}: empty, '.' and '..' segments are refused", field=field)
-    if any(unicodedata.category(c) in _REFUSED for c in segment):
+    if not segment.isprintable() and any(unicodedata.category(c) in _REFUSED for c in segment):
         raise Invalid(f"{field}: control characters are refused", field=field)
     if len(segment.encode()) > SEGMENT_LIMIT:
         raise Invalid(f"{field}: a name has at most {SEGMENT_LIMIT} bytes", field=field)

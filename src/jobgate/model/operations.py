@@ -30,7 +30,8 @@ class Group(msgspec.Struct, frozen=True, gc=False):
     spec: JobSpec
     count: int = 1
     each: Callable[[int], JobSpec] | None = None
-    """The spec of the job at a place, from 0; it has the same program, resources, place and replicas as `spec`.
+    """The spec of the job at a place, from 0; it has the same program, place and replicas as `spec`, the same
+    resources but for `operations`, and files that are copied if `spec` has some.
 
     Raises Invalid for a job that cannot be; nothing of the batch is made then.
     """

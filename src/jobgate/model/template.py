@@ -64,6 +64,8 @@ def words(text: str) -> tuple[str, ...]:
     White space parts them. One that begins with `'` or `"` goes on to the next of the same, or to the end, and loses
     both; within a word they are letters like others. A backslash is one always.
     """
+    if '"' not in text and "'" not in text:
+        return tuple(text.split())
     return tuple(
         double if double is not None else single if single is not None else plain
         for double, single, plain in (match.groups() for match in _WORD.finditer(text))

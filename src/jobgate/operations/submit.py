@@ -249,6 +249,8 @@ class _Resolve:
         return replace(group, spec=self._spec(group.spec))
 
     def _spec(self, spec: JobSpec) -> JobSpec:
+        if not any(isinstance(item.source, Named) for item in spec.inputs):
+            return spec
         inputs = [
             Input(path=item.path, source=self._blob(item.source), executable=item.executable)
             if isinstance(item.source, Named)

@@ -34,8 +34,6 @@ class Born(msgspec.Struct, frozen=True):
 
     jobs: list[Job]
     """The first of them, `SHOWN` at most."""
-    several: list[Job]
-    """Those that want more than one attempt: their rows do not say it all."""
     ledger: Ledger
     """What they are worth together."""
     wanted: int
@@ -97,7 +95,10 @@ def add(  # noqa: PLR0913  # what is made, and in what state
     runs = list(_runs(batch, first, groups, waits))
     for run in runs:
         tail = (run.place, state, run.priority, now, 0.0, run.ends, 1)
-        if run.count >= _RUN:
+        if run.wanted != 1:  # the columns do not say so
+            whole = ((rows.document(job, ()), job) for job in _told(batch, run, held))
+            db.load("job_whole", ((job.id, batch.id, batch.owner, job.spec, *tail, doc) for doc, job in whole))
+        elif run.count >= _RUN:
             db.run("job_run", run.count - 1, run.job, batch.id, batch.owner, run.spec, run.each, *tail)
         else:
             db.many("job_add", ((j, batch.id, batch.owner, spec, *tail) for j, spec in _pairs(run)))
@@ -169,11 +170,11 @@ def _facts(batch: Batch, runs: Iterable[_Run], held: bool) -> Iterator[tuple[int
             yield run.job + place * STRIDE, 1, _begins(batch), data
 
 
-def _born(batch: Batch, runs: Sequence[_Run], held: bool, ledger: Ledger) -> Born:
-    def told(some: Iterable[_Run]) -> Iterator[Job]:
-        for run in some:
-            for job, spec in _pairs(run):
-                yield born(JobId(job), _begins(batch), _birth(batch, run, spec, held))
+def _told(batch: Batch, run: _Run, held: bool) -> Iterator[Job]:
+    for job, spec in _pairs(run):
+        yield born(JobId(job), _begins(batch), _birth(batch, run, spec, held))
 
-    several = list(told(run for run in runs if run.wanted != 1))
-    return Born(list(islice(told(runs), SHOWN)), several, ledger, sum(run.count * run.wanted for run in runs))
+
+def _born(batch: Batch, runs: Sequence[_Run], held: bool, ledger: Ledger) -> Born:
+    jobs = chain.from_iterable(_told(batch, run, held) for run in runs)
+    return Born(list(islice(jobs, SHOWN)), ledger, sum(run.count * run.wanted for run in runs))

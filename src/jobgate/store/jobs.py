@@ -83,9 +83,6 @@ class Jobs:
         most, in order.
         """
         born = births.add(self._db, self._shared.ids, batch, groups, held=held, waits=waits)
-        for job in born.several:
-            self._loaded[job.id] = (job, ())
-            self._changed[job.id] = 0
         if batch.count:
             self._tallies.born(batch, JobState.HELD if held else JobState.QUEUED, born)
         self.made = True

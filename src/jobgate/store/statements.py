@@ -54,6 +54,7 @@ def _say(name: str, statement: Any, *order: str) -> None:
 
 _NEW_JOB = ("id", "batch", "owner", "spec", "place", "state", "priority", "created", "ready", "gives_up", "version")
 _say("job_add", _insert(job, *_NEW_JOB), *_NEW_JOB)
+_say("job_whole", _insert(job, *_NEW_JOB, "doc"), *_NEW_JOB, "doc")
 _say("job_get", select(*_JOB).where(_J.id == p("i")), "i")
 _say(
     "job_put",

@@ -20,6 +20,7 @@ from jobgate.store.driver import Driver
 
 _ENDED: Final = AttemptState.ENDED
 _LOST: Final = AttemptState.LOST
+_RETURNED: Final = AttemptState.RETURNED
 _OFFERED: Final = AttemptState.OFFERED
 _HELD: Final = JobState.HELD
 """Named once: this is looked at for each event of each job, and a member of an enumeration is slow to find."""
@@ -56,7 +57,7 @@ def gained(before: Attempts, after: Attempts, spec: JobSpec | None = None) -> Ga
 
 def _add(gain: Gain, attempt: Attempt, spec: JobSpec | None, sign: int) -> None:
     state = attempt.state
-    if state is _ENDED or state is _LOST:
+    if state is _ENDED or state is _LOST or state is _RETURNED:
         gain.cpu += sign * attempt.usage.cpu_seconds
         if spec is not None and granted(attempt, spec):
             gain.good += sign

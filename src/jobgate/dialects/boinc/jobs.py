@@ -6,7 +6,7 @@ Jobs that differ in nothing but files and arguments share all else: what a templ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Final
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from jobgate.dialects.boinc.settings import Settings
 from jobgate.dialects.boinc.templates import USUAL, Shelf, figures, first_given, of_job, wrong
-from jobgate.dialects.boinc.xml import Element
+from jobgate.dialects.boinc.xml import EMPTY, Element, real
 from jobgate.model.binding import Binder, Brought
 from jobgate.model.catalogue import App, Catalogue
 from jobgate.model.errors import Invalid, JobgateError, NotFound
@@ -36,10 +36,14 @@ _LEGACY: Final[Mapping[str, str]] = {
     "output_template_filename": "result_template_file",
 }
 _ANY: Final = frozenset(Failure)
-_DEPENDENCIES: Final = ("depends_on", "depends", "dependency", "dependencies", "parent", "parents", "prerequisite")
+ONE_APP: Final = "all jobs of a batch use the same application"
+_DEPENDENCIES: Final = frozenset(
+    {"depends_on", "depends", "dependency", "dependencies", "parent", "parents", "prerequisite"}
+)
 """What somebody would call them who hopes for some: to ignore it would run jobs too early."""
 PHYSICAL: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.\- ]{1,191}", re.ASCII)
 """What a stored file may be called; a template file too."""
+_COPIES: Final = Copied | Given | HostFile
 _MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -93,31 +97,66 @@ def _plain(text: str, what: str) -> str:
 # --- the jobs
 
 
+class _Common(msgspec.Struct, frozen=True):
+    """What the jobs of one batch start from."""
+
+    words: Words
+    app: App
+    version: int
+    standard: Template
+    params: Resources
+    allocated: bool
+    """Their priority follows from the account's share, which is how accounts take turns here anyway."""
+
+
+class _Kind:
+    """What the jobs of one template share. Raises Invalid for a template of which no job can be."""
+
+    def __init__(self, common: _Common, inputs: Element | None, outputs: Element | None) -> None:
+        template = of_job(inputs, outputs, common.standard)
+        own = template.resources if inputs is not None else Resources()
+        self.slots = tuple(slot for slot in template.inputs if not slot.file)
+        """Those that a job fills."""
+        self.binder = Binder(common.app, opened(template), version=common.version, licence_accepted=True)
+        self.retry = retry(template.replication)
+        self.planned = bool(own.operations or common.params.operations or template.resources.operations)
+        """Some template, or the batch, says how much there is to do."""
+        usual = first_given(own, common.params, common.standard.resources, USUAL)
+        self._usual = usual.over(template.resources)
+        self._sized: dict[float, Resources] = {}
+
+    def resources(self, operations: float) -> Resources:
+        """Of a job that says it takes so many, or 0 for none."""
+        if not operations:
+            return self._usual
+        known = self._sized.get(operations)
+        if known is None:
+            known = self._sized[operations] = replace(self._usual, operations=operations)
+        return known
+
+
+class _Kinds:
+    """The kinds of one request's jobs, each made once."""
+
+    def __init__(self, common: _Common) -> None:
+        self._common = common
+        self._made: dict[tuple[Element | None, Element | None], _Kind] = {}
+
+    def of(self, inputs: Element | None, outputs: Element | None) -> _Kind:
+        """That of a job with these templates of its own."""
+        known = self._made.get((inputs, outputs))
+        if known is None:
+            known = self._made[inputs, outputs] = _Kind(self._common, inputs, outputs)
+        return known
+
+
 class _Job(msgspec.Struct, frozen=True):
-    """One job, read; its spec is made when it is stored."""
+    """One job, read."""
 
-    element: Element
-    template: Template
-    resources: Resources
-    files: tuple[Brought, ...]
-    priority: int | None
-
-
-class _Makers:
-    """A binder for each template, and what goes with it."""
-
-    def __init__(self, app: App, version: int) -> None:
-        self._app = app
-        self._version = version
-        self._made: dict[int, tuple[Template, Binder, Retry]] = {}
-
-    def of(self, template: Template) -> tuple[Binder, Retry]:
-        """By identity: equal templates of one request are one object, since reading them is remembered."""
-        known = self._made.get(id(template))
-        if known is None or known[0] is not template:
-            binder = Binder(self._app, template, version=self._version, licence_accepted=True)
-            known = self._made[id(template)] = (template, binder, retry(template.replication))
-        return known[1], known[2]
+    spec: JobSpec
+    shared: tuple[_Kind, int | None, bool]
+    """Its kind, its priority where it has one, and whether it brings files that are copied."""
+    name: str
 
 
 def retry(rule: Replication) -> Retry:
@@ -140,18 +179,19 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
     elements = list(batch.all("job"))
     if not elements:
         raise Invalid("no jobs in batch", code="no-jobs")
-    _independent(batch, elements, app.name)
-    makers = _Makers(app, batch.integer("app_version_num"))
+    if any(name.text.strip() != app.name for name in batch.all("app_name")):
+        raise wrong(ONE_APP)
+    version = batch.integer("app_version_num")
     standard = _of_batch(words, batch, app)
     params = figures(batch.get("job_params") or Element(""), zero_is_unset=True)
     allocated = batch.has("allocation_priority")
-    common = _Common(standard, params, allocated)
-    jobs = [_read(words, element, place, common) for place, element in enumerate(elements)]
-    groups = tuple(_groups(jobs, makers))
-    names = tuple(name and _plain(name, "job name") for name in (job.word("name") for job in elements))
-    document = Document(app_version=batch.integer("app_version_num"), allocation_priority=allocated)
+    common = _Common(words, app, version, standard, params, allocated)
+    kinds = _Kinds(common)
+    jobs = [_read(element, place, common, kinds) for place, element in enumerate(elements)]
+    names = tuple(job.name for job in jobs)
+    document = Document(app_version=version, allocation_priority=allocated)
     whole = Submit(
-        groups=groups,
+        groups=_groups(jobs),
         origin=Origin(dialect=NAME, document=msgspec.json.encode(document)),
         name=title(batch.word("batch_name"), app.name, now),
         app=app.name,
@@ -160,24 +200,6 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
         names=names if any(names) else (),
     )
     return batch.integer("batch_id"), lambda into: whole if into is None else replace(whole, into=into)
-
-
-def _independent(batch: Element, jobs: Sequence[Element], app: str) -> None:
-    """Raises Invalid for a second app, and for jobs that wait for others: the API has neither [founding text]."""
-    if any(name.text.strip() != app for part in (batch, *jobs) for name in part.all("app_name")):
-        raise wrong("all jobs of a batch use the same application")
-    for place, job in enumerate(jobs):
-        if any(job.has(name) for name in _DEPENDENCIES):
-            raise wrong(f"job {place}: there are no dependencies between jobs")
-
-
-class _Common(msgspec.Struct, frozen=True):
-    """What the jobs of one batch start from."""
-
-    standard: Template
-    params: Resources
-    allocated: bool
-    """Their priority follows from the account's share, which is how accounts take turns here anyway."""
 
 
 def _of_batch(words: Words, batch: Element, app: App) -> Template:
@@ -201,27 +223,44 @@ def _of_batch(words: Words, batch: Element, app: App) -> Template:
     return standard
 
 
-def _read(words: Words, job: Element, place: int, common: _Common) -> _Job:
-    template = of_job(job, common.standard)
-    own = template.resources if job.has("input_template") else Resources()
-    estimate = job.real("rsc_fpops_est")
+def _read(element: Element, place: int, common: _Common, kinds: _Kinds) -> _Job:
+    """One job. Its elements are looked through once: ten thousand jobs are a matter of microseconds each."""
+    said: dict[str, Element] = {}
+    brought: list[Element] = []
+    for tag, child in element.children:
+        if tag == "input_file":
+            brought.append(child)
+        else:
+            said.setdefault(tag, child)
+    _independent(said, place, common.app)
+    kind = kinds.of(said.get("input_template"), said.get("output_template"))
+    estimate = real(said.get("rsc_fpops_est", EMPTY).text)
     if estimate < 0:
         raise wrong(f"rsc_fpops_est of job {place} must not be negative")
-    said = Resources(operations=estimate)
-    resources = first_given(said, own, common.params, common.standard.resources, USUAL)
-    if common.allocated and not (
-        estimate or own.operations or common.params.operations or template.resources.operations
-    ):
+    if common.allocated and not (estimate or kind.planned):
         raise Invalid("no rsc_fpops_est given", code="no-estimate")
-    brought = list(job.all("input_file"))
-    slots = [slot for slot in template.inputs if not slot.file]
-    if len(brought) != len(slots):
-        told = f"wrong # of input files for job {place}: need {len(slots)}, got {len(brought)}"
+    if len(brought) != len(kind.slots):
+        told = f"wrong # of input files for job {place}: need {len(kind.slots)}, got {len(brought)}"
         raise Invalid(told, code="wrong-files")
-    files = tuple(_brought(words.own, slot, file) for slot, file in zip(slots, brought, strict=True))
-    template = opened(template)
-    priority = clamped(job.integer("priority")) if job.has("priority") and not common.allocated else None
-    return _Job(job, template, resources, files, priority)
+    own = common.words.own
+    files = [_brought(own, slot, file) for slot, file in zip(kind.slots, brought, strict=True)]
+    arguments = said.get("command_line", EMPTY).text.strip() or None
+    try:
+        spec = kind.binder.whole(files, arguments, resources=kind.resources(estimate), retry=kind.retry)
+    except Invalid as error:
+        raise wrong(f"job {place}: {error.message}") from error
+    priority = clamped(int(real(said["priority"].text))) if "priority" in said and not common.allocated else None
+    copies = any(isinstance(file.source, _COPIES) for file in files)
+    name = said.get("name", EMPTY).text.strip()
+    return _Job(spec, (kind, priority, copies), name and _plain(name, "job name"))
+
+
+def _independent(said: Mapping[str, Element], place: int, app: App) -> None:
+    """Raises Invalid for a second app, and for a job that waits for others: the API has neither [founding text]."""
+    if "app_name" in said and said["app_name"].text.strip() != app.name:
+        raise wrong(ONE_APP)
+    if not _DEPENDENCIES.isdisjoint(said):
+        raise wrong(f"job {place}: there are no dependencies between jobs")
 
 
 def clamped(priority: int) -> int:
@@ -229,40 +268,18 @@ def clamped(priority: int) -> int:
     return max(PRIORITIES[0], min(priority, PRIORITIES[1]))
 
 
-def _groups(jobs: list[_Job], makers: _Makers) -> list[Group]:
-    """Neighbours that share all but files and arguments are one group, whose specs are made as they are stored."""
+def _groups(jobs: list[_Job]) -> tuple[Group, ...]:
+    """Neighbours that differ in files, arguments and operations alone are one group."""
     groups: list[Group] = []
     start = 0
     for end in range(1, len(jobs) + 1):
-        if end < len(jobs) and _alike(jobs[start], jobs[end]):
+        if end < len(jobs) and jobs[end].shared == jobs[start].shared:
             continue
-        run = jobs[start:end]
-        first = _spec(run[0], makers, start)
-        if len(run) == 1:
-            groups.append(Group(first, priority=run[0].priority))
-        else:
-            for place, job in enumerate(run[1:], start + 1):
-                _spec(job, makers, place)  # what cannot be is refused before anything is stored
-            groups.append(Group(first, len(run), _each(run, makers, start), priority=run[0].priority))
+        run = [job.spec for job in jobs[start:end]]
+        each = run.__getitem__ if len(run) > 1 else None
+        groups.append(Group(run[0], len(run), each, priority=jobs[start].shared[1]))
         start = end
-    return groups
-
-
-def _alike(one: _Job, other: _Job) -> bool:
-    return one.template is other.template and one.resources == other.resources and one.priority == other.priority
-
-
-def _each(run: list[_Job], makers: _Makers, start: int) -> Callable[[int], JobSpec]:
-    return lambda place: _spec(run[place], makers, start + place)
-
-
-def _spec(job: _Job, makers: _Makers, place: int) -> JobSpec:
-    binder, policy = makers.of(job.template)
-    arguments = job.element.word("command_line")
-    try:
-        return binder.bind(job.files, arguments or None, resources=job.resources, retry=policy)
-    except Invalid as error:
-        raise wrong(f"job {place}: {error.message}") from error
+    return tuple(groups)
 
 
 # --- files
@@ -338,7 +355,7 @@ def estimate(words: Words, batch: Element) -> Estimate:
     counted: dict[float, int] = {}
     for job in batch.all("job"):
         try:
-            own = of_job(job, standard).resources
+            own = of_job(job.get("input_template"), None, standard).resources
         except JobgateError:
             own = Resources()  # templates are not looked at here, as the contract says
         operations = job.real("rsc_fpops_est") or first_given(own, params, standard.resources, USUAL).operations

@@ -10,6 +10,7 @@ from jobgate.dialects.boinc.rpc import REQUEST, Rpc
 from jobgate.dialects.boinc.settings import Settings, settings
 from jobgate.dialects.boinc.xml import Document
 from jobgate.dialects.dialect import Ask, Body, Call, Reply, Route, Setup, Stream
+from jobgate.dialects.reading import uncollected
 from jobgate.model.account import Kind, Proof, Scope, Signature
 from jobgate.model.errors import Invalid, JobgateError, MethodNotAllowed, NotFound, Unauthenticated
 from jobgate.model.operations import Load
@@ -56,7 +57,8 @@ class Boinc:
             return None
         if call.verb not in _RPCS:
             return outputs.credential(call)
-        document = self._document(call, keep=True)
+        with uncollected(call.fields.get(REQUEST, b"")):
+            document = self._document(call, keep=True)
         self._rpc(call, document.root)
         if document.root == "ping":
             return None
@@ -71,8 +73,9 @@ class Boinc:
             return Ask(operation=Load())
         if call.verb not in _RPCS:
             return outputs.signed(call) if call.verb == "get_output" else outputs.plain(call)
-        document = self._document(call, keep=False)
-        return self._rpc(call, document.root).ask(self._words, document.body, call)
+        with uncollected(call.fields.get(REQUEST, b"")):
+            document = self._document(call, keep=False)
+            return self._rpc(call, document.root).ask(self._words, document.body, call)
 
     def encode(self, call: Call, outcome: Outcome) -> Reply:
         """The answer to a call that went well."""

@@ -252,12 +252,11 @@ class Shelf:
         return whole if outputs is None else replace(whole, outputs=outputs)
 
 
-def of_job(job: Element, standard: Template) -> Template:
-    """The template of one job: its own elements, each in the place of the standard's."""
-    own_input, own_output = job.get("input_template"), job.get("output_template")
+def of_job(inputs: Element | None, outputs: Element | None, standard: Template) -> Template:
+    """The template of a job with these elements of its own, each in the place of the standard's."""
     template = standard
-    if own_input is not None:
-        template = replace(input_template(own_input), outputs=standard.outputs)
-    if own_output is not None:
-        template = replace(template, outputs=output_template(own_output))
+    if inputs is not None:
+        template = replace(input_template(inputs), outputs=standard.outputs)
+    if outputs is not None:
+        template = replace(template, outputs=output_template(outputs))
     return template
