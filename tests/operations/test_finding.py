@@ -33,7 +33,7 @@ async def pages(bench: Bench, **asked: Any) -> list[Batch]:
     while True:
         page = await bench.ask(FindBatches(where=BatchesWhere(**asked, after=after)))
         assert isinstance(page, FoundBatches)
-        found += [one.batch for one in page.batches]
+        found += [replace(one.batch, cancelled=None) for one in page.batches]
         after = page.more
         if after is None:
             return found
