@@ -68,6 +68,8 @@ DIGEST: Final = Digest("ab" * 32)
 FILE: Final = Stored(DIGEST, 5)
 PLAIN: Final = Replication(errors=1, successes=1, total=1)
 HERE: Final = EnvironmentName("local")
+Stands = JobState | tuple[JobState, list[dict[str, Any]]]
+"""Where a job stands, and its attempts."""
 
 CATALOGUE: Final = Catalogue(
     apps={
@@ -98,7 +100,12 @@ ERRORS: Final[Mapping[str, JobgateError]] = {
 
 def _attempt(job: JobId, batch: BatchId, number: int, state: AttemptState, **more: Any) -> Attempt:
     return Attempt(
-        id=AttemptId(batch, job, number), state=state, environment=HERE, created=NOW - 60.0, usage=Usage(1.5, 2.5), **more
+        id=AttemptId(batch, job, number),
+        state=state,
+        environment=HERE,
+        created=NOW - 60.0,
+        usage=Usage(1.5, 2.5),
+        **more,
     )
 
 
@@ -114,7 +121,9 @@ class World:
         self._add(3001, "stopped", JobState.CANCELLED, cancelled=NOW - 5.0)
         self._add(4001, "retired", JobState.SUCCEEDED, retired=NOW - 1.0)
 
-    def _add(self, number: int, name: str, *jobs: JobState | tuple[JobState, list[dict[str, Any]]], **more: Any) -> None:
+    def _add(
+        self, number: int, name: str, *jobs: JobState | tuple[JobState, list[dict[str, Any]]], **more: Any
+    ) -> None:
         first = BatchId(number * STRIDE * 1000)
         there = [] if name == "empty" else list(jobs)
         batch = Batch(
@@ -147,7 +156,7 @@ class World:
             est_end=NOW + 50.0 if number == 1001 else None,
         )
 
-    def answer(self, operation: Operation) -> Outcome:  # noqa: C901, PLR0911  # one line for each operation
+    def answer(self, operation: Operation) -> Outcome:  # one line for each operation
         """Raises what the operation's own words raise."""
         match operation:
             case Called():
@@ -165,7 +174,7 @@ class World:
                 return Estimated(environment=HERE, start=None, run=None, end=None, cost=None, seconds=jobs / 1e9)
             case Find(selector=Ids(jobs=names), tail=tail):
                 views = [view for _, views in self.batches.values() for view in views if _name(view) in names]
-                return Found(jobs=tuple(replace(view, tail=b"a < b & \"c\"\n\x1b" if tail else None) for view in views))
+                return Found(jobs=tuple(replace(view, tail=b'a < b & "c"\n\x1b' if tail else None) for view in views))
             case FindBatches():
                 return FoundBatches(batches=tuple(self.counted(n) for n in reversed(self.batches) if n != 4001))
             case Members():
@@ -249,7 +258,7 @@ _OVER: Final = (
 )
 
 
-def _view(batch: Batch, at: int, of: JobState | tuple[JobState, list[dict[str, Any]]]) -> JobView:
+def _view(batch: Batch, at: int, of: Stands) -> JobView:
     state, given = of if isinstance(of, tuple) else (of, [])
     ident = JobId(batch.id + at * STRIDE)
     failed = state is JobState.FAILED
@@ -274,6 +283,16 @@ def _name(view: JobView) -> JobName:
     return JobName(view.batch.id, view.job.id)
 
 
+def _ref(name: str) -> str:
+    return f"<file_ref><open_name>{name}</open_name></file_ref>"
+
+
+TWO_IN: Final = (
+    f"<input_template><file_info/><file_info></file_info><workunit>{_ref('a')}{_ref('b')}</workunit></input_template>"
+).encode()
+TWO_OUT: Final = f"<output_template><file_info/><result>{_ref('o')}</result></output_template>".encode()
+
+
 def dialect(*, legacy: bool = False, **settings: Any) -> Boinc:
     """The dialect, set up as the made-up server has it."""
     return Boinc(
@@ -282,12 +301,7 @@ def dialect(*, legacy: bool = False, **settings: Any) -> Boinc:
             variant="legacy" if legacy else "",
             catalogue=CATALOGUE,
             settings=settings,
-            templates={
-                "two_in": b"<input_template><file_info/><file_info></file_info><workunit><file_ref><open_name>a</open_name>"
-                b"</file_ref><file_ref><open_name>b</open_name></file_ref></workunit></input_template>",
-                "two_out": b"<output_template><file_info/><result><file_ref><open_name>o</open_name></file_ref></result>"
-                b"</output_template>",
-            },
+            templates={"two_in": TWO_IN, "two_out": TWO_OUT},
         )
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -11,7 +10,7 @@ from jobgate.dialects.boinc.batches import numbers
 from jobgate.dialects.boinc.jobs import Words
 from jobgate.dialects.boinc.rpc import DONE, Rpc
 from jobgate.dialects.boinc.templates import written
-from jobgate.dialects.boinc.xml import Element, tag
+from jobgate.dialects.boinc.xml import Element, plain, tag
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.model.attempt import Attempt
 from jobgate.model.errors import Invalid, NotFound
@@ -26,7 +25,6 @@ from jobgate.model.template import InputSlot, OutputSlot, Template
 
 STDERR: Final = 65_536
 """Bytes of a job's output that `stderr_out` tells, its last."""
-_NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _ping(words: Words, root: Element, call: Call) -> Ask:
@@ -123,8 +121,7 @@ def _of_result(view: JobView) -> tuple[Attempt | None, str]:
 
 def _doubly(log: bytes) -> str:
     """Entities inside of CDATA: the C++ client decodes them after it has taken the section."""
-    plain = _NO_XML.sub("", log.decode("utf-8", "replace"))
-    return escape(plain, {'"': "&quot;"})
+    return escape(plain(log.decode("utf-8", "replace")), {'"': "&quot;"})
 
 
 # --- stopping

@@ -28,8 +28,11 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0
 _BLANKS: Final = re.compile(r"\s+")
 _ROOT: Final = re.compile(r"\s*(?:<\?[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<([A-Za-z_][\w.-]*)", re.DOTALL | re.ASCII)
 _HEAD_BYTES: Final = 4096
-_SMALL: Final = 0.1
-"""Reals below it are told with an exponent, so that a small credit is not rounded to nothing."""
+_TIMES: Final = 1000.0
+"""Reals from here on have six decimals, as clients print them when they bring a time back."""
+_EXPONENT: Final = (1e-3, 1e15)
+"""Reals below and beyond are told with one, so that a small credit is not rounded to nothing."""
+_MOST: Final = 1e300
 
 
 class Element(msgspec.Struct, frozen=True, gc=False):
@@ -154,9 +157,14 @@ def _why(error: etree.XMLSyntaxError) -> str:
 # --- writing
 
 
+def plain(value: str) -> str:
+    """Without what XML cannot say."""
+    return _FORBIDDEN.sub("", value)
+
+
 def text(value: str) -> str:
-    """Escaped, and without what XML cannot say."""
-    return escape(_FORBIDDEN.sub("", value))
+    """The same, escaped."""
+    return escape(plain(value))
 
 
 def tag(name: str, value: str | float) -> str:
@@ -169,7 +177,10 @@ def _value(value: str | float) -> str:
         return text(value)
     if isinstance(value, int):
         return str(int(value))
-    return f"{value:.6f}" if abs(value) >= _SMALL or not value else f"{value:.10e}"
+    value = 0.0 if math.isnan(value) else max(-_MOST, min(value, _MOST))
+    if value and not _EXPONENT[0] <= abs(value) < _EXPONENT[1]:
+        return f"{value:.10e}"
+    return f"{value:.6f}" if abs(value) >= _TIMES or not value else f"{value:.10f}"
 
 
 def reply(root: str, body: str) -> bytes:
