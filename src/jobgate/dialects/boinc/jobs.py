@@ -42,6 +42,9 @@ PHYSICAL: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.\- ]{1,191}", re.ASCII)
 """What a stored file may be called; a template file too."""
 _MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
+_WITH_USER: Final = re.compile(r"[^/]*//[^/?#]*@")
+"""What a job is stored with holds no credential."""
+
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is kept of a request: what is not in the model, and no credential."""
@@ -324,6 +327,8 @@ def _remote(file: Element) -> Remote:
     md5 = file.word("md5").lower()
     if not url or not size or not _MD5.fullmatch(md5):
         raise wrong("an input file of mode remote needs url, nbytes and md5")
+    if _WITH_USER.match(url):
+        raise wrong("an address that jobs read holds no user and no password")
     return Remote(url, size=int(file.real("nbytes") or file.real("size")), md5=md5)
 
 
