@@ -328,7 +328,7 @@ def credentials_stay_out(subject: Subject) -> None:
     dialect = subject.build()
     for planted in subject.planted:
         call = planted.call
-        every = f"{call.body!r} {call.headers} {call.query} {call.path}"
+        every = f"{call.body!r} {call.fields} {call.headers} {call.query} {call.path}"
         absent = [canary for canary in planted.canaries if canary not in every]
         assert not absent, f"{absent} were not planted"
         try:

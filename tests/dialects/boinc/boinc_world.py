@@ -225,15 +225,15 @@ SPEC: Final = JobSpec(
     steps=(Step(command=Argv(("uppercase",))),), outputs=(Output(path="out"), Output(path="log")), replication=PLAIN
 )
 FILES: Final = (Artifact("log", DIGEST, 3, output=1), Artifact("out", DIGEST, 12))
-ENDED: Final = {"state": AttemptState.ENDED}
-_CONDOR: Final = (
+ENDED: Final[dict[str, Any]] = {"state": AttemptState.ENDED}
+_CONDOR: Final[tuple[Stands, ...]] = (
     (JobState.SUCCEEDED, [{**ENDED, "exit": Exit(0), "outputs": FILES}]),
     (JobState.FAILED, [{**ENDED, "exit": Exit(3), "failure": Failure.PROGRAM}]),
     (JobState.RUNNING, [{"state": AttemptState.RUNNING}]),
     (JobState.QUEUED, []),
     (JobState.CANCELLED, []),
 )
-_OVER: Final = (
+_OVER: Final[tuple[Stands, ...]] = (
     (
         JobState.SUCCEEDED,
         [

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from jobgate.dialects.boinc.settings import Settings
 from jobgate.dialects.boinc.templates import USUAL, Shelf, figures, first_given, of_job, wrong
 from jobgate.dialects.boinc.xml import Element
+from jobgate.dialects.reading import address
 from jobgate.model.binding import Binder, Brought
 from jobgate.model.catalogue import App, Catalogue
 from jobgate.model.errors import Invalid, JobgateError, NotFound
@@ -41,9 +42,6 @@ _DEPENDENCIES: Final = ("depends_on", "depends", "dependency", "dependencies", "
 PHYSICAL: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.\- ]{1,191}", re.ASCII)
 """What a stored file may be called; a template file too."""
 _MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-_WITH_USER: Final = re.compile(r"[^/]*//[^/?#]*@")
-"""What a job is stored with holds no credential."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -327,7 +325,11 @@ def _remote(file: Element) -> Remote:
     md5 = file.word("md5").lower()
     if not url or not size or not _MD5.fullmatch(md5):
         raise wrong("an input file of mode remote needs url, nbytes and md5")
-    if _WITH_USER.match(url):
+    try:
+        _, user = address(url, "url")
+    except Invalid as error:
+        raise wrong(error.message) from None
+    if user is not None:
         raise wrong("an address that jobs read holds no user and no password")
     return Remote(url, size=int(file.real("nbytes") or file.real("size")), md5=md5)
 

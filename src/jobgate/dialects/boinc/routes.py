@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
+from urllib.parse import quote
 
 from jobgate.dialects.boinc import batches, instances, outputs, rpc, staging, xml
 from jobgate.dialects.boinc.jobs import NAME, Words
@@ -30,6 +32,7 @@ from jobgate.model.storing import Gathered
 
 DOWNLOADS: Final = frozenset({"GET", "HEAD"})
 XML: Final = "text/xml"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._\- ]")
 LEGACY: Final = "legacy"
 """Replies as before July 2016, for clients of that age: on a mount of their own, since requests do not differ."""
 HANDLER: Final = "submit_rpc_handler"
@@ -201,12 +204,9 @@ def _counts(load: Loaded) -> str:
 def _output(outcome: Outcome) -> Reply:
     match outcome:
         case Content(artifact=artifact, name=name):
-            saved = name.replace("\\", "_").replace('"', "_")
-            return Reply(
-                body=artifact,
-                media="application/octet-stream",
-                headers={"content-disposition": f'attachment; filename="{saved}"'},
-            )
+            plain = _UNSAFE.sub("_", name) or "file"
+            saved = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+            return Reply(body=artifact, media="application/octet-stream", headers={"content-disposition": saved})
         case Archived() | Gathered():
             return Reply(body=outcome, media="application/zip")
         case _:
