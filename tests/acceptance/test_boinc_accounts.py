@@ -64,10 +64,10 @@ def test_another_accounts_batch_job_and_file_look_like_none(project: Project, mi
 def test_names_are_each_accounts_own(project: Project, mine: Python3, theirs: Python3) -> None:
     for client, content in ((mine, "of mine"), (theirs, "of theirs")):
         client.upload_files({"same name": content.encode()})
-        job = Job(name="same job", files=(File(mode="local_staged", source="same name"),))
+        job = Job(name="same.job", files=(File(mode="local_staged", source="same name"),))
         project.over(client, int(client.submit_batch(Batch(app="uppercase", jobs=(job,)))["batch_id"]))
-    assert mine.output_file("same job_0", 0).body == b"OF MINE"
-    assert theirs.output_file("same job_0", 0).body == b"OF THEIRS"
+    assert mine.output_file("same.job_0", 0).body == b"OF MINE"
+    assert theirs.output_file("same.job_0", 0).body == b"OF THEIRS"
 
 
 @pytest.mark.parametrize("app", ["nope", "retired"])
@@ -123,7 +123,7 @@ def test_a_boinc_batch_is_seen_cancelled_and_fetched_by_the_native_api(
 
 
 def test_a_native_job_is_seen_stopped_and_fetched_by_boinc(project: Project, mine: Python3, native: Ask) -> None:
-    body = {"argv": ["sh", "-c", "echo native > out"], "outputs": ["out"]}
+    body = {"command": ["sh", "-c", "echo native > out"], "outputs": ["out"]}
     made = native("POST", "/jobs", json=body)
     assert made.status_code == 201, made.text
     newest = project.until(lambda: _newest(mine), lambda batch: batch["state"] == "2")
@@ -133,7 +133,7 @@ def test_a_native_job_is_seen_stopped_and_fetched_by_boinc(project: Project, min
     assert (
         mine.get_templates(job=job["name"])["templates"]["output_template"]["result"]["file_ref"]["open_name"] == "out"
     )
-    native("POST", "/jobs", json={"argv": ["sleep", "60"]})
+    native("POST", "/jobs", json={"command": ["sleep", "60"]})
     running = _newest(mine)
     mine.abort_batch(int(running["id"]))
     assert project.over(mine, int(running["id"]))["nerror_jobs"] == "1"

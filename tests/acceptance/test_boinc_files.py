@@ -206,16 +206,16 @@ def test_a_jobs_own_templates_go_before_the_batchs_and_these_before_the_apps(pro
     own_in = _input(_ref("x") + "<command_line>'cat x > out'</command_line>", "<file_info/>")
     own_out = f"<output_template><file_info/><result>{_ref('out')}</result></output_template>"
     jobs = (
-        Job(name="of the batch", command_line=SCRIPT.format("cat a b > first"), files=two),
-        Job(name="its own", files=two[:1], input_template=own_in, output_template=own_out),
+        Job(name="of.the.batch", command_line=SCRIPT.format("cat a b > first"), files=two),
+        Job(name="its.own", files=two[:1], input_template=own_in, output_template=own_out),
     )
     sent = Batch(app="script", jobs=jobs, input_template="two_in", output_template="two_out")
     batch = int(client.submit_batch(sent)["batch_id"])
     seen = project.over(client, batch)
     assert [job["n_outfiles"] for job in seen["job"]] == ["2", "1"]
-    assert client.output_file("of the batch_0", 0).body == b"12"
-    assert client.output_file("its own_0", 0).body == b"1"
-    told = client.get_templates(job="of the batch")["templates"]
+    assert client.output_file("of.the.batch_0", 0).body == b"12"
+    assert client.output_file("its.own_0", 0).body == b"1"
+    told = client.get_templates(job="of.the.batch")["templates"]
     assert [ref["open_name"] for ref in told["output_template"]["result"]["file_ref"]] == ["first", "second"]
     assert [ref["open_name"] for ref in told["input_template"]["workunit"]["file_ref"]] == ["a", "b"]
 
@@ -256,11 +256,11 @@ def test_an_output_larger_than_its_template_allows_fails_the_instance(project: P
 def test_the_templates_command_line_is_for_a_job_that_gives_none(project: Project, client: Python3) -> None:
     template = _input("<command_line>'echo template > out'</command_line>")
     jobs = (
-        Job(name="none of its own", input_template=template),
+        Job(name="none.of.its.own", input_template=template),
         Job(name="both", command_line=SCRIPT.format("echo mine > out"), input_template=template),
     )
     project.over(client, int(client.submit_batch(Batch(app="script", jobs=jobs))["batch_id"]))
-    assert client.output_file("none of its own_0", 0).body == b"template\n"
+    assert client.output_file("none of its.own_0", 0).body == b"template\n"
     assert client.output_file("both_0", 0).body == b"mine\n"
 
 

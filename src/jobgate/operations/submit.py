@@ -33,6 +33,8 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     count = sum(group.count for group in operation.groups)
     if operation.empty and (count or operation.into is not None or operation.names or operation.secrets):
         raise Invalid("a batch that is made empty has no jobs, names or secrets yet", field="jobs")
+    if operation.empty and operation.app:
+        context.catalogue.app(operation.app, principal.name)
     if count < 1 and not operation.empty:
         raise Invalid("a batch needs at least one job", field="jobs")
     if count > context.limits.batch:

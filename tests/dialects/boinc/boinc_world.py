@@ -91,7 +91,7 @@ ERRORS: Final[Mapping[str, JobgateError]] = {
     "name-taken": Conflict("there is a job twice already", code="name-taken"),
     "immutable": Conflict("that name holds another content", code="immutable", field="a.dat"),
     "unavailable": Unavailable("the database is busy"),
-    "no-program": NotFound("there is no app 'gone' here", code="app-not-found"),
+    "not-open": NotFound("there is no app 'uppercase' here", code="app-not-found"),
     "fault": JobgateError("Traceback: a secret"),
     "invalid": Invalid("inputs[0]: <b>no</b> & never\r\nso", field="inputs[0]"),
 }

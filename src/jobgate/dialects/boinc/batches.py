@@ -40,9 +40,7 @@ def _create(words: Words, root: Element, call: Call) -> Ask:
     def said(name: str) -> str:
         return root.word(name) or inner.word(name)
 
-    app = words.app(said("app_name"))
-    if app.deprecated:
-        raise NotFound(f"app not found: {app.name}", code="app-not-found")
+    app = words.open(said("app_name"))
     expires = root.real("expire_time") or inner.real("expire_time")
     return Ask(
         operation=Submit(

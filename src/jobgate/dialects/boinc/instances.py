@@ -18,7 +18,7 @@ from jobgate.model.files import Remote
 from jobgate.model.job import JobSpec
 from jobgate.model.numbers import of_attempt
 from jobgate.model.operations import Called, Cancel, Find, Known, Load, Operation, Programs
-from jobgate.model.outcomes import Found, JobView, Outcome
+from jobgate.model.outcomes import Found, JobView, Offered, Outcome
 from jobgate.model.selectors import Ids, JobCalled
 from jobgate.model.state import JobState
 from jobgate.model.template import InputSlot, OutputSlot, Template
@@ -158,7 +158,9 @@ def _tell_templates(words: Words, root: Element, outcome: Outcome) -> str:
     if isinstance(outcome, Found):
         template = of_spec(found(outcome).spec)
     else:
-        template = words.standard(words.app(root.word("app_name")))
+        assert isinstance(outcome, Offered)  # noqa: S101  # the answer to Programs
+        app = outcome.catalogue.app(root.word("app_name"))  # raises NotFound for one that is not the asker's
+        template = words.standard(app)
     return f"<templates>\n{written(template)}</templates>\n"
 
 

@@ -112,7 +112,7 @@ class Boinc:
             status = 405 if isinstance(error, MethodNotAllowed) else 404
             return Reply(status=status, body=xml.HEAD + rpc.error(error.message).encode(), media=XML)
         if call.verb not in _RPCS:
-            return _refused_output(error, headers)
+            return _refused_output(call, error, headers)
         content = call.fields.get(REQUEST, b"")
         self._read.pop(id(content), None)
         name = xml.root_of(content)
@@ -222,10 +222,10 @@ def _headers(call: Call, error: JobgateError) -> dict[str, str]:
     return headers
 
 
-def _refused_output(error: JobgateError, headers: dict[str, str]) -> Reply:
+def _refused_output(call: Call, error: JobgateError, headers: dict[str, str]) -> Reply:
     """Clients of these look at no status, so it is the true one."""
     status, told = next((status, told) for kind, status, told in _REFUSED if isinstance(error, kind))
-    body = f"ERROR: {rpc.one_line(told or error.message)}\n".encode()
+    body = f"ERROR: {rpc.one_line(told or outputs.told(call, error))}\n".encode()
     return Reply(status=status, body=body, media="text/plain; charset=utf-8", headers=headers)
 
 

@@ -99,7 +99,7 @@ _SAID: Final = frozenset(
         "unreadable",
         "bad-command",
         "create-work",
-        "app-not-found",
+        "no-app",
         "batch-not-found",
         "batch-not-specified",
         "job-not-found",
@@ -128,7 +128,7 @@ def words_of(failed: JobgateError, rpc: Rpc | None) -> str:  # one line for each
             return "the server failed"
         case Unauthenticated():
             return "no authenticator" if failed.code == "no-authenticator" else "bad authenticator"
-        case Forbidden():
+        case Forbidden() | NotFound(code="app-not-found"):  # one that is there, and not the asker's
             return "no submit access" if rpc is not None and rpc.submits else "no file access"
         case TooMany(code="too-many-jobs"):
             return "limit on jobs in progress exceeded"
