@@ -26,8 +26,8 @@ _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", r
 _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML cannot say, escaped or not."""
 _BLANKS: Final = re.compile(r"\s+")
-_ROOT: Final = re.compile(r"\s*(?:<\?[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<([A-Za-z_][\w.-]*)", re.DOTALL | re.ASCII)
-_HEAD_BYTES: Final = 4096
+_PIECE: Final = 4096
+"""Bytes that are read at a time where the first tag is all that is wanted."""
 _TIMES: Final = 1000.0
 """Reals from here on have six decimals, as clients print them when they bring a time back."""
 _EXPONENT: Final = (1e-3, 1e15)
@@ -108,9 +108,16 @@ def read(content: bytes) -> Document:
 
 
 def root_of(content: bytes) -> str:
-    """The name of the request, read from its first tag; empty when it has none. For replies, where it matters alone."""
-    match = _ROOT.match(content[:_HEAD_BYTES].decode("utf-8", "replace"))
-    return match.group(1) if match is not None else ""
+    """The name of the request, read no further than its first tag; empty when it has none."""
+    parser = etree.XMLPullParser(events=("start",), resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        for start in range(0, len(content), _PIECE):
+            parser.feed(content[start : start + _PIECE])
+            for _, element in parser.read_events():
+                return str(element.tag)
+    except etree.XMLSyntaxError:
+        pass  # what is no document has no name, as far as replies go
+    return ""
 
 
 class _Builder:
