@@ -125,13 +125,15 @@ def _planted() -> tuple[Planted, ...]:
 
 
 def status(body: bytes) -> str:
-    """What the reply of `query_completed_job` says of the job."""
+    """What the reply of `query_completed_job` says of the job; one that is told to stop has its mask at once."""
     (job,) = ET.fromstring(body)  # noqa: S314  # our own
     mask = job.findtext("error_mask")
     assert mask is not None
     if job.find("canonical_resultid") is not None:
         return "succeeded"
-    return "open" if mask == "0" else f"failed {mask}"
+    if mask == "0":
+        return "open"
+    return f"failed {mask}" if job.find("error_resultid") is not None else "stopping"
 
 
 SUBJECT: Final = Subject(
