@@ -123,7 +123,7 @@ def test_a_boinc_batch_is_seen_cancelled_and_fetched_by_the_native_api(
 
 
 def test_a_native_job_is_seen_stopped_and_fetched_by_boinc(project: Project, mine: Python3, native: Ask) -> None:
-    body = {"command": ["sh", "-c", "echo native > out"], "outputs": ["out"]}
+    body = {"command": ["sh", "-c", "echo native > out"], "outputs": [{"path": "out"}]}
     made = native("POST", "/jobs", json=body)
     assert made.status_code == 201, made.text
     newest = project.until(lambda: _newest(mine), lambda batch: batch["state"] == "2")

@@ -144,14 +144,14 @@ def test_a_lease_that_ends_aborts_and_retires_and_one_that_is_renewed_does_not(
 def test_a_retired_batch_is_in_no_list_and_its_name_means_the_next_one(project: Project, client: Python3) -> None:
     condor = Cpp(project.url, client.authenticator)
     first = condor.create_batch("script", "condor#1", 0)
-    condor.submit_batch(Batch(app="script", id=first, jobs=(Job(name="condor#1#0", command_line="'echo x > out'"),)))
+    condor.submit_batch(Batch(app="script", id=first, jobs=(Job(name="condor.1.0", command_line="'echo x > out'"),)))
     project.over(client, first)
-    assert client.output_file("condor#1#0_0", 0).body == b"x\n"
+    assert client.output_file("condor.1.0_0", 0).body == b"x\n"
     client.retire_batch(first)
     client.retire_batch(first)
     assert "condor#1" not in [batch["name"] for batch in _batches(client)]
     assert client.query_batch(first)["state"] == "4"
-    assert client.output_file("condor#1#0_0", 0).body.startswith(b"ERROR: ")
+    assert client.output_file("condor.1.0_0", 0).body.startswith(b"ERROR: ")
     assert len(condor.query_batch2(["condor#1"], 0).batches[0]) == 1
     second = condor.create_batch("script", "condor#1", 0)
     assert condor.query_batch2(["condor#1"], 0).batches == [[]]

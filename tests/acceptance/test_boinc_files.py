@@ -260,7 +260,7 @@ def test_the_templates_command_line_is_for_a_job_that_gives_none(project: Projec
         Job(name="both", command_line=SCRIPT.format("echo mine > out"), input_template=template),
     )
     project.over(client, int(client.submit_batch(Batch(app="script", jobs=jobs))["batch_id"]))
-    assert client.output_file("none of its.own_0", 0).body == b"template\n"
+    assert client.output_file("none.of.its.own_0", 0).body == b"template\n"
     assert client.output_file("both_0", 0).body == b"mine\n"
 
 

@@ -296,7 +296,7 @@ def _folder(tx: Transaction, principal: Principal, source: UserFile, now: float)
         return source.folder or tx.folders.uploads(principal.account, now)
     folder = tx.folders.find(principal.account, FolderKind.FILES, source.named)
     if folder is None:
-        raise NotFound(f"there is no folder {source.named}", code="file-not-found")
+        raise NotFound(f"there is no folder {source.named}", code="file-not-found", about=source.name)
     return folder.id
 
 

@@ -94,7 +94,7 @@ def fields(stands: Counted, *, cpu: bool) -> str:
     live = sum(number for state, number in stands.counts.items() if not state.over)
     failed = sum(stands.counts.get(state, 0) for state in (JobState.FAILED, JobState.CANCELLED))
     over = state in (states.COMPLETE, states.ABORTED) or (state == states.RETIRED and not live)
-    ended = (stands.ended or batch.cancelled or batch.retired or 0.0) if over else 0.0
+    ended = (batch.cancelled or stands.ended or batch.retired or 0.0) if over else 0.0
     told = (
         tag("id", batch.number)
         + tag("create_time", batch.created)

@@ -138,6 +138,10 @@ def words_of(failed: JobgateError, rpc: Rpc | None) -> str:  # one line for each
             return f"file immutability violation for {failed.field or ''}".rstrip()
         case TooLarge():
             return f"request is too large: {failed.message}"
+        case RequestError(code="host-file" | "copy-failed") if failed.about:
+            return f"Can't get MD5 of file {failed.about}"
+        case NotFound(code="file-not-found") if failed.about:
+            return f"sandbox link file {failed.about} not found"
         case RequestError() if failed.code in _SAID:
             return failed.message
         case NotFound(code="file-not-found") | Unrunnable() | Conflict() | Invalid() | NotFound() if _makes(rpc):
