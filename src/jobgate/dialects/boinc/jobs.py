@@ -289,7 +289,7 @@ def _brought(own: Settings, slot: InputSlot, file: Element) -> Brought:
     """What fills a slot. Where the slot has an address, the file's name is appended to that, and it is read there."""
     if slot.url:
         name = file.word("source") or file.word("url")
-        return Brought(Remote(slot.url + name, size=slot.size, md5=slot.md5), name.rpartition("/")[2])
+        return Brought(Remote(_open(slot.url + name), size=slot.size, md5=slot.md5), name.rpartition("/")[2])
     return Brought(*_source(own, file))
 
 
@@ -335,13 +335,18 @@ def _remote(file: Element) -> Remote:
     nbytes = file.real("nbytes") or file.real("size")
     if not url or not size or nbytes < 0 or not _MD5.fullmatch(md5):
         raise wrong("an input file of mode remote needs url, nbytes and md5")
+    return Remote(_open(url), size=int(nbytes), md5=md5)
+
+
+def _open(url: str) -> str:
+    """An address that jobs read. Raises Invalid for one that is none, or that holds a credential."""
     try:
         _, user = address(url, "url")
     except Invalid as error:
         raise wrong(error.message) from None
     if user is not None:
         raise wrong("an address that jobs read holds no user and no password")
-    return Remote(url, size=int(nbytes), md5=md5)
+    return url
 
 
 # --- estimates

@@ -272,6 +272,7 @@ def _routes(own: Settings) -> tuple[Route, ...]:
             limit=own.uploaded,
             files=own.uploads,
             file_limit=own.upload,
+            field_limit=min(own.body, own.uploaded),
             scope=Scope.SUBMIT,
             summary="query_files and upload_files",
         ),
