@@ -66,7 +66,7 @@ def said(body: bytes) -> str:
         '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><submit_batch>&a;</submit_batch>',
         "<submit_batch>&a;</submit_batch>",
         "<submit_batch>a & b</submit_batch>",
-        "<a>" * 300 + "</a>" * 300,
+        "<a>" * 80 + "</a>" * 80,
         "<submit_batch>\0</submit_batch>",
     ],
 )
