@@ -72,21 +72,23 @@ def test_names_are_each_accounts_own(project: Project, mine: Python3, theirs: Py
 
 @pytest.mark.parametrize("app", ["nope", "retired"])
 def test_an_app_that_is_not_there_or_takes_nothing_more(mine: Python3, app: str) -> None:
-    for asked in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: mine.create_batch(app, "b"),
         lambda: mine.submit_batch(Batch(app=app, jobs=(Job(),))),
-    ):
+    )
+    for asked in calls:
         with pytest.raises(BindingError, match=f"app not found: {app}"):
             asked()
 
 
 def test_an_app_of_others_is_one_that_this_account_may_not_submit_to(mine: Python3) -> None:
-    for asked in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: mine.create_batch("closed", "b"),
         lambda: mine.submit_batch(Batch(app="closed", jobs=(Job(),))),
         lambda: mine.estimate_batch(Batch(app="closed", jobs=(Job(fpops=1e9),))),
         lambda: mine.get_templates(app="closed"),
-    ):
+    )
+    for asked in calls:
         with pytest.raises(BindingError, match="no submit access"):
             asked()
 
@@ -149,9 +151,9 @@ def test_a_charity_engine_job_is_seen_and_stopped_by_boinc(project: Project, min
     assert seen["status"] == "aborted"
     (done,) = project.gateway.create(key, "echo ce > output/o")
     project.gateway.ended(key, [done])
-    batch = int(_newest(mine)["id"])
-    signed = hashlib.md5(f"{mine.authenticator}{batch}".encode()).hexdigest()  # noqa: S324  # BOINC's own
-    got = httpx.get(f"{project.url}get_output.php?cmd=batch_files&batch_id={batch}&auth_str={signed}")
+    number = int(_newest(mine)["id"])
+    signed = hashlib.md5(f"{mine.authenticator}{number}".encode()).hexdigest()  # noqa: S324  # BOINC's own
+    got = httpx.get(f"{project.url}get_output.php?cmd=batch_files&batch_id={number}&auth_str={signed}")
     assert got.content.startswith(b"PK")
 
 

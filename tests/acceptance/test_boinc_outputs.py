@@ -29,7 +29,7 @@ class Lab(NamedTuple):
     batch: int
     jobs: list[int]
 
-    def get(self, page: str = "get_output.php", **query: object) -> httpx.Response:
+    def get(self, page: str = "get_output.php", /, **query: object) -> httpx.Response:
         address = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
         return httpx.get(f"{self.project.url}{page}?{address}")
 

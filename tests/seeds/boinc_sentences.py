@@ -17,8 +17,9 @@ A batch could contain a single job, or many thousands of jobs.
 Currently, the API has two restrictions: - All jobs in a batch must use the same application.
     -> batches a_second_app_in_a_batch_is_refused
     -> exchange submit_batch: a second app in one batch
+    -> exchange submit_batch: another app in one of the jobs
 - There can be no dependencies between jobs.
-    -> exchange submit_batch: what it does not know is ignored at every level
+    -> exchange submit_batch: a job that waits for another
 The interface is implemented using XML over HTTP.
     -> hostile what_is_no_document_is_told_so_in_both_encodings
 BOINC provides a client-side PHP binding; it's possible to create bindings in other languages.

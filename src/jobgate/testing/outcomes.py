@@ -365,11 +365,6 @@ def _staged(origin: Origin) -> Iterator[Outcome]:
     yield Staged()
 
 
-def _loaded(origin: Origin) -> Iterator[Outcome]:
-    del origin
-    yield Loaded(waiting=3, running=0)
-
-
 def _streamed(origin: Origin) -> Iterator[Outcome]:
     stands = Counted(batch=batch(origin, 2), counts={JobState.QUEUED: 2})
     every = tuple(view(one, origin, spec) for one in jobs() for spec in SPECS)
@@ -421,7 +416,7 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Archive: _archived,
     ReadLog: _log,
     Members: _streamed,
-    Load: _loaded,
+    Load: lambda _: iter((Loaded(waiting=3, running=0),)),
     Renew: _counted,
     Retire: _counted,
     Stage: _staged,
