@@ -151,6 +151,22 @@ def test_an_api_key_is_no_authenticator(small: Project) -> None:
         Python3(small.url, key).query_batches()
 
 
+def test_a_client_of_http_1_0_is_answered(small: Project) -> None:
+    parts = urlsplit(small.url)
+    assert parts.hostname
+    with socket.create_connection((parts.hostname, parts.port or 80), 30) as line:
+        line.sendall(b"POST /test//submit_rpc_handler.php HTTP/1.0\r\nContent-Length: 15\r\n\r\nrequest=<ping/>")
+        said_all = b"".join(iter(lambda: line.recv(4096), b""))
+    assert b" 200 " in said_all.split(b"\r\n")[0]
+    assert said_all.endswith(b"<ping>\n<success>1</success>\n</ping>\n")
+
+
+def test_an_estimate_beyond_all_numbers_is_a_number(client: Python3) -> None:
+    for fpops in (1e308, 1.7e308):
+        seconds = client.estimate_batch(Batch(app="script", jobs=(Job(fpops=fpops),) * 3))["seconds"]
+        assert 0 < float(seconds) < float("inf")
+
+
 # --- files
 
 

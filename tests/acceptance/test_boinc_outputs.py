@@ -179,6 +179,24 @@ def test_a_batch_without_files_is_an_empty_zip(lab: Lab) -> None:
     assert _unzipped(lab.client.output_files(batch).body) == {}
 
 
+@pytest.mark.parametrize(
+    "name", ["a@b:c.d#18.0", "dir/job", "../../up", "/etc/x", "b\\c", "\u00fc \u20ac", "-rf", "x" * 191]
+)
+def test_a_job_may_be_called_so_and_its_files_stay_in_a_flat_zip(lab: Lab, name: str) -> None:
+    job = Job(name=name, command_line=SCRIPT.format("echo x > out"))
+    batch = int(lab.client.submit_batch(Batch(app="script", jobs=(job,)))["batch_id"])
+    seen = lab.project.over(lab.client, batch)["job"]
+    assert seen["name"] == name
+    assert lab.client.query_completed_job(name)["completed_job"]["error_mask"] == "0"
+    assert lab.get(cmd="workunit_file", wu_name=name, file_num=0, auth_str=lab.key).content == b"x\n"
+    signed = _signed(lab.key, f"{name}_0")
+    assert lab.get(cmd="result_file", result_name=f"{name}_0", file_num=0, auth_str=signed).content == b"x\n"
+    (entry,) = _unzipped(lab.client.output_files(batch).body)
+    assert not {"/", "\\"} & set(entry)
+    readable = _unzipped(lab.get("get_output2.php", cmd="batch", batch_id=batch, auth=lab.key).content)
+    assert all(not entry.startswith("/") and ".." not in entry.split("/") for entry in readable)
+
+
 def test_no_log_tells_a_credential_that_a_link_or_a_request_carries(lab: Lab) -> None:
     signed = _signed(lab.key, lab.batch)
     lab.get(cmd="batch_files", batch_id=lab.batch, auth_str=signed)

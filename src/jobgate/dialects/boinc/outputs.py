@@ -11,7 +11,7 @@ from typing import Final
 
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.model.account import Kind, Proof, Signature
-from jobgate.model.errors import Invalid, JobgateError, NotFound, Unauthenticated
+from jobgate.model.errors import Forbidden, Invalid, JobgateError, NotFound, Unauthenticated
 from jobgate.model.files import Naming
 from jobgate.model.operations import Archive, Called, Known, KnownJob, Operation, Read
 from jobgate.model.selectors import BatchCalled, JobCalled
@@ -47,6 +47,8 @@ def _batch(query: Mapping[str, str]) -> BatchCalled:
 def told(call: Call, error: JobgateError) -> str:
     """What is said of an error, in the contract's words where it has some."""
     query = call.query
+    if isinstance(error, Unauthenticated | Forbidden):
+        return "bad auth str" if query.get("cmd") == "batch_files" else "bad authenticator"
     match error.code:
         case "output-not-found":
             return f"bad file num: {query.get('file_num', '0')[:_SHOWN]}: {error.message}"

@@ -230,8 +230,8 @@ def _refused_output(call: Call, error: JobgateError, headers: dict[str, str]) ->
 
 
 _REFUSED: Final[tuple[tuple[type[JobgateError], int, str], ...]] = (
-    (Unauthenticated, 403, "bad authenticator"),
-    (Forbidden, 403, "bad authenticator"),
+    (Unauthenticated, 403, ""),
+    (Forbidden, 403, ""),
     (NotFound, 404, ""),
     (Gone, 410, ""),
     (TooMany, 429, ""),
