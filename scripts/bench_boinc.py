@@ -6,7 +6,6 @@ measured, both slots are taken by jobs that sleep: what is counted is the gatewa
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -147,7 +146,9 @@ def _taken(asker: _Asker) -> Iterator[Row]:
         beside = f"{spent / JOBS * 1e6:.0f} us each, grew {grown:.0f} MB"
         yield f"BOINC: {JOBS:,} jobs {what}, taken", f"{rate:,.0f}/s", beside, ">= 20,000/s"
     with _beside(asker.server) as times:
-        asker.server.taken(_HANDLER, asker.form("submit_batch", f"<batch><app_name>bench</app_name>{whole}</batch>"), _FORM, JOBS)
+        asker.server.taken(
+            _HANDLER, asker.form("submit_batch", f"<batch><app_name>bench</app_name>{whole}</batch>"), _FORM, JOBS
+        )
     yield "BOINC: a single submit beside such a batch", _late(times), f"of {len(times)}", "p99 <= 100 ms"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("gateways", "local_rig", "shells", "typed")
+pytest_plugins = ("gateways", "boinc_project", "local_rig", "shells", "typed")
 
 settings.register_profile("quick", max_examples=300, deadline=None)
 settings.register_profile("soak", max_examples=20_000, deadline=None)

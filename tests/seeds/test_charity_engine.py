@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
 import pytest
+from founding import exists, named, read, whole
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-TEXT: Final = (Path(__file__).parent / "charity_engine.txt").read_text().replace("\u00a0", " ")
+TEXT: Final = (Path(__file__).parent / "charity_engine.txt").read_text()
 
 FILES: Final = {
     "create": "tests/dialects/charity_engine/test_charity_engine_create.py",
@@ -19,9 +18,6 @@ FILES: Final = {
     "docs": "docs/dialects/charity-engine.md",
 }
 """Where an answer stands: a test of that file, less its `test_`; or a heading of the page, with words below it."""
-NOTHING: Final = "nothing"
-"""The page's own frame, which asks nothing of a server."""
-
 TABLE: Final = """
 You are viewing an old version of this page. View the current version.
     -> nothing
@@ -116,53 +112,13 @@ The useOwnDevices parameter requires signing up as a Charity Engine volunteer an
 • No labels
     -> nothing
 """
-
-
-def plain(text: str) -> str:
-    return " ".join(text.split())
-
-
-def read() -> list[tuple[str, list[str]]]:
-    """Sentence and answers, in the order of the table."""
-    found: list[tuple[str, list[str]]] = []
-    lines: list[str] = []
-    for line in TABLE.strip().split("\n"):
-        if line.startswith("    -> "):
-            if lines:
-                found.append((plain(" ".join(lines)), []))
-                lines = []
-            found[-1][1].append(line.removeprefix("    -> "))
-        else:
-            lines.append(line)
-    assert not lines
-    return found
-
-
-ANSWERS: Final = read()
-
-
-def sections(page: str) -> dict[str, str]:
-    """Text by heading, this as a viewer of Markdown names it in addresses."""
-    _, *parts = re.split(r"^#+ ", page, flags=re.MULTILINE)
-    titles = (part.partition("\n") for part in parts)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-"): text for title, _, text in titles}
+ANSWERS: Final = read(TABLE)
 
 
 def test_every_sentence_of_the_founding_text_is_in_the_table_and_in_its_order() -> None:
-    left = plain(TEXT)
-    for sentence, _ in ANSWERS:
-        before, there, left = left.partition(sentence)
-        assert there, f"not in the text, or not at this place: {sentence}"
-        assert not before.strip(), f"a sentence that nothing answers: {before}"
-    assert not left.strip(), f"sentences that nothing answers: {left}"
+    whole(TEXT, ANSWERS)
 
 
-@pytest.mark.parametrize("answer", sorted({one for _, each in ANSWERS for one in each} - {NOTHING}))
+@pytest.mark.parametrize("answer", named(ANSWERS))
 def test_what_answers_a_sentence_exists(answer: str) -> None:
-    where, _, name = answer.partition(" ")
-    text = (ROOT / FILES[where]).read_text()
-    if where == "docs":
-        anchor, _, words = name.partition(": ")
-        assert words in sections(text)[anchor]
-    else:
-        assert f"\ndef test_{name}(" in text
+    exists(answer, FILES)

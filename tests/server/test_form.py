@@ -37,6 +37,7 @@ def read(  # noqa: PLR0913  # what a form may be
     limit: int = 1 << 20,
     files: int = 3,
     file_limit: int = 100,
+    room: int = 1 << 20,
     admit: Any = None,
     storage: Memory | None = None,
 ) -> form.Form:
@@ -46,7 +47,7 @@ def read(  # noqa: PLR0913  # what a form may be
     async def whole() -> form.Form:
         body = Body(pieces(content, size), {}, limit, 5.0)
         sink = storage or Memory()
-        return await form.read(body, kind, sink, files=files, size=file_limit, admit=admit or nobody)
+        return await form.read(body, kind, sink, files=files, size=file_limit, room=room, admit=admit or nobody)
 
     return asyncio.run(whole())
 
@@ -126,3 +127,18 @@ def test_what_is_no_form_is_refused(content: bytes, kind: str) -> None:
 def test_endless_headers_of_a_part_are_refused() -> None:
     with pytest.raises(Invalid, match="broken"):
         read(b"--b\r\nx: " + b"y" * 70_000, "multipart/form-data; boundary=b")
+
+
+def test_fields_have_less_room_than_a_body_that_brings_files() -> None:
+    content, kind = multipart(request=(None, "x" * 60), more=(None, "y" * 60))
+    assert len(read(content, kind, room=120).fields) == 2
+    with pytest.raises(TooLarge):
+        read(content, kind, room=119)
+    with pytest.raises(TooLarge):
+        read(b"request=" + b"x" * 200, URLENCODED, room=100)
+
+
+def test_a_header_of_a_part_is_not_read_without_end() -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="' + b"n" * 100_000 + b'"\r\n\r\nv\r\n--x--\r\n'
+    with pytest.raises(Invalid):
+        read(head, "multipart/form-data; boundary=x")

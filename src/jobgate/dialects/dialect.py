@@ -56,6 +56,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Files that a form may bring."""
     file_limit: int = 0
     """Bytes of each."""
+    field_limit: int = 0
+    """Bytes of a form's fields together, which are in memory; 0: as many as of the body."""
     scope: Scope = Scope.READ
     """What it asks of the credential, known before the body is read as an operation."""
     early: bool = False

@@ -151,9 +151,16 @@ class Origins:
             kind = TooLarge if error.code == "too-large" else Invalid
             code = "too-large" if error.code == "too-large" else "copy-failed"
             told = f"a file could not be copied: {error.message}"
-            raise kind(told, code=code, field="inputs", retryable=error.retryable) from error
+            raise kind(told, code=code, field="inputs", retryable=error.retryable, about=_shown(copied.url)) from error
 
 
 def _refused(file: HostFile) -> Invalid:
     told = f"the file {file.path} is none that jobs may have; ask the operator which directories of the server they may"
-    return Invalid(told, code="host-file", field="inputs")
+    return Invalid(told, code="host-file", field="inputs", about=file.path)
+
+
+def _shown(url: str) -> str:
+    """The address without user and password."""
+    scheme, mark, rest = url.partition("//")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"

@@ -35,7 +35,7 @@ class JobgateError(Exception):
     code: str = "internal"
     retryable: bool = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that an error may say of itself
         self,
         message: str | None = None,
         *,
@@ -43,6 +43,7 @@ class JobgateError(Exception):
         field: str | None = None,
         retryable: bool | None = None,
         retry_after: float | None = None,
+        about: str = "",
     ) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
         if code is not None:
@@ -51,6 +52,8 @@ class JobgateError(Exception):
         if retryable is not None:
             self.retryable = retryable
         self.retry_after = retry_after
+        self.about = about
+        """The name or address that was asked for, where the error is that it cannot be had."""
 
     @property
     def message(self) -> str:

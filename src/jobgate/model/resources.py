@@ -13,6 +13,8 @@ from jobgate.model.errors import Invalid
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
+OPERATIONS: Final = 1e30
+"""Of one job at most: sums of them over all jobs there may be are still numbers."""
 
 
 class Network(StrEnum):
@@ -57,18 +59,13 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bytes the job expects to send; a declaration, not a limit."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "cores",
-            "memory",
-            "disk",
-            "operations",
-            "operations_limit",
-            "traffic_in",
-            "traffic_out",
-        ):
+        for name in ("cores", "memory", "disk", "traffic_in", "traffic_out"):
             value = getattr(self, name)
             if not 0 <= value < 1 << 63:
                 raise Invalid(f"{name} must not be negative", field=name)
+        for name in ("operations", "operations_limit"):
+            if not 0 <= getattr(self, name) <= OPERATIONS:
+                raise Invalid(f"{name} must be 0 to {OPERATIONS:g}", field=name)
         if self.walltime is not None and not 0 < self.walltime < 1 << 53:
             raise Invalid("walltime must be more than 0 seconds", field="walltime")
 

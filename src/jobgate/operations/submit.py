@@ -33,6 +33,8 @@ async def submit(context: Context, principal: Principal, operation: Submit) -> S
     count = sum(group.count for group in operation.groups)
     if operation.empty and (count or operation.into is not None or operation.names or operation.secrets):
         raise Invalid("a batch that is made empty has no jobs, names or secrets yet", field="jobs")
+    if operation.empty and operation.app:
+        context.catalogue.app(operation.app, principal.name)
     if count < 1 and not operation.empty:
         raise Invalid("a batch needs at least one job", field="jobs")
     if count > context.limits.batch:
@@ -296,7 +298,7 @@ def _folder(tx: Transaction, principal: Principal, source: UserFile, now: float)
         return source.folder or tx.folders.uploads(principal.account, now)
     folder = tx.folders.find(principal.account, FolderKind.FILES, source.named)
     if folder is None:
-        raise NotFound(f"there is no folder {source.named}", code="file-not-found")
+        raise NotFound(f"there is no folder {source.named}", code="file-not-found", about=source.name)
     return folder.id
 
 

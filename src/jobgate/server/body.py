@@ -84,8 +84,10 @@ class Body:
             if not message.get("more_body"):
                 return
 
-    async def whole(self) -> bytes:
-        """All of it, in memory."""
+    async def whole(self, most: int | None = None) -> bytes:
+        """All of it, in memory: `most` bytes, where the body may have more."""
+        if most is not None:
+            self._limit = min(self._limit, most)
         self.check()
         pieces = [piece async for piece in self.pieces()]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -15,6 +15,8 @@ from jobgate.model.errors import Invalid, TooLarge
 from jobgate.model.files import Stored
 from jobgate.server.body import Body, Sink
 
+HEADER: Final = 8192
+"""Bytes of a header of one part."""
 FIELDS: Final = 200_000
 """Fields of one form: some clients send one for each input of a large batch."""
 DOCUMENT: Final = "request"
@@ -35,17 +37,17 @@ Admit = Callable[[Mapping[str, bytes]], Awaitable[None]]
 
 
 async def read(  # noqa: PLR0913  # what is read, and what it may be
-    body: Body, content_type: str, sink: Sink, *, files: int, size: int, admit: Admit
+    body: Body, content_type: str, sink: Sink, *, files: int, size: int, room: int, admit: Admit
 ) -> Form:
-    """All of it. Every field may be as long as the body; there may be `files` files of `size` bytes each.
+    """All of it: fields of `room` bytes together, and `files` files of `size` bytes each.
 
     Before the first file is stored, `admit` is told the fields that came before it. Raises what it raises; Invalid for
     a broken form; TooLarge, SlowBody, Disconnected. Files stored until then are nobody's.
     """
     kind, options = parse_options_header(content_type)
     if kind == b"multipart/form-data":
-        return await _multipart(body, options.get(b"boundary", b""), sink, files, size, admit)
-    content = await body.whole()
+        return await _multipart(body, options.get(b"boundary", b""), sink, files, size, room, admit)
+    content = await body.whole(room)
     if kind in _XML or content.lstrip()[:1] == b"<":
         return Form({DOCUMENT: content})
     return Form(urlencoded(content))
@@ -94,6 +96,12 @@ class _Mark(Enum):
 _Heard = _Part | bytes | _Mark
 
 
+def _longer(text: bytes, more: bytes) -> bytes:
+    if len(text) + len(more) > HEADER:
+        raise _broken(f"a part's header has more than {HEADER} bytes")
+    return text + more
+
+
 class _Ear:
     """Hears a multipart parser, and keeps what it said until it is taken."""
 
@@ -111,10 +119,10 @@ class _Ear:
             raise _too_many()
 
     def name(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
+        self._field = _longer(self._field, data[start:end])
 
     def value(self, data: bytes, start: int, end: int) -> None:
-        self._text += data[start:end]
+        self._text = _longer(self._text, data[start:end])
 
     def header(self) -> None:
         self._headers[self._field.lower()] = self._text
@@ -166,7 +174,7 @@ async def _heard(pieces: AsyncIterator[bytes], boundary: bytes) -> AsyncGenerato
 
 
 async def _multipart(  # noqa: PLR0913, PLR0917  # what is read, and what it may be
-    body: Body, boundary: bytes, sink: Sink, files: int, size: int, admit: Admit
+    body: Body, boundary: bytes, sink: Sink, files: int, size: int, room: int, admit: Admit
 ) -> Form:
     if not boundary:
         raise _broken("it needs its boundary")
@@ -178,7 +186,8 @@ async def _multipart(  # noqa: PLR0913, PLR0917  # what is read, and what it may
         if not isinstance(part, _Part):
             continue
         if not part.file:
-            fields[part.name] = b"".join([piece async for piece in _content(heard)])
+            fields[part.name] = await _field(heard, room)
+            room -= len(fields[part.name])
             continue
         if not stored:
             await admit(fields)
@@ -186,6 +195,17 @@ async def _multipart(  # noqa: PLR0913, PLR0917  # what is read, and what it may
             raise TooLarge(f"a request may have at most {files} files", code="too-many-files")
         stored.append((part.name, await sink.put(_content(heard), limit=size)))
     return Form(fields, tuple(stored))
+
+
+async def _field(heard: AsyncGenerator[_Heard, None], room: int) -> bytes:
+    """A field, in memory. Raises TooLarge."""
+    pieces: list[bytes] = []
+    async for piece in _content(heard):
+        room -= len(piece)
+        if room < 0:
+            raise TooLarge("the fields of a form are larger than this address takes", code="body-too-large")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def _content(heard: AsyncGenerator[_Heard, None]) -> AsyncIterator[bytes]:

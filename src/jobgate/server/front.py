@@ -185,7 +185,8 @@ class Front:
         if not turn.exchange.done:
             kind = turn.exchange.headers.get("content-type", "")
             incoming, most = self._incoming(turn, route), route.file_limit
-            got = await form.read(incoming, kind, self._storage, files=route.files, size=most, admit=admit)
+            room = route.field_limit or route.limit
+            got = await form.read(incoming, kind, self._storage, files=route.files, size=most, room=room, admit=admit)
             turn.call = replace(turn.call, fields=got.fields, parts=got.files)
         return known[0] if known else await self._identify(turn, route)
 

@@ -89,7 +89,7 @@ class Folders:
         """Raises NotFound (`file-not-found`)."""
         found = self.look(folder, name)
         if found is None:
-            raise NotFound(f"there is no stored file {name}", code="file-not-found")
+            raise NotFound(f"there is no stored file {name}", code="file-not-found", about=name)
         return found
 
     def look(self, folder: FolderId, name: str) -> Entry | None:

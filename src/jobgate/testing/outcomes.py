@@ -38,10 +38,14 @@ from jobgate.model.operations import (
     Estimate,
     Find,
     FindBatches,
+    Load,
+    Members,
     Operation,
     Programs,
     Read,
     ReadLog,
+    Renew,
+    Retire,
     Retry,
     Submit,
     Write,
@@ -58,9 +62,12 @@ from jobgate.model.outcomes import (
     Found,
     FoundBatches,
     JobView,
+    Loaded,
     Log,
     Offered,
     Outcome,
+    Portion,
+    Streamed,
     Submitted,
     Written,
 )
@@ -69,6 +76,7 @@ from jobgate.model.state import AttemptState, Failure, JobState, Limit
 from jobgate.model.storing import (
     Append,
     ArchiveBatch,
+    AskStaged,
     DropEntry,
     DropFolder,
     Dropped,
@@ -87,6 +95,8 @@ from jobgate.model.storing import (
     OpenLog,
     PutEntry,
     ReadEntry,
+    Stage,
+    Staged,
     Uploaded,
 )
 from jobgate.model.waits import Offer, Waits
@@ -349,6 +359,28 @@ def _folders(origin: Origin) -> Iterator[Outcome]:
         yield Folders(folders=(held,), more=more, fresh=fresh)
 
 
+def _staged(origin: Origin) -> Iterator[Outcome]:
+    del origin
+    yield Staged(absent=(0, 2))
+    yield Staged()
+
+
+def _streamed(origin: Origin) -> Iterator[Outcome]:
+    stands = Counted(batch=batch(origin, 2), counts={JobState.QUEUED: 2})
+    every = tuple(view(one, origin, spec) for one in jobs() for spec in SPECS)
+
+    async def portions(*some: Portion) -> AsyncGenerator[Portion, None]:
+        for one in some:
+            yield one
+
+    yield Streamed(at=NOW, portions=portions())
+    yield Streamed(at=NOW, portions=portions(Portion(stands, (), begins=True)))
+    yield Streamed(
+        at=NOW,
+        portions=portions(Portion(stands, every[:1], begins=True, total=len(every)), Portion(stands, every[1:])),
+    )
+
+
 def _dropped(origin: Origin) -> Iterator[Outcome]:
     del origin
     yield Dropped()
@@ -383,6 +415,12 @@ SAMPLES: Final[Mapping[type[Any], Callable[[Origin], Iterator[Outcome]]]] = {
     Read: _content,
     Archive: _archived,
     ReadLog: _log,
+    Members: _streamed,
+    Load: lambda _: iter((Loaded(waiting=3, running=0),)),
+    Renew: _counted,
+    Retire: _counted,
+    Stage: _staged,
+    AskStaged: _staged,
     Write: _written,
     Describe: _described,
     Programs: _offered,

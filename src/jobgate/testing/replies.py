@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
+from lxml import etree
 
 from jobgate.dialects.dialect import Reply, Stream
 from jobgate.model.files import Artifact
@@ -30,9 +31,14 @@ def _events(content: bytes) -> None:
             msgspec.json.decode(value)
 
 
+def _xml(content: bytes) -> None:
+    etree.fromstring(content, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+
+
 MEDIA: Final[Mapping[str, Callable[[bytes], None]]] = {
     "application/json": _json,
     "application/problem+json": _json,
+    "text/xml": _xml,
     "text/plain": _text,
     "text/html": _text,
     "application/octet-stream": lambda _: None,
@@ -65,5 +71,7 @@ def well_formed(reply: Reply) -> None:
 
 
 async def _worded(stream: Stream, read: Callable[[bytes], None]) -> None:
-    async for item in stream.items:
-        read(stream.encode(item))
+    """Each piece is what the media type says; where there is a frame around them, the whole is."""
+    pieces = [stream.encode(item) async for item in stream.items]
+    for whole in (b"".join([stream.head, *pieces, stream.tail]),) if stream.head or stream.tail else pieces:
+        read(whole)

@@ -24,6 +24,8 @@ from jobgate.model.selectors import BatchCalled, BatchesWhere, Of
 from jobgate.model.state import JobState
 
 BATCH: Final = "batch"
+_FAILED: Final = (JobState.FAILED, JobState.CANCELLED, JobState.CANCELLING)
+"""A job that is told to stop has failed, as its error mask says at once [BOINC, section 7.10]."""
 _EMPTY: Final = Element("")
 
 
@@ -40,9 +42,7 @@ def _create(words: Words, root: Element, call: Call) -> Ask:
     def said(name: str) -> str:
         return root.word(name) or inner.word(name)
 
-    app = words.app(said("app_name"))
-    if app.deprecated:
-        raise NotFound(f"app not found: {app.name}", code="app-not-found")
+    app = words.open(said("app_name"))
     expires = root.real("expire_time") or inner.real("expire_time")
     return Ask(
         operation=Submit(
@@ -93,10 +93,10 @@ def fields(stands: Counted, *, cpu: bool) -> str:
     """What is told of a batch, in the contract's order."""
     batch, state = stands.batch, states.of_batch(stands)
     ledger = stands.ledger or Ledger()
-    live = sum(number for state, number in stands.counts.items() if not state.over)
-    failed = sum(stands.counts.get(state, 0) for state in (JobState.FAILED, JobState.CANCELLED))
+    failed = sum(stands.counts.get(state, 0) for state in _FAILED)
+    live = sum(number for state, number in stands.counts.items() if not state.over and state not in _FAILED)
     over = state in (states.COMPLETE, states.ABORTED) or (state == states.RETIRED and not live)
-    ended = (stands.ended or batch.cancelled or batch.retired or 0.0) if over else 0.0
+    ended = (batch.cancelled or stands.ended or batch.retired or 0.0) if over else 0.0
     told = (
         tag("id", batch.number)
         + tag("create_time", batch.created)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -11,7 +10,7 @@ from jobgate.dialects.boinc.batches import numbers
 from jobgate.dialects.boinc.jobs import Words
 from jobgate.dialects.boinc.rpc import DONE, Rpc
 from jobgate.dialects.boinc.templates import written
-from jobgate.dialects.boinc.xml import Element, tag
+from jobgate.dialects.boinc.xml import Element, plain, tag
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.model.attempt import Attempt
 from jobgate.model.errors import Invalid, NotFound
@@ -19,14 +18,13 @@ from jobgate.model.files import Remote
 from jobgate.model.job import JobSpec
 from jobgate.model.numbers import of_attempt
 from jobgate.model.operations import Called, Cancel, Find, Known, Load, Operation, Programs
-from jobgate.model.outcomes import Found, JobView, Outcome
+from jobgate.model.outcomes import Found, JobView, Offered, Outcome
 from jobgate.model.selectors import Ids, JobCalled
 from jobgate.model.state import JobState
 from jobgate.model.template import InputSlot, OutputSlot, Template
 
 STDERR: Final = 65_536
 """Bytes of a job's output that `stderr_out` tells, its last."""
-_NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _ping(words: Words, root: Element, call: Call) -> Ask:
@@ -123,8 +121,7 @@ def _of_result(view: JobView) -> tuple[Attempt | None, str]:
 
 def _doubly(log: bytes) -> str:
     """Entities inside of CDATA: the C++ client decodes them after it has taken the section."""
-    plain = _NO_XML.sub("", log.decode("utf-8", "replace"))
-    return escape(plain, {'"': "&quot;"})
+    return escape(plain(log.decode("utf-8", "replace")), {'"': "&quot;"})
 
 
 # --- stopping
@@ -161,7 +158,9 @@ def _tell_templates(words: Words, root: Element, outcome: Outcome) -> str:
     if isinstance(outcome, Found):
         template = of_spec(found(outcome).spec)
     else:
-        template = words.standard(words.app(root.word("app_name")))
+        assert isinstance(outcome, Offered)  # noqa: S101  # the answer to Programs
+        app = outcome.catalogue.app(root.word("app_name"))  # raises NotFound for one that is not the asker's
+        template = words.standard(app)
     return f"<templates>\n{written(template)}</templates>\n"
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from jobgate.dialects.boinc.settings import Settings
 from jobgate.dialects.boinc.templates import USUAL, Shelf, figures, first_given, of_job, wrong
 from jobgate.dialects.boinc.xml import EMPTY, Element, real
+from jobgate.dialects.reading import address
 from jobgate.model.binding import Binder, Brought
 from jobgate.model.catalogue import App, Catalogue
 from jobgate.model.errors import Invalid, JobgateError, NotFound
@@ -64,14 +65,25 @@ class Words:
         self.own = own
 
     def app(self, name: str) -> App:
-        """Raises NotFound (`app-not-found`) for one that is not there."""
+        """Raises NotFound (`no-app`) for one that is not there; whether it is the asker's is not asked here."""
         if name not in self.catalogue.apps:
-            raise NotFound(f"app not found: {name}", code="app-not-found")
+            raise _no_app(name)
         return self.catalogue.apps[name]
+
+    def open(self, name: str) -> App:
+        """The same for what would be submitted: a deprecated one is not there."""
+        app = self.app(name)
+        if app.deprecated:
+            raise _no_app(name)
+        return app
 
     def standard(self, app: App) -> Template:
         """The app's standard template. Raises Invalid for one that the operator wrote wrong."""
         return self.shelf.of_app(app.name, app.template)
+
+
+def _no_app(name: str) -> NotFound:
+    return NotFound(f"app not found: {name}", code="no-app")
 
 
 def title(text: str, app: str, now: float) -> str:
@@ -173,9 +185,7 @@ def retry(rule: Replication) -> Retry:
 
 def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[[BatchId | None], Submit]]:
     """The number of the batch that is to be filled, or 0; and what makes the Submit. Raises Invalid, NotFound."""
-    app = words.app(batch.word("app_name"))
-    if app.deprecated:
-        raise NotFound(f"app not found: {app.name}", code="app-not-found")
+    app = words.open(batch.word("app_name"))
     elements = list(batch.all("job"))
     if not elements:
         raise Invalid("no jobs in batch", code="no-jobs")
@@ -296,7 +306,7 @@ def _brought(own: Settings, slot: InputSlot, file: Element) -> Brought:
     """What fills a slot. Where the slot has an address, the file's name is appended to that, and it is read there."""
     if slot.url:
         name = file.word("source") or file.word("url")
-        return Brought(Remote(slot.url + name, size=slot.size, md5=slot.md5), name.rpartition("/")[2])
+        return Brought(Remote(_open(slot.url + name), size=slot.size, md5=slot.md5), name.rpartition("/")[2])
     return Brought(*_source(own, file))
 
 
@@ -339,9 +349,21 @@ def _remote(file: Element) -> Remote:
     url = file.word("url") or file.word("source")
     size = file.word("nbytes") or file.word("size")
     md5 = file.word("md5").lower()
-    if not url or not size or not _MD5.fullmatch(md5):
+    nbytes = file.real("nbytes") or file.real("size")
+    if not url or not size or nbytes < 0 or not _MD5.fullmatch(md5):
         raise wrong("an input file of mode remote needs url, nbytes and md5")
-    return Remote(url, size=int(file.real("nbytes") or file.real("size")), md5=md5)
+    return Remote(_open(url), size=int(nbytes), md5=md5)
+
+
+def _open(url: str) -> str:
+    """An address that jobs read. Raises Invalid for one that is none, or that holds a credential."""
+    try:
+        _, user = address(url, "url")
+    except Invalid as error:
+        raise wrong(error.message) from None
+    if user is not None:
+        raise wrong("an address that jobs read holds no user and no password")
+    return url
 
 
 # --- estimates

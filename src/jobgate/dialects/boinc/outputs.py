@@ -11,26 +11,28 @@ from typing import Final
 
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.model.account import Kind, Proof, Signature
-from jobgate.model.errors import Invalid, NotFound, Unauthenticated
+from jobgate.model.errors import Forbidden, Invalid, JobgateError, NotFound, Unauthenticated
 from jobgate.model.files import Naming
 from jobgate.model.operations import Archive, Called, Known, KnownJob, Operation, Read
 from jobgate.model.selectors import BatchCalled, JobCalled
 from jobgate.model.storing import ArchiveBatch
 
+_SHOWN: Final = 40
+"""Characters of what was asked that an error repeats, where it should have been a number."""
 _DIGITS: Final = re.compile(r"\d{1,10}", re.ASCII)
 _MD5: Final = re.compile(r"[0-9a-fA-F]{32}", re.ASCII)
 
 
 def _number(text: str, what: str) -> int:
     if not _DIGITS.fullmatch(text):
-        raise NotFound(f"no {what} {text[:40]}")
+        raise NotFound(f"no {what} {text[:_SHOWN]}")
     return int(text)
 
 
 def _file(query: Mapping[str, str]) -> int:
     text = query.get("file_num", "0")
     if not _DIGITS.fullmatch(text):
-        raise Invalid(f"bad file num: {text[:40]}")
+        raise Invalid(f"bad file num: {text[:_SHOWN]}")
     return int(text)
 
 
@@ -40,6 +42,24 @@ def _batch(query: Mapping[str, str]) -> BatchCalled:
     if name := query.get("batch_name", ""):
         return BatchCalled(name=name)
     raise NotFound("no batch")
+
+
+def told(call: Call, error: JobgateError) -> str:
+    """What is said of an error, in the contract's words where it has some."""
+    query = call.query
+    if isinstance(error, Unauthenticated | Forbidden):
+        return "bad auth str" if query.get("cmd") == "batch_files" else "bad authenticator"
+    match error.code:
+        case "output-not-found":
+            return f"bad file num: {query.get('file_num', '0')[:_SHOWN]}: {error.message}"
+        case "no-canonical":
+            return f"no canonical result for wu {query.get('wu_name') or query.get('wu_id', '')}"
+        case "attempt-not-found":
+            return f"no job instance {query.get('result_name') or query.get('result_id', '')}"
+        case "file-not-found":
+            return f"no such file: {error.message}"
+        case _:
+            return error.message
 
 
 # --- who asks

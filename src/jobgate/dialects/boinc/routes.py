@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Final
+from urllib.parse import quote
 
 from jobgate.dialects.boinc import batches, instances, outputs, rpc, staging, xml
 from jobgate.dialects.boinc.jobs import NAME, Words
-from jobgate.dialects.boinc.rpc import REQUEST, Rpc
+from jobgate.dialects.boinc.rpc import DONE, DONE_BARE, REQUEST, Rpc
 from jobgate.dialects.boinc.settings import Settings, settings
 from jobgate.dialects.boinc.xml import Document
 from jobgate.dialects.dialect import Ask, Body, Call, Reply, Route, Setup, Stream
 from jobgate.dialects.reading import uncollected
 from jobgate.model.account import Kind, Proof, Scope, Signature
-from jobgate.model.errors import Invalid, JobgateError, MethodNotAllowed, NotFound, Unauthenticated
+from jobgate.model.errors import (
+    Forbidden,
+    Gone,
+    Invalid,
+    JobgateError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from jobgate.model.operations import Load
 from jobgate.model.outcomes import Archived, Content, Loaded, Outcome
 from jobgate.model.storing import Gathered
 
 DOWNLOADS: Final = frozenset({"GET", "HEAD"})
 XML: Final = "text/xml"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._\- ]")
 LEGACY: Final = "legacy"
 """Replies as before July 2016, for clients of that age: on a mount of their own, since requests do not differ."""
 HANDLER: Final = "submit_rpc_handler"
@@ -91,28 +106,25 @@ class Boinc:
         except JobgateError as error:
             return self.refuse(call, error)
         shape = _Legacy(one) if self._legacy else _Today(one)
-        if isinstance(told, Stream):
-            head, tail = shape.around()
-            return Reply(
-                body=Stream(told.items, told.encode, head=xml.HEAD + head + told.head, tail=told.tail + tail), media=XML
-            )
-        return Reply(body=shape.whole(told), media=XML)
+        return Reply(body=shape.stream(told) if isinstance(told, Stream) else shape.whole(told), media=XML)
 
     def refuse(self, call: Call, error: JobgateError) -> Reply:
         """The answer to a call that did not: status 200, since clients stop at any other."""
+        headers = _headers(call, error)
         if isinstance(error, MethodNotAllowed | NotFound) and not call.verb:
             status = 405 if isinstance(error, MethodNotAllowed) else 404
             return Reply(status=status, body=xml.HEAD + rpc.error(error.message).encode(), media=XML)
         if call.verb not in _RPCS:
-            return _refused_output(error)
+            return _refused_output(call, error, headers)
         content = call.fields.get(REQUEST, b"")
         self._read.pop(id(content), None)
         name = xml.root_of(content)
         known = _RPCS[call.verb].get(name)
-        told = rpc.error(rpc.words_of(error, known))
+        told = rpc.error(rpc.words_of(error, known), rpc.number_of(error))
         if known is None or error.code == "unreadable" or self._legacy:
-            return Reply(body=xml.HEAD + told.encode(), media=XML)
-        return Reply(body=xml.reply(name, told + (_STUFFING if name == "query_batches" else "")), media=XML)
+            return Reply(body=xml.HEAD + told.encode(), media=XML, headers=headers)
+        stuffing = _STUFFING if name == "query_batches" else ""
+        return Reply(body=xml.reply(name, told + stuffing), media=XML, headers=headers)
 
     def _document(self, call: Call, *, keep: bool) -> Document:
         """The request, read once for who asks and what: `keep` it for the second time, or give it up."""
@@ -147,8 +159,8 @@ class _Today:
     def whole(self, told: str) -> bytes:
         return xml.reply(self._name, told)
 
-    def around(self) -> tuple[bytes, bytes]:
-        return f"<{self._name}>\n".encode(), f"</{self._name}>\n".encode()
+    def stream(self, told: Stream) -> Stream:
+        return _around(told, f"<{self._name}>\n", f"</{self._name}>\n")
 
 
 class _Legacy:
@@ -159,12 +171,27 @@ class _Legacy:
         self._jobs = one.name == "query_batch2"
 
     def whole(self, told: str) -> bytes:
+        if told == DONE_BARE:
+            return _bare(DONE)
         return xml.reply(self._root, told) if self._root and not told.startswith(f"<{self._root}>") else _bare(told)
 
-    def around(self) -> tuple[bytes, bytes]:
-        if self._jobs:
-            return b"", b""
-        return f"<{self._root}>\n".encode(), f"</{self._root}>\n".encode()
+    def stream(self, told: Stream) -> Stream:
+        if self._jobs:  # no root of all: the time, and then the jobs; nobody knew yet of those that nobody was sent
+            encode = told.encode
+            return _around(
+                Stream(told.items, lambda item: encode(item).replace(_UNSENT, _IN_PROGRESS), told.head + b"<jobs>\n"),
+                "",
+                "</jobs>\n",
+            )
+        return _around(told, f"<{self._root}>\n", f"</{self._root}>\n")
+
+
+_UNSENT: Final = b"<status>UNSENT</status>"
+_IN_PROGRESS: Final = b"<status>IN_PROGRESS</status>"
+
+
+def _around(told: Stream, head: str, tail: str) -> Stream:
+    return Stream(told.items, told.encode, xml.HEAD + head.encode() + told.head, told.tail + tail.encode())
 
 
 def _bare(told: str) -> bytes:
@@ -180,22 +207,43 @@ def _counts(load: Loaded) -> str:
 def _output(outcome: Outcome) -> Reply:
     match outcome:
         case Content(artifact=artifact, name=name):
-            saved = name.replace("\\", "_").replace('"', "_")
-            return Reply(
-                body=artifact,
-                media="application/octet-stream",
-                headers={"content-disposition": f'attachment; filename="{saved}"'},
-            )
+            plain = _UNSAFE.sub("_", name) or "file"
+            saved = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+            return Reply(body=artifact, media="application/octet-stream", headers={"content-disposition": saved})
         case Archived() | Gathered():
             return Reply(body=outcome, media="application/zip")
         case _:
             raise NotFound("no such file")
 
 
-def _refused_output(error: JobgateError) -> Reply:
-    status = 403 if isinstance(error, Unauthenticated) else 404 if isinstance(error, NotFound) else 400
-    told = "bad authenticator" if isinstance(error, Unauthenticated) else error.message or "no such file"
-    return Reply(status=status, body=f"ERROR: {' '.join(told.split())}\n".encode(), media="text/plain; charset=utf-8")
+def _headers(call: Call, error: JobgateError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if isinstance(error, TooMany | Unavailable):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, MethodNotAllowed) and call.verb:
+        headers["allow"] = "POST" if call.verb in _RPCS else "GET, HEAD"
+    return headers
+
+
+def _refused_output(call: Call, error: JobgateError, headers: dict[str, str]) -> Reply:
+    """Clients of these look at no status, so it is the true one."""
+    status, told = next((status, told) for kind, status, told in _REFUSED if isinstance(error, kind))
+    body = f"ERROR: {rpc.one_line(told or outputs.told(call, error))}\n".encode()
+    return Reply(status=status, body=body, media="text/plain; charset=utf-8", headers=headers)
+
+
+_REFUSED: Final[tuple[tuple[type[JobgateError], int, str], ...]] = (
+    (Unauthenticated, 403, ""),
+    (Forbidden, 403, ""),
+    (NotFound, 404, ""),
+    (Gone, 410, ""),
+    (TooMany, 429, ""),
+    (MethodNotAllowed, 405, ""),
+    (RequestError, 400, ""),
+    (Unavailable, 503, "Project is temporarily offline"),
+    (JobgateError, 500, "the server failed"),
+)
+"""Kind, status and text; without one the error's own."""
 
 
 def _routes(own: Settings) -> tuple[Route, ...]:
@@ -227,6 +275,7 @@ def _routes(own: Settings) -> tuple[Route, ...]:
             limit=own.uploaded,
             files=own.uploads,
             file_limit=own.upload,
+            field_limit=min(own.body, own.uploaded),
             scope=Scope.SUBMIT,
             summary="query_files and upload_files",
         ),

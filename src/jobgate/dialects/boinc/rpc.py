@@ -21,6 +21,7 @@ from jobgate.model.errors import (
     TooLarge,
     TooMany,
     Unauthenticated,
+    Unavailable,
     Unrunnable,
 )
 from jobgate.model.job import Batch
@@ -31,9 +32,13 @@ from jobgate.model.selectors import BatchCalled
 LONGEST: Final = 250
 """Bytes of an error's text, escaped: clients keep 256 and cut it badly."""
 FAILED: Final = -1
+OFFLINE: Final = -183
+"""The error's number where the server cannot be used at the moment."""
 REQUEST: Final = "request"
 """The form's field with the document."""
 DONE: Final = xml.tag("success", 1)
+DONE_BARE: Final = "<success/>\n"
+"""As upload_files has always told it."""
 
 
 class Rpc(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +79,18 @@ def of_batch(root: Element, then: Callable[[Batch], Operation], *, unknown: str 
 # --- errors
 
 
+def one_line(message: str) -> str:
+    """The text without line breaks and what XML cannot say; never empty."""
+    return " ".join(xml.plain(message).split()) or "unknown error"
+
+
 def error(message: str, number: int = FAILED) -> str:
     """The error element: what clients look for first, and no more than they can keep."""
-    one_line = " ".join(message.split()) or "unknown error"
-    kept = xml.text(one_line)
+    said = one_line(message)
+    kept = xml.text(said)
     while len(kept.encode()) > LONGEST:
-        one_line = one_line[: -max((len(kept.encode()) - LONGEST) // 6, 1)]
-        kept = xml.text(one_line)
+        said = said[: -max((len(kept.encode()) - LONGEST) // 6, 1)]
+        kept = xml.text(said)
     return f"<error>\n{xml.tag('error_num', number)}<error_msg>{kept}</error_msg>\n</error>\n"
 
 
@@ -89,7 +99,7 @@ _SAID: Final = frozenset(
         "unreadable",
         "bad-command",
         "create-work",
-        "app-not-found",
+        "no-app",
         "batch-not-found",
         "batch-not-specified",
         "job-not-found",
@@ -104,12 +114,21 @@ _SAID: Final = frozenset(
 """Errors whose words are the contract's already."""
 
 
-def words_of(failed: JobgateError, rpc: Rpc | None) -> str:
-    """What is told of an error."""
+def number_of(failed: JobgateError) -> int:
+    """Which error it is: clients tell it from 0 alone, and people may look it up."""
+    return OFFLINE if isinstance(failed, Unavailable) else FAILED
+
+
+def words_of(failed: JobgateError, rpc: Rpc | None) -> str:  # one line for each kind
+    """What is told of an error; of a fault that is not the asker's nothing but that."""
     match failed:
+        case Unavailable():
+            return "Project is temporarily offline"
+        case JobgateError() if not isinstance(failed, RequestError):
+            return "the server failed"
         case Unauthenticated():
             return "no authenticator" if failed.code == "no-authenticator" else "bad authenticator"
-        case Forbidden():
+        case Forbidden() | NotFound(code="app-not-found"):  # one that is there, and not the asker's
             return "no submit access" if rpc is not None and rpc.submits else "no file access"
         case TooMany(code="too-many-jobs"):
             return "limit on jobs in progress exceeded"
@@ -119,12 +138,16 @@ def words_of(failed: JobgateError, rpc: Rpc | None) -> str:
             return f"file immutability violation for {failed.field or ''}".rstrip()
         case TooLarge():
             return f"request is too large: {failed.message}"
+        case RequestError(code="host-file" | "copy-failed") if failed.about:
+            return f"Can't get MD5 of file {failed.about}"
+        case NotFound(code="file-not-found") if failed.about:
+            return f"sandbox link file {failed.about} not found"
         case RequestError() if failed.code in _SAID:
             return failed.message
         case NotFound(code="file-not-found") | Unrunnable() | Conflict() | Invalid() | NotFound() if _makes(rpc):
             return f"create_work failed: {failed.message}"
         case _:
-            return failed.message or "the server failed"
+            return failed.message
 
 
 def _makes(rpc: Rpc | None) -> bool:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from jobgate.dialects.boinc.jobs import Words, physical
-from jobgate.dialects.boinc.rpc import Rpc
+from jobgate.dialects.boinc.rpc import DONE_BARE, Rpc
 from jobgate.dialects.boinc.xml import Element, tag
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.model.errors import Invalid, NotFound
@@ -87,7 +87,7 @@ def _upload(words: Words, root: Element, call: Call) -> Ask:
 
 def _uploaded(words: Words, root: Element, outcome: Outcome) -> str:
     del words, root, outcome
-    return "<success/>\n"
+    return DONE_BARE
 
 
 RPCS: Final = (

@@ -12,7 +12,7 @@ from jobgate.model.state import AttemptState, Failure, JobState, Limit, Verdict
 
 NEW, IN_PROGRESS, COMPLETE, ABORTED, RETIRED = range(5)
 
-_BITS: Final[Mapping[Shortfall, tuple[int, str]]] = {
+BITS: Final[Mapping[Shortfall, tuple[int, str]]] = {
     Shortfall.UNSENT: (1, "couldnt_send_result"),
     Shortfall.ERRORS: (2, "too_many_error_results"),
     Shortfall.SUCCESSES: (4, "too_many_success_results"),
@@ -20,6 +20,7 @@ _BITS: Final[Mapping[Shortfall, tuple[int, str]]] = {
     Shortfall.CANCELLED: (16, "cancelled"),
     Shortfall.NO_CANONICAL: (32, "no_canonical_result"),
 }
+"""Bits of the error mask, and their words."""
 
 
 def of_batch(stands: Counted) -> int:
@@ -38,7 +39,7 @@ def errors(view: JobView) -> tuple[int, tuple[str, ...]]:
     job = view.job
     if job.state is JobState.SUCCEEDED or not (job.state.over or job.state is JobState.CANCELLING):
         return 0, ()
-    found = sorted(_BITS[one] for one in shortfall(job, view.attempts, view.spec))
+    found = sorted(BITS[one] for one in shortfall(job, view.attempts, view.spec))
     return sum(bit for bit, _ in found), tuple(word for _, word in found)
 
 

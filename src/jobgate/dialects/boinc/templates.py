@@ -39,6 +39,7 @@ _COUNTS: Final[Mapping[str, str]] = {
     "max_total_results": "total",
     "max_success_results": "successes",
 }
+_MOST_CREDIT: Final = 1e15
 _MOST: Final = 100
 """Instances of one job at most."""
 
@@ -93,8 +94,17 @@ def input_template(element: Element) -> Template:
         arguments=work.word("command_line"),
         resources=figures(work, zero_is_unset=False),
         replication=_replication(work),
-        credit=max(work.real("credit"), 0.0) if work.has("credit") else None,
+        credit=_credit(work),
     )
+
+
+def _credit(work: Element) -> float | None:
+    if not work.has("credit"):
+        return None
+    value = work.real("credit")
+    if not 0 <= value <= _MOST_CREDIT:
+        raise wrong(f"credit must be 0 to {_MOST_CREDIT:g}")
+    return value
 
 
 def _input(info: Element, ref: Element) -> InputSlot:

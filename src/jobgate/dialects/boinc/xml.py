@@ -26,10 +26,13 @@ _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", r
 _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML cannot say, escaped or not."""
 _BLANKS: Final = re.compile(r"\s+")
-_ROOT: Final = re.compile(r"\s*(?:<\?[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<([A-Za-z_][\w.-]*)", re.DOTALL | re.ASCII)
-_HEAD_BYTES: Final = 4096
-_SMALL: Final = 0.1
-"""Reals below it are told with an exponent, so that a small credit is not rounded to nothing."""
+_PIECE: Final = 4096
+"""Bytes that are read at a time where the first tag is all that is wanted."""
+_TIMES: Final = 1000.0
+"""Reals from here on have six decimals, as clients print them when they bring a time back."""
+_EXPONENT: Final = (1e-3, 1e15)
+"""Reals below and beyond are told with one, so that a small credit is not rounded to nothing."""
+_MOST: Final = 1e300
 
 
 class Element(msgspec.Struct, frozen=True, gc=False):
@@ -108,9 +111,16 @@ def read(content: bytes) -> Document:
 
 
 def root_of(content: bytes) -> str:
-    """The name of the request, read from its first tag; empty when it has none. For replies, where it matters alone."""
-    match = _ROOT.match(content[:_HEAD_BYTES].decode("utf-8", "replace"))
-    return match.group(1) if match is not None else ""
+    """The name of the request, read no further than its first tag; empty when it has none."""
+    parser = etree.XMLPullParser(events=("start",), resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        for start in range(0, len(content), _PIECE):
+            parser.feed(content[start : start + _PIECE])
+            for _, element in parser.read_events():
+                return str(element.tag)
+    except etree.XMLSyntaxError:
+        pass  # what is no document has no name, as far as replies go
+    return ""
 
 
 class _Builder:
@@ -157,9 +167,14 @@ def _why(error: etree.XMLSyntaxError) -> str:
 # --- writing
 
 
+def plain(value: str) -> str:
+    """Without what XML cannot say."""
+    return _FORBIDDEN.sub("", value)
+
+
 def text(value: str) -> str:
-    """Escaped, and without what XML cannot say."""
-    return escape(_FORBIDDEN.sub("", value))
+    """The same, escaped."""
+    return escape(plain(value))
 
 
 def tag(name: str, value: str | float) -> str:
@@ -172,7 +187,10 @@ def _value(value: str | float) -> str:
         return text(value)
     if isinstance(value, int):
         return str(int(value))
-    return f"{value:.6f}" if abs(value) >= _SMALL or not value else f"{value:.10e}"
+    value = 0.0 if math.isnan(value) else max(-_MOST, min(value, _MOST))
+    if value and not _EXPONENT[0] <= abs(value) < _EXPONENT[1]:
+        return f"{value:.10e}"
+    return f"{value:.6f}" if abs(value) >= _TIMES or not value else f"{value:.10f}"
 
 
 def reply(root: str, body: str) -> bytes:

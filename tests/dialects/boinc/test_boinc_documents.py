@@ -1,0 +1,240 @@
+"""Whatever comes as a request, the answer is a document of the contract's form; and the reader is bounded."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET  # reads our own replies
+from typing import Final
+
+import pytest
+from boinc_world import World, ask, call, dialect
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+KEY: Final = b"<authenticator>" + b"a" * 32 + b"</authenticator>"
+ENDPOINTS: Final = ("submit_rpc_handler", "job_file")
+HANDLED: Final = (
+    *("create_batch", "submit_batch", "estimate_batch", "query_batches", "query_batch", "query_batch2", "query_job"),
+    *("query_completed_job", "abort_batch", "abort_jobs", "retire_batch", "set_expire_time", "get_templates"),
+)
+LAUGHS: Final = b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]>'
+
+
+def answered(request: bytes, endpoint: str = "submit_rpc_handler", files: int = 0) -> ET.Element:
+    """The reply's root; the reply is well formed, has status 200, and an error in it has the contract's form."""
+    reply = ask(dialect(), World(), call(request, endpoint, files))
+    assert reply.status == 200
+    assert isinstance(reply.body, bytes)
+    assert reply.body.startswith(b'<?xml version="1.0" encoding="UTF-8" ?>\n<')
+    root = ET.fromstring(reply.body)  # noqa: S314  # our own
+    errors = [root] if root.tag == "error" else root.findall("error")
+    for error in errors:
+        assert error.tag == "error"
+        number, message = error.findtext("error_num"), error.findtext("error_msg")
+        assert number
+        assert int(number) != 0
+        assert message
+        assert message.strip()
+        assert "\n" not in message
+        kept = re.search(rb"<error_msg>(.*)</error_msg>", reply.body)
+        assert kept
+        assert len(kept[1]) <= 250
+    if root.tag != "error" and errors:
+        assert root[0].tag == "error"
+        assert len(root) == 1
+    return root
+
+
+def refused(request: bytes, endpoint: str = "submit_rpc_handler") -> str:
+    """The words of an error that is the root: the call was never known."""
+    root = answered(request, endpoint)
+    assert root.tag == "error", ET.tostring(root)[:300]
+    return root.findtext("error_msg") or ""
+
+
+# --- what is no document
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"",
+        b" \n ",
+        b"ping",
+        b"<ping>",
+        b"<ping></pong>",
+        b"<ping/><ping/>",
+        b"<ping>\0</ping>",
+        b"\0<ping/>",
+        b"<ping>&nbsp;</ping>",
+        b"<ping>&undefined;</ping>",
+        b"<ping>a & b</ping>",
+        b"<ping>a < b</ping>",
+        b"<ping>&#0;</ping>",
+        b"<ping>&#x1F;</ping>",
+        b"<ping>\xff\xfe\xfd</ping>",
+        b"<ping>\xed\xa0\x80</ping>",
+        b"<ping>\xc0\xaf</ping>",
+        b"<!DOCTYPE ping><ping/>",
+        b'<!DOCTYPE ping SYSTEM "file:///etc/passwd"><ping/>',
+        b'<!DOCTYPE p [<!ENTITY x SYSTEM "file:///etc/passwd">]><ping>&x;</ping>',
+        LAUGHS + b"<ping>&c;</ping>",
+        b"<!DOCTYPE p [<!ENTITY % x SYSTEM 'http://127.0.0.1:1/x'> %x;]><ping/>",
+        b'<?xml version="1.0" encoding="klingon"?><ping/>',
+        b'<?xml version="1.0"',
+        b"<a>" * 100_000 + b"</a>" * 100_000,
+        b"<ping>" + b"<a>" * 100 + b"</a>" * 100 + b"</ping>",
+        b"<a " + b"b='c' " * 2 + b"/>",
+        b"<ping" + b"x" * 100_000,
+        b"<![CDATA[<ping/>]]>",
+        b"<!--" + b"x" * 1000,
+        b"{}",
+        b"request=<ping/>",
+        "<ping/>".encode("utf-16"),
+    ],
+    ids=lambda value: repr(value[:44]) if isinstance(value, bytes) else None,
+)
+def test_what_is_no_document_is_told_so(endpoint: str, request_: bytes) -> None:
+    assert refused(request_, endpoint).startswith("can't parse request message: ")
+
+
+def test_a_fault_within_a_known_call_is_told_as_no_document_too() -> None:
+    line = b"<submit_batch>" + KEY + b"<batch><job><command_line>a && b</command_line></job></batch></submit_batch>"
+    assert refused(line).startswith("can't parse request message: ")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b'<?xml version="1.0" encoding="UTF-8" ?>\n<ping/>',
+        '<?xml version="1.0" encoding="ISO-8859-1"?><ping>\xe4</ping>'.encode("latin-1"),
+        "\ufeff<ping/>".encode(),
+        b"<!--" + b"x" * 10_000 + b"--><?y " + b"y" * 10_000 + b"?><!-- <query_batch> --><ping/>",
+        b"<!-- a comment --><ping/><!-- another -->",
+        b"<?target of an instruction?><ping/>",
+        b"\n  <ping\n/>\n",
+        b"<ping a='b'><unheard><of>&lt;&#65;&#x42;<![CDATA[<]]></of></unheard></ping>",
+    ],
+    ids=repr,
+)
+def test_what_is_a_document_by_the_books_is_read(request_: bytes) -> None:
+    root = answered(request_)
+    assert (root.tag, root.findtext("success")) == ("ping", "1")
+
+
+def test_sixty_levels_are_read_and_a_hundred_are_not() -> None:
+    assert answered(b"<ping>" + b"<a>" * 60 + b"</a>" * 60 + b"</ping>").tag == "ping"
+    assert "levels" in refused(b"<ping>" + b"<a>" * 100 + b"</a>" * 100 + b"</ping>")
+
+
+def test_an_error_repeats_no_more_of_a_request_than_clients_keep() -> None:
+    for name in (b"x" * 10_000, "ü€𝄞".encode() * 3000, b"&lt;&amp;&gt;" * 3000, b"a\n\n\nb" * 3000):
+        for rpc, field in ((b"get_templates", b"app_name"), (b"query_batch2", b"batch_name")):
+            inner = b"<%s>%s</%s>" % (field, name, field)
+            answered(b"<%s>%s%s</%s>" % (rpc, KEY, inner, rpc))
+
+
+# --- numbers and names of every wrong form
+
+NUMBERS: Final = (
+    *("", " ", "x", "-5", "+5", "010", "0x10", "1e400", "-1e400", "nan", "inf", "9" * 400, "1_000", "\u0661", "5;5"),
+    *("2147483648", "4294967297", "9223372036854775808", "1.9e18", "5.5", ".", "-", "e5", "\ud7ff", "5 5", "--5"),
+)
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: repr(number[:24]))
+@pytest.mark.parametrize(
+    "rpc", ["query_batch", "abort_batch", "retire_batch", "set_expire_time", "query_job", "query_batch2"]
+)
+def test_a_number_of_any_form_names_something_or_nothing(rpc: str, number: str) -> None:
+    names = ("batch_id", "job_id", "min_mod_time", "expire_time", "get_cpu_time")
+    inner = "".join(f"<{name}>{number}</{name}>" for name in names)
+    root = answered(f"<{rpc}>{KEY.decode()}{inner}</{rpc}>".encode())
+    assert root.tag == rpc
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: repr(number[:24]))
+def test_a_figure_of_any_form_makes_jobs_or_an_error(number: str) -> None:
+    figures = "".join(
+        f"<{name}>{number}</{name}>"
+        for name in ("rsc_fpops_est", "rsc_fpops_bound", "rsc_memory_bound", "rsc_disk_bound", "delay_bound")
+    )
+    counts = "".join(
+        f"<{name}>{number}</{name}>"
+        for name in ("min_quorum", "target_nresults", "max_error_results", "max_total_results", "max_success_results")
+    )
+    for template in ("", f"<input_template><workunit>{figures}</workunit></input_template>"):
+        for more in (template, template.replace("</workunit>", f"{counts}<credit>{number}</credit></workunit>")):
+            job = f"<job><rsc_fpops_est>{number}</rsc_fpops_est><priority>{number}</priority>{more}</job>"
+            batch = (
+                f"<batch><app_name>plain</app_name><batch_id>{number}</batch_id><priority>{number}</priority>"
+                f"<job_params>{figures}</job_params><expire_time>{number}</expire_time>{job}</batch>"
+            )
+            for rpc in ("submit_batch", "estimate_batch"):
+                assert answered(f"<{rpc}>{KEY.decode()}{batch}</{rpc}>".encode()).tag == rpc
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "..", "/etc/passwd", "a\tb", "\u202ea", "x" * 5000, "%00", "two_in/../two_in"]
+)
+def test_a_template_file_is_a_name_and_never_a_path(name: str) -> None:
+    batch = f"<batch><app_name>plain</app_name><input_template_filename>{name}</input_template_filename><job/></batch>"
+    root = answered(f"<submit_batch>{KEY.decode()}{batch}</submit_batch>".encode())
+    assert (root.findtext("error/error_msg") or "").startswith("create_work failed: ")
+
+
+# --- whatever comes
+
+BYTES: Final = st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass"))
+PIECES: Final = st.lists(
+    st.sampled_from(
+        [
+            *(f"<{name}>" for name in (*HANDLED, "ping", "batch", "job", "input_file", "x")),
+            *(f"</{name}>" for name in (*HANDLED, "ping", "batch", "job", "input_file", "x")),
+            *("&amp;", "&", "<", "<![CDATA[", "]]>", "<!--", "-->", "<?", "?>", "<!DOCTYPE x>", "\0", " ", "a", "1"),
+        ]
+    ),
+    max_size=12,
+).map(lambda pieces: "".join(pieces).encode())
+
+
+@given(request_=BYTES | PIECES, endpoint=st.sampled_from(ENDPOINTS), files=st.integers(0, 2))
+@example(request_=b"", endpoint="job_file", files=1)
+def test_any_bytes_are_answered_in_the_contracts_form(request_: bytes, endpoint: str, files: int) -> None:
+    root = answered(request_, endpoint, files)
+    if b"authenticator" not in request_ and b"ping" not in request_:
+        error = root if root.tag == "error" else root.find("error")
+        assert error is not None
+        assert error.findtext("error_msg")
+
+
+TEXT: Final = st.text(max_size=40).map(
+    lambda text: text.encode("utf-8", "ignore").decode().replace("&", "&amp;").replace("<", "&lt;")
+)
+FIELDS: Final = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *("app_name", "batch_name", "batch_id", "expire_time", "job_name", "job_id", "min_mod_time"),
+                *("get_cpu_time", "get_job_details", "phys_name", "delete_time", "mode", "source", "url", "nbytes"),
+                *("md5", "command_line", "rsc_fpops_est", "priority", "name", "app_version_num", "size"),
+            ]
+        ),
+        TEXT | st.sampled_from(["1001", "33", "uppercase", "plain", "inline", "remote", "local", "over"]),
+    ),
+    max_size=6,
+).map(lambda fields: "".join(f"<{name}>{text}</{name}>" for name, text in fields))
+
+
+@given(rpc=st.sampled_from(HANDLED), fields=FIELDS, inner=FIELDS, file=FIELDS)
+def test_any_values_in_any_call_are_answered_under_its_name(rpc: str, fields: str, inner: str, file: str) -> None:
+    job = f"<job>{inner}<input_file>{file}</input_file></job>"
+    document = f"<{rpc}>{KEY.decode()}{fields}<batch>{fields}{job}</batch></{rpc}>"
+    assert answered(document.encode()).tag in (rpc, "error")
+
+
+@given(rpc=st.sampled_from(["query_files", "upload_files"]), fields=FIELDS, files=st.integers(0, 3))
+def test_any_values_in_any_file_call_are_answered_under_its_name(rpc: str, fields: str, files: int) -> None:
+    document = f"<{rpc}>{KEY.decode()}{fields}</{rpc}>"
+    assert answered(document.encode(), "job_file", files).tag in (rpc, "error")
