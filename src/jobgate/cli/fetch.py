@@ -56,7 +56,7 @@ async def download(
     found = await resolved(session, ids)
     paths: list[Path] = []
     for id_ in found:
-        body = await session.ask("GET", jobs.at(id_), f"{id_}: not found.")
+        body = await session.look(jobs.at(id_), id_)
         what = session.core.a_job(body) if "-" in id_ else session.core.a_batch(body)
         with session.patience():
             paths += await downloads.download(session.core, what, to if len(found) == 1 else to / id_)

@@ -185,7 +185,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 async def _like(session: Session, id_: str) -> dict[str, Any]:
     """What would submit another job again. Raises Wrong for one that only another API can say."""
-    body = await session.ask("GET", f"/v1/jobs/{id_}", f"{id_}: not found.", query={"expand": "draft"})
+    body = await session.look(f"/v1/jobs/{id_}", id_, query={"expand": "draft"})
     view = msgspec.json.decode(body)
     if "draft" not in view:
         why = f"{id_} came by the {view.get('dialect', 'other')} API, with more than can be said here"

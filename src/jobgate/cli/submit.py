@@ -214,7 +214,7 @@ async def _told(session: Session, made: JobRecord | BatchRecord, manner: Manner 
 
     if manner.follow and isinstance(made, BatchRecord):
         if made.count == 1:
-            made = session.core.a_job(await session.ask("GET", f"/v1/jobs/{made.id}-1", f"{made.id}: not found."))
+            made = session.core.a_job(await session.look(f"/v1/jobs/{made.id}-1", made.id))
         else:
             manner = manner.without_log()
     if manner.follow:
@@ -231,12 +231,12 @@ async def _hint(session: Session, made: JobRecord | BatchRecord) -> None:
     screen = session.screen
     path = f"/v1/{'jobs' if isinstance(made, JobRecord) else 'batches'}/{made.id}"
     if screen.as_json:
-        screen.raw(await session.ask("GET", path, f"{made.id}: not found.", query={"expand": "waits"}))
+        screen.raw(await session.look(path, made.id, query={"expand": "waits"}))
         return
     if screen.quiet:
         return
     if made.waits is None and made.state == "queued":
-        body = await session.ask("GET", path, f"{made.id}: not found.", query={"expand": "waits"})
+        body = await session.look(path, made.id, query={"expand": "waits"})
         made = session.core.a_job(body) if isinstance(made, JobRecord) else session.core.a_batch(body)
     stands = f", {line_of(made.waits)}" if made.waits is not None and made.state == "queued" else ""
     many = f"{plural(made.count, 'job')}, " if isinstance(made, BatchRecord) else ""

@@ -28,7 +28,13 @@ def at(id: str) -> str:  # noqa: A002  # what it is called
 async def job(core: Core[J, B, F], id: str) -> J:  # noqa: A002  # what it is called
     """The job, with why it waits."""
     answer = await core.line.call(
-        Asking(method="GET", path=f"/v1/jobs/{quote(id, safe='')}", what=f"{id}: not found.", query={"expand": "waits"})
+        Asking(
+            method="GET",
+            path=f"/v1/jobs/{quote(id, safe='')}",
+            what=f"{id} was not read.",
+            sought=id,
+            query={"expand": "waits"},
+        )
     )
     return core.a_job(answer.content)
 
@@ -37,7 +43,7 @@ async def batch(core: Core[J, B, F], id: str) -> B:  # noqa: A002  # what it is 
     """The batch, with why it waits."""
     path = f"/v1/batches/{quote(id, safe='')}"
     answer = await core.line.call(
-        Asking(method="GET", path=path, what=f"{id}: not found.", query={"expand": "waits,failures"})
+        Asking(method="GET", path=path, what=f"{id} was not read.", sought=id, query={"expand": "waits,failures"})
     )
     return core.a_batch(answer.content)
 
