@@ -293,6 +293,7 @@ BY_CODE: Final[Mapping[str, str]] = {
     "storage-quota": "",
     "unknown-operation": "the server knows no such request: jobgate --version, and ask the operator for the server's",
     "app-not-found": "jobgate apps",
+    "folder-not-found": "jobgate folders create NAME    makes it; jobgate folders list shows those there are",
     "file-not-found": "jobgate files ID    or jobgate folders list FOLDER",
     "conflict": "",
     "not-waiting": "",

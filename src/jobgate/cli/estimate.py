@@ -7,6 +7,7 @@ import typer
 
 from jobgate.cli.connect import Session, verb
 from jobgate.cli.options import (
+    AcceptLicence,
     AppName,
     Cores,
     Count,
@@ -47,6 +48,7 @@ async def estimate(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     network: NetworkOption = None,
     image: Image = "",
     app_: AppName = "",
+    accept_licence: AcceptLicence = False,
     environment: Environment = "",
 ) -> int:
     """Say when a job would start and end, and what it would cost; submits nothing."""

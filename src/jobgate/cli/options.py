@@ -42,6 +42,9 @@ Walltime = Annotated[str, typer.Option(help="The longest run: 90s, 5min, 2h.")]
 NetworkOption = Annotated[Network | None, typer.Option("--network", help="What it reaches.")]
 Image = Annotated[str, typer.Option(help="An image of the catalogue, or one that the environment pulls.")]
 AppName = Annotated[str, typer.Option("--app", help="A program of the catalogue.")]
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="The licence of the app is accepted; jobgate apps says where it is.")
+]
 Env = Annotated[list[str] | None, typer.Option(help="A variable, NAME=VALUE; may be repeated.", metavar="NAME=VALUE")]
 Workdir = Annotated[str, typer.Option(help="The directory it starts in, from the workspace.")]
 Input = Annotated[
@@ -78,6 +81,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "network": said["network"].value if said["network"] is not None else None,
         "image": said["image"],
         "app": said["app_"],
+        "accept_licence": said["accept_licence"],
         "env": pairs(said["env"] or (), "--env"),
         "workdir": said["workdir"],
         "inputs": inputs(said["input_"] or ()),

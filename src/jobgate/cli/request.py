@@ -62,6 +62,8 @@ async def request(session: Session, asked: Asked) -> Request:
         check_document(WHAT, base, asked.file)
     if asked.like:
         base = await _like(session, asked.like) | base
+    if asked.sweep is not None and asked.count is not None:
+        raise Wrong(WHAT, "--sweep makes a job of each row, and --count so many equal ones", "give one of them")
     batch = bool(_BATCH & set(base)) or asked.sweep is not None or asked.count is not None
     template = dict(base.pop("template", {})) if "template" in base else {}
     if batch and "jobs" not in base:
@@ -197,13 +199,13 @@ async def _like(session: Session, id_: str) -> dict[str, Any]:
 # --- values
 
 
-def pairs(said: Sequence[str], option: str) -> dict[str, str]:
-    """`K=V`, each. Raises Wrong."""
+def pairs(said: Sequence[str], option: str, what: str = WHAT) -> dict[str, str]:
+    """`K=V`, each. Raises Wrong: `what` did not happen."""
     found = {}
     for word in said:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise Wrong(WHAT, f"{option} {plain(word)} is no NAME=VALUE", f"{option} {plain(name) or 'NAME'}=VALUE")
+            raise Wrong(what, f"{option} {plain(word)} is no NAME=VALUE", f"{option} {plain(name) or 'NAME'}=VALUE")
         found[name] = value
     return found
 

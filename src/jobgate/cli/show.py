@@ -104,7 +104,7 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     of = OF_JOBS if jobs or batch else OF_BATCHES
     query: dict[str, Any] = {
         "state": ",".join(states(state_ or (), of, "Not listed.")),
-        "label": [f"{key}={value}" for key, value in pairs(label or (), "--label").items()],
+        "label": [f"{key}={value}" for key, value in pairs(label or (), "--label", "Not listed.").items()],
         "name": name,
         "app": app_,
         "since": _moment(since_, "--since", now),

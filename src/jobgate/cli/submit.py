@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import resolved
 from jobgate.cli.options import (
+    AcceptLicence,
     AppName,
     Cores,
     Count,
@@ -94,6 +95,7 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     network: NetworkOption = None,
     image: Image = "",
     app_: AppName = "",
+    accept_licence: AcceptLicence = False,
     env: Env = None,
     workdir: Workdir = "",
     input_: Input = None,

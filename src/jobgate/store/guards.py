@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobgate.model.errors import Conflict, Gone
+from jobgate.model.errors import Gone, Reused
 from jobgate.model.ids import AccountId
 from jobgate.model.operations import Guard
 from jobgate.store.driver import Driver
@@ -13,7 +13,7 @@ def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
 ) -> int | None:
     """Uses up a key for what will be called `ident`; the id of what it made before, if it did.
 
-    `kept` names the statement that finds such a thing. Raises Conflict (`key-reused`) when the key was used with
+    `kept` names the statement that finds such a thing. Raises Reused when the key was used with
     another body, and Gone when what it made was deleted.
     """
     known = db.one("guard_get", owner, guard.scope, guard.key)
@@ -22,9 +22,9 @@ def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
         here = db.one(kept, made) is not None
         if expires > now or here:
             if body != guard.body:
-                raise Conflict(
-                    "this key belongs to another request; use a new key, or send the first body", code="key-reused"
-                )
+                error = Reused()
+                error.ident = made
+                raise error
             if not here:
                 raise Gone("what this key made is deleted; use a new key for new ones")
             return int(made)

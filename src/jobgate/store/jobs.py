@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
+from jobgate.model.errors import Conflict, IllegalMove, NotFound, Reused
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved
-from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, bound
+from jobgate.model.ids import STRIDE, AccountId, BatchId, JobId, SpecId, WebhookId, batch_text, bound, job_text
 from jobgate.model.job import Batch, Job, JobSpec
 from jobgate.model.operations import Group, Guard
 from jobgate.model.state import AttemptState, JobState
@@ -84,10 +84,22 @@ class Jobs:
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
 
-        Raises Conflict (`key-reused`) when it was used with another body, and Gone when what it made was deleted.
+        Raises Reused when it was used with another body, and Gone when what it made was deleted.
         """
-        made = take(self._db, owner, guard, batch, now, kept="batch_get")
+        try:
+            made = take(self._db, owner, guard, batch, now, kept="batch_get")
+        except Reused as error:
+            raise self._made_by_key(error) from None
         return None if made is None else BatchId(made)
+
+    def _made_by_key(self, error: Reused) -> Reused:
+        """The error, with the name of the batch or of its only job, while that is kept."""
+        try:
+            first = self.batch(BatchId(error.ident))
+        except NotFound:
+            return error
+        name = job_text(first.id, JobId(first.id)) if first.count == 1 else batch_text(first.id)
+        return Reused.by(name, first.created, job=first.count == 1)
 
     def seal(self, holder: BatchId | WebhookId, sealed: Mapping[str, bytes]) -> None:
         """Keeps the secrets of a batch or a webhook, already encrypted."""

@@ -40,6 +40,10 @@ CURES: Final[Mapping[str, Cure]] = {
         "another's. A malformed id is an unknown one.",
         "Compare the id with the answer that first named it. What retention has deleted is not found either.",
     ),
+    "folder-not-found": Cure(
+        "The address names a folder that this account has not made, or has deleted.",
+        "Make it with PUT /v1/folders/NAME, then put files into it. GET /v1/folders lists those there are.",
+    ),
     "file-not-found": Cure(
         "The job or folder is there and has no file of that path.",
         "List its files first. Paths are told from the workspace, with capitals as they are.",

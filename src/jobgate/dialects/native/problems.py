@@ -15,12 +15,15 @@ from jobgate.dialects.dialect import Call, Reply
 from jobgate.dialects.native.asked import QueryFault
 from jobgate.dialects.native.faults import MOST, Faults
 from jobgate.dialects.native.wire import Fault, Problem
+from jobgate.dialects.reading import json_object, member
 from jobgate.model.errors import (
     Gone,
+    Invalid,
     JobgateError,
     MethodNotAllowed,
     Misplaced,
     RequestError,
+    Reused,
     TooMany,
     Unauthenticated,
     Unavailable,
@@ -37,6 +40,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "unknown-operation": (404, "unknown-operation", "There is nothing at this address"),
     "app-not-found": (404, "app-not-found", "There is no such app here"),
     "result-expired": (410, "gone", "It was here; its time has ended"),
+    "folder-not-found": (404, "folder-not-found", "This account has no such folder"),
     "file-not-found": (404, "file-not-found", "There is no such file here"),
     "method-not-allowed": (405, "method-not-allowed", "This address answers to another method"),
     "conflict": (409, "conflict", "The present state does not allow it"),
@@ -83,6 +87,7 @@ NEXT: Final[Mapping[str, str]] = {
     "not-found": "Compare the id with the answer that named it; GET /v1/jobs and /v1/batches list what there is.",
     "unknown-operation": "GET /v1 names what there is; /docs has every address.",
     "app-not-found": "GET /v1/apps lists those there are.",
+    "folder-not-found": "Make it first: PUT /v1/folders/NAME. GET /v1/folders lists those there are.",
     "file-not-found": "List the files of the job or folder, and use a path as it stands there.",
     "method-not-allowed": "Use a method that the Allow header names.",
     "conflict": "Read it again, and decide by its present state.",
@@ -103,6 +108,7 @@ NEXT: Final[Mapping[str, str]] = {
     "too-large": "Send less at once; large inputs go by upload or url. GET /v1/account has the limits.",
     "key-reused": "Use a new key, or send the first body.",
     "unrunnable": "Ask for less, or for what an environment of GET /v1/environments has.",
+    "licence-required": 'Read the licence, then send "accept_licence": true beside the app.',
     "app-not-runnable": "Use an image of GET /v1/images, or ask the operator to add it under [images].",
     "too-many": "Come again after the seconds in Retry-After.",
     "too-many-jobs": "Wait until some have ended, or cancel some; GET /v1/account has the quota.",
@@ -114,8 +120,10 @@ NEXT: Final[Mapping[str, str]] = {
 }
 """What to do, by the code of the problem: each has something."""
 
-_OF_BODY: Final = frozenset({"webhook-not-found"})
+_OF_BODY: Final = frozenset({"webhook-not-found", "app-not-found"})
 """Codes that say the body is at fault, beside the statuses that do."""
+_OF_SPEC: Final = frozenset({"unrunnable", "app-not-found", "licence-required", "app-not-runnable"})
+"""Codes that say it of one job's spec, whose fields are called as in the body, where that job stands."""
 _STEP: Final = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[]+)')
 """One step of a path: `[2]`, `["a.b"]` or `name`."""
 
@@ -130,10 +138,12 @@ def refuse(call: Call, error: JobgateError, *, prefix: str, allow: str) -> Reply
     faults: tuple[Fault, ...] = ()
     if status in (400, 413, 422) or code in _OF_BODY:
         each = error.each if isinstance(error, Faults) else (error,)
-        faults = tuple(_fault(e, e.field) for e in each if e.field)
+        placed = ((e, _place(call, e.field) if code in _OF_SPEC else e.field) for e in each if e.field)
+        faults = tuple(_fault(e, field) for e, field in placed if field)
         if len(faults) > 1:
             detail = f"{len(faults)} faults{' at least' if len(faults) == MOST else ''}; the first is {detail}"
     oldest = error.oldest if isinstance(error, Gone) else None
+    made, job = (error.made, error.job) if isinstance(error, Reused) else ("", False)
     problem = Problem(
         type=f"{prefix}/problems/{code}",
         code=code,
@@ -143,9 +153,22 @@ def refuse(call: Call, error: JobgateError, *, prefix: str, allow: str) -> Reply
         instance=f"request:{call.request}" if call.request else UNSET,
         next=NEXT[code] if oldest is None else f"Go on with after={oldest}; what lies between is deleted.",
         oldest=UNSET if oldest is None else oldest,
+        job=made if made and job else UNSET,
+        batch=made if made and not job else UNSET,
         errors=faults or UNSET,
     )
     return Reply(status=status, headers=_headers(error, allow), body=msgspec.json.encode(problem), media=PROBLEM)
+
+
+def _place(call: Call, field: str) -> str:
+    """Where a field of a spec stands in the body; empty where several jobs stand there, of which it may be any."""
+    try:
+        body = json_object(call.body)
+    except Invalid:
+        return ""
+    if "template" in body:
+        return member("template", field)
+    return "" if "jobs" in body else field
 
 
 def _fault(error: JobgateError, field: str) -> Fault:

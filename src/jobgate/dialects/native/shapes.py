@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -15,12 +16,15 @@ from jobgate.dialects.native.faults import MOST, gathered, of_jobs, of_types
 from jobgate.dialects.native.rows import SWEEP, NoRows, faults_of, rows_of, unused
 from jobgate.dialects.native.sweep import Sweep
 from jobgate.dialects.native.wire import BatchDraft, JobDraft, LoneDraft
-from jobgate.dialects.reading import json_object, number
+from jobgate.dialects.reading import json_object, json_value, number
 from jobgate.model.errors import Invalid
 
 T = TypeVar("T")
+Jobs = tuple[JobDraft, ...]
 _BIG: Final = ("template", "jobs", "sweep")
 """Members that are looked at on their own."""
+_LIST: Final = re.compile(rb"[ \t\r\n]*\[")
+"""How a body begins that is a list."""
 
 
 def read(call: Call, kind: type[T]) -> T:
@@ -37,8 +41,28 @@ def read(call: Call, kind: type[T]) -> T:
         raise every(call, kind) from None
 
 
+def read_batch(call: Call) -> BatchDraft:
+    """The body as a batch, where a bare list is its jobs, decoded in one step. Raises Invalid with every fault."""
+    if not _LIST.match(call.body):
+        return read(call, BatchDraft)
+    try:
+        return BatchDraft(jobs=msgspec.json.decode(call.body, type=Jobs))
+    except msgspec.ValidationError:
+        plain = json_value(call.body, numbers=number)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise not_json() from None
+    try:
+        return BatchDraft(jobs=msgspec.convert(plain, Jobs))
+    except msgspec.ValidationError:
+        raise every(call, BatchDraft) from None
+
+
 def every(call: Call, kind: type) -> Invalid:
     """What is wrong with a body that cannot be taken: all of it."""
+    if kind is BatchDraft and _LIST.match(call.body):
+        listed = json_value(call.body, numbers=number)
+        found = gathered(_of_list(listed)) if isinstance(listed, list) else None
+        return found or Invalid("the body cannot be understood", code="invalid-json")
     body = json_object(call.body, numbers=number)
     found = gathered(_of_lone(body) if kind is LoneDraft else _of_batch(body))
     return found or Invalid("the body cannot be understood", code="invalid-json")
@@ -86,6 +110,13 @@ def _of_lone(body: Mapping[str, object]) -> Iterator[Invalid]:
         yield from of_jobs([("", 0, {name: value for name, value in body.items() if name in own})])
 
 
+def _of_list(jobs: Sequence[object]) -> Iterator[Invalid]:
+    """Of a body that is a list of jobs."""
+    if not jobs:
+        yield Invalid("a batch needs at least one job")
+    yield from of_jobs((f"[{place}]", place, one) for place, one in enumerate(jobs))
+
+
 def _of_batch(body: Mapping[str, object]) -> Iterator[Invalid]:
     """In the order they are told: the request as a whole, then its jobs."""
     rest = {name: value for name, value in body.items() if name not in _BIG}
@@ -105,7 +136,7 @@ def _of_batch(body: Mapping[str, object]) -> Iterator[Invalid]:
     if isinstance(listed, list):
         yield from of_jobs((f"jobs[{place}]", place, one) for place, one in enumerate(listed))
     elif listed is not UNSET:
-        yield from of_types(listed, tuple[JobDraft, ...], "jobs")
+        yield from of_types(listed, Jobs, "jobs")
 
 
 def _of_sweep(template: object, sweep: object, count: object) -> Iterator[Invalid]:
