@@ -23,6 +23,7 @@ from jobgate.model.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    Unsatisfiable,
 )
 from jobgate.model.files import Artifact, Stored
 from jobgate.model.ids import AccountId, BatchId, Digest, JobId, JobName
@@ -34,6 +35,7 @@ from jobgate.server.front import Front, Mount
 T = TypeVar("T")
 STATUS = {
     NotFound: 404,
+    Unsatisfiable: 416,
     MethodNotAllowed: 405,
     TooLarge: 413,
     Unauthenticated: 401,

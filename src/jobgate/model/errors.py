@@ -12,6 +12,7 @@
     │   ├── Conflict            the job, key or guard is in another state than the request needs
     │   │   ├── Reused          an idempotency key made something else; ``made`` says what
     │   │   └── Misplaced       a part of an upload that does not begin where the last one ended; ``offset`` says where
+    │   ├── Unsatisfiable       a range of bytes that begins behind the end; ``size`` says where that is
     │   ├── TooLarge            a body, a batch, a file over its limit
     │   ├── Unrunnable          understood, but no environment here can run it
     │   ├── MethodNotAllowed    right path, wrong method
@@ -138,6 +139,22 @@ class Reused(Conflict):
         when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         error = cls(f"this key made {made} at {when} with a different body; use a new key, or send the first body")
         error.made, error.job = made, job
+        return error
+
+
+class Unsatisfiable(RequestError):
+    """The range begins behind the end of what it is asked of."""
+
+    code = "range"
+
+    size: int = 0
+    """Bytes there are."""
+
+    @classmethod
+    def beyond(cls, size: int) -> Self:
+        """The error that says how many bytes there are."""
+        error = cls(f"there are {size} bytes, and the range begins behind them")
+        error.size = size
         return error
 
 

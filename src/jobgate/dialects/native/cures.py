@@ -129,6 +129,10 @@ CURES: Final[Mapping[str, Cure]] = {
         "One batch may have so many jobs here, and this one has more.",
         "Send several batches. GET /v1/account tells the limit; the operator sets it with [limits] batch.",
     ),
+    "range": Cure(
+        "The Range of the request begins behind the last byte there is.",
+        "Content-Range of the answer says how many bytes there are. A log that grows is followed with ?follow=true.",
+    ),
     "key-reused": Cure(
         "An earlier request of this account had the same Idempotency-Key, and was another: its body or its address "
         "differ.",

@@ -27,6 +27,7 @@ from jobgate.model.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    Unsatisfiable,
 )
 
 PROBLEM: Final = "application/problem+json"
@@ -59,6 +60,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "folder-not-empty": (409, "folder-not-empty", "The folder has files"),
     "mismatch": (422, "mismatch", "The content is not what its hash says"),
     "too-large": (413, "too-large", "Larger than this server accepts"),
+    "range": (416, "range", "The range begins behind the end"),
     "key-reused": (422, "key-reused", "This key belongs to another request"),
     "unrunnable": (422, "unrunnable", "No environment here can run it"),
     "licence-required": (422, "licence-required", "The licence of this app must be accepted"),
@@ -106,6 +108,7 @@ NEXT: Final[Mapping[str, str]] = {
     "folder-not-empty": "Delete its files first, or delete it with ?force=true.",
     "mismatch": "What came was discarded: hash the file again, and begin anew.",
     "too-large": "Send less at once; large inputs go by upload or url. GET /v1/account has the limits.",
+    "range": "Ask for a part of the bytes that Content-Range says there are, or send no Range.",
     "key-reused": "Use a new key, or send the first body.",
     "unrunnable": "Ask for less, or for what an environment of GET /v1/environments has.",
     "licence-required": 'Read the licence, then send "accept_licence": true beside the app.',
@@ -197,6 +200,8 @@ def _headers(error: JobgateError, allow: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, TooMany | Unavailable) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, Unsatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     if isinstance(error, Misplaced):
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, Unauthenticated):
