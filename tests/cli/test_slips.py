@@ -9,6 +9,8 @@ import pytest
 from canned import Canned, fit, problem, train
 from typed import Type
 
+from jobgate.client.words import DASH
+
 
 @pytest.fixture(autouse=True)
 def world(canned: Canned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +138,32 @@ def test_an_output_that_never_appeared_is_told(canned: Canned, type_: Type) -> N
     canned.show(over | {"state": "failed", "failure": "program", "exit_code": 3})
     assert told in type_("status", over["id"]).out
     assert told in type_("wait", over["id"]).out
+
+
+def test_a_label_that_is_none_is_told_in_the_words_of_the_command(type_: Type) -> None:
+    assert type_("list", "--label", "foo").err.startswith("✗ Not listed.")
+    assert type_("cancel", "--label", "foo").err.startswith("✗ Nothing was done.")
+    assert type_("submit", "--label", "foo", "--", "true").err.startswith("✗ Not submitted.")
+
+
+def test_a_sweep_and_a_count_are_one_too_many(canned: Canned, type_: Type) -> None:
+    Path("p.csv").write_text("a\n1\n")
+    seen = type_("submit", "--sweep", "p.csv", "--count", "3", "--", "echo", "{a}")
+    assert (seen.code, canned.asked) == (2, [])
+    assert "next  give one of them" in seen.err
+
+
+def test_a_filter_that_nothing_meets_says_so(type_: Type) -> None:
+    seen = type_("cancel", "--state", "queued")
+    assert (seen.code, seen.err) == (0, f"{DASH} No batch to cancel meets that.\n")
+
+
+def test_a_licence_is_accepted_on_the_command_line(canned: Canned, type_: Type) -> None:
+    type_("submit", "--app", "solver", "--accept-licence", "--", "run")
+    assert said(canned, "/v1/jobs") == {"command": ["run"], "app": "solver", "accept_licence": True}
+
+
+def test_a_word_that_an_option_does_not_know_is_told_without_the_names_of_what_reads_it(type_: Type) -> None:
+    seen = type_("submit", "--network", "internet", "--", "true")
+    assert (seen.code, "Value error" in seen.err) == (2, False)
+    assert "'internet' is not one of 'none', 'outbound'" in seen.err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -74,7 +74,21 @@ def test_a_refusal_is_not_sent_again_and_has_its_own_class(
     error = caught.value
     assert (type(error), error.status, error.code, error.detail) == (kind, status, "some-code", "this is why")
     assert (error.next, error.request, error.oldest, error.retryable) == ("do that", "r-1", 7, False)
-    assert str(error).splitlines() == ["b0000001-1: not found.", "  why   this is why", "  next  do that"]
+    what = "b0000001-1: not found." if status == 404 else "b0000001-1 was not read."
+    assert str(error).splitlines() == [what, "  why   this is why", "  next  do that"]
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_what_the_server_did_not_show_is_not_said_to_be_absent(
+    fake: FakeGateway, client: jobgate.Client, status: int
+) -> None:
+    looks: list[Callable[[str], object]] = [
+        *(client.job, client.batch, client.folder, client.environment, client.webhook)
+    ]
+    fake.trouble = [problem(status, "some-code", "this is why")] * len(looks)
+    for look in looks:
+        with pytest.raises(jobgate.JobgateError, match=r"^b0000001 was not read\.\n"):
+            look("b0000001")
 
 
 def test_each_fault_of_a_request_is_told_with_its_path(fake: FakeGateway, client: jobgate.Client) -> None:

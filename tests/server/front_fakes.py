@@ -23,6 +23,7 @@ from jobgate.model.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    Unsatisfiable,
 )
 from jobgate.model.files import Artifact, Stored
 from jobgate.model.ids import AccountId, BatchId, Digest, JobId, JobName
@@ -35,6 +36,7 @@ from jobgate.server.table import Mount
 T = TypeVar("T")
 STATUS = {
     NotFound: 404,
+    Unsatisfiable: 416,
     MethodNotAllowed: 405,
     TooLarge: 413,
     Unauthenticated: 401,

@@ -9,6 +9,7 @@ from front_fakes import KEY, World, drive, scope
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobgate.model.errors import Unsatisfiable
 from jobgate.model.files import Artifact
 from jobgate.model.ids import Digest
 from jobgate.server.files import answer
@@ -26,9 +27,6 @@ URL = "/p/files/j1/out.txt"
         ("bytes=-3", 206, b"789", "bytes 7-9/10"),
         ("bytes=-99", 206, CONTENT, "bytes 0-9/10"),
         ("bytes=8-99", 206, b"89", "bytes 8-9/10"),
-        ("bytes=10-", 416, b"", "bytes */10"),
-        ("bytes=-0", 416, b"", "bytes */10"),
-        ("bytes=" + "9" * 5000 + "-", 416, b"", "bytes */10"),
         ("bytes=5-2", 200, CONTENT, None),
         ("bytes=99-98", 200, CONTENT, None),
         ("bytes=" + "9" * 5000 + "-1", 200, CONTENT, None),
@@ -47,6 +45,17 @@ def test_a_range(*, inline: bool, asked: str | None, status: int, content: bytes
     got = world.ask("GET", URL, headers=KEY | ({"range": asked} if asked else {}))
     assert (got.status_code, got.content, got.headers.get("content-range")) == (status, content, named)
     assert got.headers["content-length"] == str(len(content))
+
+
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=-0", "bytes=" + "9" * 5000 + "-"])
+def test_a_range_behind_the_end_is_refused_in_the_dialects_words(asked: str) -> None:
+    world = World()
+    world.keep(CONTENT)
+    got = world.ask("GET", URL, headers=KEY | {"range": asked})
+    assert (got.status_code, got.json()["code"]) == (416, "range")
+    with pytest.raises(Unsatisfiable) as caught:
+        answer(Artifact("f", Digest("a" * 64), 10), "f", {"range": asked})
+    assert caught.value.size == 10
 
 
 def test_a_file_is_a_download_that_no_browser_runs() -> None:
@@ -139,8 +148,11 @@ _NUMBER = st.one_of(st.just(""), st.integers(0, 30).map(str), st.text("012345678
     asked=st.one_of(st.text(max_size=20), st.tuples(_NUMBER, _NUMBER).map(lambda t: f"bytes={t[0]}-{t[1]}")),
 )
 def test_whatever_is_asked_what_is_announced_is_what_is_sent(size: int, asked: str) -> None:
-    got = answer(Artifact("f", Digest("a" * 64), size), "f", {"range": asked})
-    assert got.status in (200, 206, 416)
+    try:
+        got = answer(Artifact("f", Digest("a" * 64), size), "f", {"range": asked})
+    except Unsatisfiable:
+        return
+    assert got.status in (200, 206)
     assert 0 <= got.offset <= got.offset + got.length <= size
     assert got.headers["content-length"] == str(got.length)
     if got.status == 206:

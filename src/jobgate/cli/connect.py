@@ -30,6 +30,7 @@ from jobgate.client.core import Core
 from jobgate.client.errors import NO_FILE, Conflict, NoRoom, NotAllowed, NotFound, TimedOut, TooMany, Unreachable
 from jobgate.client.line import Asking, Line
 from jobgate.client.records import BatchRecord, FileEntry, JobRecord
+from jobgate.client.words import plain
 from jobgate.model.errors import JobgateError
 
 SILENCE: Final = 0.1
@@ -110,12 +111,26 @@ class Session:
         query: Mapping[str, object] | None = None,
         body: object = None,
         key: str = "",
+        sought: str = "",
     ) -> bytes:
         """The body of the answer. Raises the errors of the client's tree."""
         content, headers = (b"", {}) if body is None else (msgspec.json.encode(body), _JSON)
-        asking = Asking(method=method, path=path, what=what, query=query or {}, body=content, headers=headers, key=key)
+        asking = Asking(
+            method=method,
+            path=path,
+            what=what,
+            sought=sought,
+            query=query or {},
+            body=content,
+            headers=headers,
+            key=key,
+        )
         with self.patience():
             return (await self.line.call(asking)).content
+
+    async def look(self, path: str, sought: str, *, query: Mapping[str, object] | None = None) -> bytes:
+        """What is at the address of the thing that is sought. Raises as `ask`: NotFound only says "not found"."""
+        return await self.ask("GET", path, f"{plain(sought)} was not read.", query=query, sought=sought)
 
     @contextmanager
     def patience(self) -> Iterator[None]:
@@ -278,6 +293,7 @@ BY_CODE: Final[Mapping[str, str]] = {
     "storage-quota": "",
     "unknown-operation": "the server knows no such request: jobgate --version, and ask the operator for the server's",
     "app-not-found": "jobgate apps",
+    "folder-not-found": "jobgate folders create NAME    makes it; jobgate folders list shows those there are",
     "file-not-found": "jobgate files ID    or jobgate folders list FOLDER",
     "conflict": "",
     "not-waiting": "",

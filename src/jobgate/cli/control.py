@@ -58,12 +58,14 @@ async def chosen(  # noqa: PLR0913  # ids, or one of three filters
         return await resolved(session, ids)
     query = {
         "state": ",".join(states(state, OF_BATCHES, "Nothing was done.")) or of,
-        "label": [f"{name}={value}" for name, value in pairs(label, "--label").items()],
+        "label": [f"{name}={value}" for name, value in pairs(label, "--label", "Nothing was done.").items()],
     }
     found: list[BatchRecord] = []
     with session.patience():
         async for page in jobs.pages(session.line, "/v1/batches", query, "Nothing was done."):
             found += [session.core.a_batch(item) for item in page.items]
+    if not found and not session.screen.as_json:
+        session.screen.talk(f"No batch to {deed} meets that.", NOTHING)
     many = f"{plural(len(found), 'batch')} with {plural(sum(batch.count for batch in found), 'job')}"
     if found and not yes and not _confirmed(session, f"{deed} {many}?"):
         raise Wrong("Nothing was done.", f"{deed} {many} was not confirmed", "the same command with --yes")
@@ -228,7 +230,7 @@ async def change(  # noqa: PLR0913, PLR0917  # each is an option of the command
     changes: dict[str, Any] = {}
     changes |= {"priority": priority} if priority is not None else {}
     changes |= {"name": name} if name is not None else {}
-    labels = {**pairs(label or (), "--label"), **dict.fromkeys(remove_label or ())}
+    labels = {**pairs(label or (), "--label", "Nothing was changed."), **dict.fromkeys(remove_label or ())}
     changes |= {"labels": labels} if labels else {}
     if not changes:
         raise Wrong(

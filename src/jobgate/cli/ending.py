@@ -201,9 +201,7 @@ async def end(session: Session, over: Sequence[Record], *, answer: bool) -> int:
 async def _status(session: Session, record: Record) -> int:
     """The program's own code; its attempts are asked for where a signal may have ended it."""
     if isinstance(record, JobRecord) and record.failure == "program" and (record.exit_code or 0) <= 0:
-        body = await session.ask(
-            "GET", f"/v1/jobs/{record.id}", f"{record.id}: not found.", query={"expand": "attempts"}
-        )
+        body = await session.look(f"/v1/jobs/{record.id}", record.id, query={"expand": "attempts"})
         return status_of(record, session.core.a_job(body).attempts)
     return status_of(record)
 
@@ -211,7 +209,7 @@ async def _status(session: Session, record: Record) -> int:
 async def _in_json(session: Session, over: Sequence[Record]) -> None:
     async def body(id_: str) -> bytes:
         kind = "jobs" if "-" in id_ else "batches"
-        return await session.ask("GET", f"/v1/{kind}/{id_}", f"{id_}: not found.")
+        return await session.look(f"/v1/{kind}/{id_}", id_)
 
     bodies = await each([record.id for record in over], body)
     if len(bodies) == 1:
@@ -254,7 +252,7 @@ async def _tell(session: Session, record: Record, *, answer: bool) -> None:
 
 
 async def _with_failures(session: Session, batch: BatchRecord) -> BatchRecord:
-    body = await session.ask("GET", f"/v1/batches/{batch.id}", f"{batch.id}: not found.", query={"expand": "failures"})
+    body = await session.look(f"/v1/batches/{batch.id}", batch.id, query={"expand": "failures"})
     return session.core.a_batch(body)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from jobgate.cli.connect import Session, verb
 from jobgate.cli.options import (
+    AcceptLicence,
     AppName,
     Cores,
     Count,
@@ -48,6 +49,7 @@ async def estimate(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     network: NetworkOption = None,
     image: Image = "",
     app_: AppName = "",
+    accept_licence: AcceptLicence = False,
     environment: Environment = "",
     replicas: Replicas = None,
 ) -> int:

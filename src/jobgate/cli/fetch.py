@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import msgspec
@@ -14,10 +14,12 @@ import typer
 from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import IdWord, IdWords, one_job, resolved
 from jobgate.cli.phrases import exact, plural
-from jobgate.cli.render import GOOD, Cell, Column
+from jobgate.cli.render import GOOD, NOTHING, Cell, Column
 from jobgate.client import downloads, jobs, uploads
 from jobgate.client.records import FileEntry
 from jobgate.client.words import plain, size
+
+_KEEP: Final = "what is to be kept is named at the submit, jobgate submit --output PATH"
 
 app = typer.Typer(rich_markup_mode=None)
 folders = typer.Typer(
@@ -56,7 +58,7 @@ async def download(
     found = await resolved(session, ids)
     paths: list[Path] = []
     for id_ in found:
-        body = await session.ask("GET", jobs.at(id_), f"{id_}: not found.")
+        body = await session.look(jobs.at(id_), id_)
         what = session.core.a_job(body) if "-" in id_ else session.core.a_batch(body)
         with session.patience():
             paths += await downloads.download(session.core, what, to if len(found) == 1 else to / id_)
@@ -66,7 +68,10 @@ async def download(
         return 0
     for path in paths:
         screen.say(plain(str(path)))
-    screen.talk(f"{plural(len(paths), 'file')} below {plain(str(to))}", GOOD)
+    if paths:
+        screen.talk(f"{plural(len(paths), 'file')} below {plain(str(to))}", GOOD)
+    else:
+        screen.talk(f"{plain(', '.join(found[:5]))} left no file: {_KEEP}", NOTHING)
     return 0
 
 
@@ -82,7 +87,7 @@ async def files(session: Session, id_: IdWord) -> int:
     columns = [Column("FILE", whole=True), Column("SIZE", right=True), Column("SHA-256", note=True)]
     session.screen.rows(columns, [_file(entry) for entry in found])
     if not found:
-        session.screen.talk(f"{job} left none that was asked for: jobgate submit --output PATH")
+        session.screen.talk(f"{job} left no file: {_KEEP}", NOTHING)
     return 0
 
 

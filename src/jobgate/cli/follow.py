@@ -52,13 +52,13 @@ async def _records(session: Session, ids: list[str]) -> list[JobRecord | BatchRe
             raise NotFound(f"{listed.missing[0]}: not found.", detail="unknown here, or another account's")
         known = {job.id: job for job in listed}
     else:
-        known = {id_: session.core.a_job(await session.ask("GET", jobs.at(id_), f"{id_}: not found.")) for id_ in named}
+        known = {id_: session.core.a_job(await session.look(jobs.at(id_), id_)) for id_ in named}
     found: list[JobRecord | BatchRecord] = []
     for id_ in ids:
         if id_ in known:
             found.append(known[id_])
         else:
-            found.append(session.core.a_batch(await session.ask("GET", jobs.at(id_), f"{id_}: not found.")))
+            found.append(session.core.a_batch(await session.look(jobs.at(id_), id_)))
     return found
 
 
@@ -81,11 +81,11 @@ async def show_logs(  # noqa: PLR0913, PLR0917  # each is an option of the comma
     if not follow:
         await shown_log(session, job, reading, deadline)
         return 0
-    known = session.core.a_job(await session.ask("GET", jobs.at(job), f"{job}: not found."))
+    known = session.core.a_job(await session.look(jobs.at(job), job))
     session.leaving = Leave(session, [known]).say
     await shown_log(session, job, reading, deadline)
     session.leaving = None
-    over = session.core.a_job(await session.ask("GET", jobs.at(job), f"{job}: not found."))
+    over = session.core.a_job(await session.look(jobs.at(job), job))
     return await end(session, [over], answer=False)
 
 

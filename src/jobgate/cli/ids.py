@@ -96,7 +96,7 @@ async def resolved(session: Session, words: Iterable[str]) -> list[str]:
 
 async def newest(session: Session) -> BatchRecord:
     """This account's newest batch. Raises NotFound."""
-    body = await session.ask("GET", "/v1/batches", "Not found.", query={"limit": 1})
+    body = await session.ask("GET", "/v1/batches", "The newest batch was not read.", query={"limit": 1})
     items = msgspec.json.decode(body, type=_Items).items
     if not items:
         raise NotFound("last: not found.", detail="this account has no batch", next_="jobgate submit -- COMMAND")
@@ -111,7 +111,7 @@ async def one_job(session: Session, word: str, verb: str) -> str:
     if len(found) > 1:
         raise Wrong(f"{plain(word)} names {len(found):,} jobs.", "this is of one job", f"jobgate {verb} {found[0]}")
     (batch,) = found
-    count = session.core.a_batch(await session.ask("GET", f"/v1/batches/{batch}", f"{batch}: not found.")).count
+    count = session.core.a_batch(await session.look(f"/v1/batches/{batch}", batch)).count
     if count != 1:
         raise Wrong(f"{batch} has {count:,} jobs.", "this is of one job", f"jobgate {verb} {batch}-1")
     return f"{batch}-1"

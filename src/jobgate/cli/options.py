@@ -58,6 +58,9 @@ FileIn = Annotated[
         metavar="PATH",
     ),
 ]
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="The licence of the app is accepted; jobgate apps says where it is.")
+]
 Env = Annotated[list[str] | None, typer.Option(help="A variable, NAME=VALUE; may be repeated.", metavar="NAME=VALUE")]
 Workdir = Annotated[str, typer.Option(help="The directory it starts in, from the workspace.")]
 Input = Annotated[
@@ -100,6 +103,7 @@ def options(said: Mapping[str, Any]) -> SubmitOptions:
         "network": said["network"].value if said["network"] is not None else None,
         "image": said["image"],
         "app": said["app_"],
+        "accept_licence": said["accept_licence"],
         "env": pairs(said["env"] or (), "--env"),
         "workdir": said["workdir"],
         "files": sources(said["file_in"] or ()),

@@ -39,7 +39,7 @@ async def environments(
     """Show the places that run jobs."""
     screen = session.screen
     if name:
-        body = await session.ask("GET", f"/v1/environments/{name}", f"{plain(name)}: not found.")
+        body = await session.look(f"/v1/environments/{name}", name)
         found = [msgspec.json.decode(body, type=Environment)]
     else:
         body = await session.ask("GET", "/v1/environments", "Not listed.")

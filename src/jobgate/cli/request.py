@@ -64,6 +64,8 @@ async def request(session: Session, asked: Asked) -> Request:
         check_document(WHAT, base, asked.file)
     if asked.like:
         base = await _like(session, asked.like) | base
+    if asked.sweep is not None and asked.count is not None:
+        raise Wrong(WHAT, "--sweep makes a job of each row, and --count so many equal ones", "give one of them")
     batch = bool(_BATCH & set(base)) or asked.sweep is not None or asked.count is not None
     template = dict(base.pop("template", {})) if "template" in base else {}
     if batch and "jobs" not in base:
@@ -188,7 +190,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 async def _like(session: Session, id_: str) -> dict[str, Any]:
     """What would submit another job again. Raises Wrong for one that only another API can say."""
-    body = await session.ask("GET", f"/v1/jobs/{id_}", f"{id_}: not found.", query={"expand": "draft"})
+    body = await session.look(f"/v1/jobs/{id_}", id_, query={"expand": "draft"})
     view = msgspec.json.decode(body)
     if "draft" not in view:
         why = f"{id_} came by the {view.get('dialect', 'other')} API, with more than can be said here"
@@ -200,13 +202,13 @@ async def _like(session: Session, id_: str) -> dict[str, Any]:
 # --- values
 
 
-def pairs(said: Sequence[str], option: str) -> dict[str, str]:
-    """`K=V`, each. Raises Wrong."""
+def pairs(said: Sequence[str], option: str, what: str = WHAT) -> dict[str, str]:
+    """`K=V`, each. Raises Wrong: `what` did not happen."""
     found = {}
     for word in said:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise Wrong(WHAT, f"{option} {plain(word)} is no NAME=VALUE", f"{option} {plain(name) or 'NAME'}=VALUE")
+            raise Wrong(what, f"{option} {plain(word)} is no NAME=VALUE", f"{option} {plain(name) or 'NAME'}=VALUE")
         found[name] = value
     return found
 

@@ -117,6 +117,7 @@ def _explain(error: Any) -> None:
     context = error.ctx
     path = context.command_path if context is not None else "jobgate"
     message = re.sub(r" ?\(Possible options: .*\)$| ?\.? ?Did you mean .*$", "", error.format_message()).rstrip(".")
+    message = message.replace(": Value error, ", ": ")
     meant = _near(error, context)
     guess = f"did you mean {meant}?" if meant else ""
     refuse(

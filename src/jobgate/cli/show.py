@@ -104,7 +104,7 @@ async def list_(  # noqa: PLR0913, PLR0917  # each is an option of the command
     of = OF_JOBS if jobs or batch else OF_BATCHES
     query: dict[str, Any] = {
         "state": ",".join(states(state_ or (), of, "Not listed.")),
-        "label": [f"{key}={value}" for key, value in pairs(label or (), "--label").items()],
+        "label": [f"{key}={value}" for key, value in pairs(label or (), "--label", "Not listed.").items()],
         "name": name,
         "app": app_,
         "since": _moment(since_, "--since", now),
@@ -223,11 +223,11 @@ async def _one(session: Session, id_: str) -> None:
     screen, now = session.screen, datetime.now(UTC)
     colour = screen.coloured(screen.out)
     if screen.quiet:
-        await session.ask("GET", _path(id_), f"{id_}: not found.")
+        await session.look(_path(id_), id_)
         screen.say(id_)
         return
     if "-" in id_:
-        body = await session.ask("GET", _path(id_), f"{id_}: not found.", query={"expand": "attempts,waits"})
+        body = await session.look(_path(id_), id_, query={"expand": "attempts,waits"})
         job = session.core.a_job(body)
         lines = job_lines(job, await _last_line(session, job), now, screen.width, colour=colour)
     else:
@@ -237,7 +237,7 @@ async def _one(session: Session, id_: str) -> None:
 
 
 async def _whole(session: Session, id_: str) -> BatchRecord:
-    body = await session.ask("GET", _path(id_), f"{id_}: not found.", query={"expand": "waits,failures"})
+    body = await session.look(_path(id_), id_, query={"expand": "waits,failures"})
     return session.core.a_batch(body)
 
 
@@ -263,7 +263,9 @@ async def _found(session: Session, ids: Sequence[str]) -> tuple[list[JobRecord],
 
 async def _find(session: Session, ids: Sequence[str]) -> AsyncIterator[Page]:
     for begin in range(0, len(ids), _PAGE):
-        body = await session.ask("POST", "/v1/jobs/find", "Not found.", body={"ids": ids[begin : begin + _PAGE]})
+        body = await session.ask(
+            "POST", "/v1/jobs/find", "The jobs were not read.", body={"ids": ids[begin : begin + _PAGE]}
+        )
         yield msgspec.json.decode(body, type=Page)
 
 
@@ -271,9 +273,9 @@ async def _json(session: Session, ids: Sequence[str]) -> None:
     """The API's own body; of several, a list of them."""
     if len(ids) == 1:
         expand = "attempts,waits" if "-" in ids[0] else "waits,failures"
-        session.screen.raw(await session.ask("GET", _path(ids[0]), f"{ids[0]}: not found.", query={"expand": expand}))
+        session.screen.raw(await session.look(_path(ids[0]), ids[0], query={"expand": expand}))
         return
-    items = [msgspec.Raw(await session.ask("GET", _path(id_), f"{id_}: not found.")) for id_ in ids if "-" not in id_]
+    items = [msgspec.Raw(await session.look(_path(id_), id_)) for id_ in ids if "-" not in id_]
     missing: list[str] = []
     async for page in _find(session, [id_ for id_ in ids if "-" in id_]):
         items += page.items

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from jobgate.cli.connect import Session, Wrong, verb
 from jobgate.cli.ids import resolved
 from jobgate.cli.options import (
+    AcceptLicence,
     AppName,
     Arguments,
     Compare,
@@ -101,6 +102,7 @@ async def submit(  # noqa: PLR0913, PLR0917  # each is an option of the command
     network: NetworkOption = None,
     image: Image = "",
     app_: AppName = "",
+    accept_licence: AcceptLicence = False,
     arguments: Arguments = False,
     file_in: FileIn = None,
     env: Env = None,
@@ -230,7 +232,7 @@ async def _told(session: Session, made: JobRecord | BatchRecord, manner: Manner 
 
     if manner.follow and isinstance(made, BatchRecord):
         if made.count == 1:
-            made = session.core.a_job(await session.ask("GET", f"/v1/jobs/{made.id}-1", f"{made.id}: not found."))
+            made = session.core.a_job(await session.look(f"/v1/jobs/{made.id}-1", made.id))
         else:
             manner = manner.without_log()
     if manner.follow:
@@ -247,12 +249,12 @@ async def _hint(session: Session, made: JobRecord | BatchRecord) -> None:
     screen = session.screen
     path = f"/v1/{'jobs' if isinstance(made, JobRecord) else 'batches'}/{made.id}"
     if screen.as_json:
-        screen.raw(await session.ask("GET", path, f"{made.id}: not found.", query={"expand": "waits"}))
+        screen.raw(await session.look(path, made.id, query={"expand": "waits"}))
         return
     if screen.quiet:
         return
     if made.waits is None and made.state == "queued":
-        body = await session.ask("GET", path, f"{made.id}: not found.", query={"expand": "waits"})
+        body = await session.look(path, made.id, query={"expand": "waits"})
         made = session.core.a_job(body) if isinstance(made, JobRecord) else session.core.a_batch(body)
     stands = f", {line_of(made.waits)}" if made.waits is not None and made.state == "queued" else ""
     many = f"{plural(made.count, 'job')}, " if isinstance(made, BatchRecord) else ""

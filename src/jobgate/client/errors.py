@@ -127,7 +127,6 @@ class Refused(JobgateError):
         """The Request-Id, for the operator's log."""
         self.retry_after = retry_after
         self.oldest = oldest
-        self.resent = False
         """Of events that are gone: the cursor to go on from."""
         self.resent = False
         """Whether an earlier try of the same call may have arrived: then this answer may speak of its effect."""

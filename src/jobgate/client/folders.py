@@ -55,7 +55,10 @@ async def folders(line: Line) -> tuple[Folder, ...]:
 
 async def folder(line: Line, name: str) -> Folder:
     """One of them. Raises NotFound."""
-    return decoded(await _ask(line, "GET", _at(name), f"{plain(name)}: not found."), Folder)
+    return decoded(
+        (await line.call(Asking(method="GET", path=_at(name), what=f"{name} was not read.", sought=name))).content,
+        Folder,
+    )
 
 
 async def add(line: Line, name: str) -> Folder:

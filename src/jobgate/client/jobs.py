@@ -32,7 +32,8 @@ async def job(core: Core[J, B, F], id: str) -> J:  # noqa: A002  # what it is ca
         Asking(
             method="GET",
             path=f"/v1/jobs/{quote(id, safe='')}",
-            what=f"{id}: not found.",
+            what=f"{id} was not read.",
+            sought=id,
             query={"expand": "attempts,waits"},
         )
     )
@@ -43,7 +44,7 @@ async def batch(core: Core[J, B, F], id: str) -> B:  # noqa: A002  # what it is 
     """The batch, with why it waits."""
     path = f"/v1/batches/{quote(id, safe='')}"
     answer = await core.line.call(
-        Asking(method="GET", path=path, what=f"{id}: not found.", query={"expand": "waits,failures"})
+        Asking(method="GET", path=path, what=f"{id} was not read.", sought=id, query={"expand": "waits,failures"})
     )
     return core.a_batch(answer.content)
 

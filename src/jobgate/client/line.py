@@ -81,6 +81,8 @@ class Asking:
     method: str
     path: str
     what: str
+    sought: str = ""
+    """What is looked up, if anything is: of a 404 is said that it was not found, and of other failures `what`."""
     query: Mapping[str, object] = field(default_factory=dict)
     """Lists are said once for each item; what is None or empty is left out."""
     body: Body = b""
@@ -161,7 +163,7 @@ class Line:
                     if answer.is_success or answer.status_code in asking.fine:
                         return answer
                     await answer.aread()
-                    refusal = refused(asking.what, answer)
+                    refusal = refused(asking.what, answer, asking.sought)
                     if isinstance(refusal, Refused):
                         refusal.resent = unknown
                     raise refusal
@@ -231,7 +233,7 @@ class Line:
 
     def _given_up(self, asking: Asking, trouble: httpx.TransportError | httpx.Response, key: str) -> Exception:
         if isinstance(trouble, httpx.Response) and trouble.status_code not in _UNKNOWN:
-            return refused(asking.what, trouble)
+            return refused(asking.what, trouble, asking.sought)
         said = f"it answered {trouble.status_code}" if isinstance(trouble, httpx.Response) else _said(trouble)
         why = f"{self.where.server}: {said}"
         return Unreachable(asking.what, why=why, next_="" if self._met else STRANGER_NEXT, key=key if self._met else "")

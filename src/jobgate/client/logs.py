@@ -104,6 +104,10 @@ def _asking(job: str, reading: Reading, offset: int | None) -> Asking:
 async def _over(line: Line, job: str) -> bool:
     """Whether the stream ended because the job did: a server that stops ends its streams too."""
     asking = Asking(
-        method="GET", path=f"/v1/jobs/{quote(job, safe='')}", what=f"{job}: not found.", deadline=Deadline(None)
+        method="GET",
+        path=f"/v1/jobs/{quote(job, safe='')}",
+        what=f"{job} was not read.",
+        sought=job,
+        deadline=Deadline(None),
     )
     return decoded((await line.call(asking)).content, _Standing).state in OVER

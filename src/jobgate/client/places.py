@@ -108,7 +108,10 @@ async def environments(line: Line) -> tuple[Environment, ...]:
 async def environment(line: Line, name: str) -> Environment:
     """One of them."""
     path = f"/v1/environments/{quote(name, safe='')}"
-    return decoded((await line.call(Asking(method="GET", path=path, what=f"{name}: not found."))).content, Environment)
+    return decoded(
+        (await line.call(Asking(method="GET", path=path, what=f"{name} was not read.", sought=name))).content,
+        Environment,
+    )
 
 
 async def apps(line: Line) -> tuple[App, ...]:

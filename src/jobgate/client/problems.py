@@ -9,6 +9,7 @@ from jobgate.client.errors import BY_STATUS, Fault, Refused, Unreachable
 from jobgate.client.words import plain
 from jobgate.model.errors import JobgateError
 
+_ABSENT = 404
 _BROKEN = 500
 
 
@@ -23,8 +24,8 @@ class Problem(msgspec.Struct):
     oldest: int | None = None
 
 
-def refused(what: str, answer: httpx.Response) -> JobgateError:
-    """The error for an answer that is no success; `what` did not happen."""
+def refused(what: str, answer: httpx.Response, sought: str = "") -> JobgateError:
+    """The error for an answer that is no success; `what` did not happen, or `sought` was not found."""
     status = answer.status_code
     try:
         problem = msgspec.json.decode(answer.content, type=Problem)
@@ -41,7 +42,7 @@ def refused(what: str, answer: httpx.Response) -> JobgateError:
     except ValueError:
         retry_after = None
     return BY_STATUS.get(status, Refused)(
-        what,
+        f"{plain(sought)}: not found." if sought and status == _ABSENT else what,
         status=status,
         code=problem.code or "refused",
         detail=plain(problem.detail or problem.title),

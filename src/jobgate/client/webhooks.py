@@ -75,7 +75,9 @@ async def webhooks(line: Line) -> tuple[Webhook, ...]:
 
 async def webhook(line: Line, id: str) -> Webhook:  # noqa: A002  # what it is called
     """One of them."""
-    return decoded(await _ask(line, "GET", _at(id), f"{id}: not found."), Webhook)
+    return decoded(
+        (await line.call(Asking(method="GET", path=_at(id), what=f"{id} was not read.", sought=id))).content, Webhook
+    )
 
 
 async def add(line: Line, url: str, *, kinds: Sequence[str], jobs: str, description: str) -> Webhook:

@@ -58,13 +58,26 @@ def json_object(body: bytes, numbers: Callable[[str], float] | None = None) -> d
 
     `numbers` reads those with a point or an exponent.
     """
-    try:
-        found = msgspec.json.Decoder(float_hook=numbers).decode(body.removeprefix(_MARK))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        raise Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json") from None
+    found = json_value(body, numbers)
     if not isinstance(found, dict):
         raise Invalid("the body is JSON, but not one object: it must begin with { and end with }", code="invalid-json")
     return found
+
+
+def json_value(body: bytes, numbers: Callable[[str], float] | None = None) -> object:
+    """The one JSON value a body holds. Raises Invalid (`invalid-json`)."""
+    try:
+        return msgspec.json.Decoder(float_hook=numbers).decode(body.removeprefix(_MARK))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise Invalid("the body is not JSON in UTF-8; send one JSON object", code="invalid-json") from None
+
+
+def member(at: str, name: str) -> str:
+    """The path of a member below `at`, whatever its name is."""
+    if not name or any(char in name for char in '.["\\'):
+        said = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{at}["{said}"]'
+    return f"{at}.{name}" if at else name
 
 
 def typed(value: object, kind: type[T]) -> T:

@@ -84,7 +84,8 @@ class Catalogue(msgspec.Struct, frozen=True):
         """Raises NotFound for a name that is not in the catalogue, or not open to the account of that name."""
         app = self.apps.get(name)
         if app is None or not (account is None or app.open_to(account)):
-            raise NotFound(f"there is no app {name!r} here; the catalogue lists those there are", code="app-not-found")
+            told = f"there is no app {name!r} here; the catalogue lists those there are"
+            raise NotFound(told, code="app-not-found", field="app")
         return app
 
     def seen_by(self, account: str) -> Catalogue:
@@ -104,15 +105,19 @@ class Catalogue(msgspec.Struct, frozen=True):
             if app.licence and not program.licence_accepted:
                 where = app.licence_url or "ask the operator for it"
                 raise Unrunnable(
-                    f"the licence of the app {app.name!r} must be accepted: {where}", code="licence-required"
+                    f"the licence of the app {app.name!r} must be accepted: {where}",
+                    code="licence-required",
+                    field="app",
                 )
             if app.image and not pulls and app.image not in self.images:
-                raise Unrunnable(f"the app {program.name!r} needs the image {app.image!r}, which is not here")
+                told = f"the app {program.name!r} needs the image {app.image!r}, which is not here"
+                raise Unrunnable(told, field="app")
         elif isinstance(program, ImageRef) and not pulls and (program.archive or program.name not in self.images):
             raise Unrunnable(
                 f"the image {program.name!r} is not in the catalogue of this server, and none of its environments "
                 "fetches images; ask the operator to add it under [images]",
                 code="app-not-runnable",
+                field="image",
             )
 
     def resolve(self, step: Step) -> Step:

@@ -91,6 +91,9 @@ def runnable(environments: tuple[ComputeEnvironment, ...], spec: JobSpec, owner:
     """
     if spec.place.own:
         return
+    wanted = spec.place.environment
+    if wanted is not None and all(one.name != wanted for one in environments):
+        raise Unrunnable(f"there is no environment {wanted!r} here", field="environment")
     reasons = []
     for environment in environments:
         reason = refusal(environment, spec, owner)

@@ -10,7 +10,9 @@
     │   ├── NotFound            unknown, or another account's: both look the same
     │   ├── Gone                was here; its retention ended
     │   ├── Conflict            the job, key or guard is in another state than the request needs
+    │   │   ├── Reused          an idempotency key made something else; ``made`` says what
     │   │   └── Misplaced       a part of an upload that does not begin where the last one ended; ``offset`` says where
+    │   ├── Unsatisfiable       a range of bytes that begins behind the end; ``size`` says where that is
     │   ├── TooLarge            a body, a batch, a file over its limit
     │   ├── Unrunnable          understood, but no environment here can run it
     │   ├── MethodNotAllowed    right path, wrong method
@@ -26,6 +28,7 @@ Each error has a ``code`` (stable, kebab-case, for programs), a message (for peo
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Self
 
 
@@ -118,6 +121,43 @@ class Misplaced(Conflict):
         """The error that names the place."""
         error = cls(message)
         error.offset = offset
+        return error
+
+
+class Reused(Conflict):
+    """This key belongs to another request; use a new key, or send the first body."""
+
+    code = "key-reused"
+
+    ident: int = 0
+    """The number of what it made."""
+    made: str = ""
+    """The id of the job or batch that it made; empty where that is not kept any more, or neither."""
+    job: bool = False
+    """Whether that is a job."""
+
+    @classmethod
+    def by(cls, made: str, at: float, *, job: bool) -> Self:
+        """The error that names what the key made, and when."""
+        when = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        error = cls(f"this key made {made} at {when} with a different body; use a new key, or send the first body")
+        error.made, error.job = made, job
+        return error
+
+
+class Unsatisfiable(RequestError):
+    """The range begins behind the end of what it is asked of."""
+
+    code = "range"
+
+    size: int = 0
+    """Bytes there are."""
+
+    @classmethod
+    def beyond(cls, size: int) -> Self:
+        """The error that says how many bytes there are."""
+        error = cls(f"there are {size} bytes, and the range begins behind them")
+        error.size = size
         return error
 
 

@@ -87,7 +87,7 @@ async def drop_folder(context: Context, principal: Principal, operation: DropFol
 def _folder(tx: Transaction, principal: Principal, name: str) -> Folder:
     found = tx.folders.find(present(tx, principal).account, FolderKind.FILES, name)
     if found is None:
-        raise NotFound("there is no such folder")
+        raise NotFound("this account has no such folder", code="folder-not-found")
     return found
 
 

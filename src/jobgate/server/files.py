@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from jobgate.model.errors import Unsatisfiable
 from jobgate.model.files import Artifact
 from jobgate.model.ids import Digest
 
@@ -37,7 +38,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answer(artifact: Artifact, name: str, headers: Mapping[str, str]) -> Answer:
-    """What a request with these headers gets of the file."""
+    """What a request with these headers gets of the file. Raises Unsatisfiable."""
     tag = f'"{artifact.digest}"'
     out = {
         "accept-ranges": "bytes",
@@ -51,7 +52,7 @@ def answer(artifact: Artifact, name: str, headers: Mapping[str, str]) -> Answer:
     if match is not None and _is_range(match[1], match[2]):
         part = _part(match[1], match[2], artifact.size)
         if part is None:
-            return Answer(416, {**out, "content-range": f"bytes */{artifact.size}", "content-length": "0"}, 0, 0)
+            raise Unsatisfiable.beyond(artifact.size)
         first, last = part
         length = last - first + 1
         out |= {"content-range": f"bytes {first}-{last}/{artifact.size}", "content-length": str(length)}

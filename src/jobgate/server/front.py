@@ -280,7 +280,7 @@ class Front:
         return forever if proof is None else lambda: self.authenticate(proof)
 
     async def _stream(self, turn: _Turn, reply: Reply, artifact: Artifact) -> None:
-        """A stored file, or the part of it that was asked for. Raises NotFound before anything is sent."""
+        """A stored file, or a part of it. Raises NotFound and Unsatisfiable before anything is sent."""
         exchange, head = turn.exchange, turn.exchange.method == "HEAD"
         name = (artifact.path or exchange.scope["path"].rstrip("/")).rpartition("/")[2]
         asked = {k: v for k, v in exchange.headers.items() if k != "range"} if head else exchange.headers

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from jobgate.model.errors import Conflict, Gone
+from jobgate.model.errors import Gone, Reused
 from jobgate.model.guard import Guard
-from jobgate.model.ids import AccountId
+from jobgate.model.ids import AccountId, JobId, batch_text, job_text
+from jobgate.model.job import Batch
 from jobgate.store.driver import Driver
 
 
@@ -13,7 +14,7 @@ def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
 ) -> int | None:
     """Uses up a key for what will be called `ident`; the id of what it made before, if it did.
 
-    `kept` names the statement that finds such a thing. Raises Conflict (`key-reused`) when the key was used with
+    `kept` names the statement that finds such a thing. Raises Reused when the key was used with
     another body, and Gone when what it made was deleted.
     """
     known = db.one("guard_get", owner, guard.scope, guard.key)
@@ -22,9 +23,9 @@ def take(  # noqa: PLR0913, PLR0917  # a key has so many sides
         here = db.one(kept, made) is not None
         if expires > now or here:
             if body != guard.body:
-                raise Conflict(
-                    "this key belongs to another request; use a new key, or send the first body", code="key-reused"
-                )
+                error = Reused()
+                error.ident = made
+                raise error
             if not here:
                 raise Gone("what this key made is deleted; use a new key for new ones")
             return int(made)
@@ -43,3 +44,9 @@ def outlive(db: Driver, ident: int, now: float) -> None:
     """What a key made is deleted: the key stays until its time is over. Those whose time is go."""
     db.run("guard_outlives", -ident, ident)
     db.run("guard_over", now)
+
+
+def naming(first: Batch) -> Reused:
+    """The error that says what a key made: the batch, or its only job."""
+    name = job_text(first.id, JobId(first.id)) if first.count == 1 else batch_text(first.id)
+    return Reused.by(name, first.created, job=first.count == 1)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from jobgate.model.advance import Step, advance
 from jobgate.model.attempt import Lease
 from jobgate.model.credit import Ledger, ledger
-from jobgate.model.errors import Conflict, IllegalMove, NotFound
+from jobgate.model.errors import Conflict, IllegalMove, NotFound, Reused
 from jobgate.model.events import Event, Together
 from jobgate.model.facts import Attempts, Closed, Fact, Moved
 from jobgate.model.guard import Guard
@@ -25,7 +25,7 @@ from jobgate.model.told import Mourning
 from jobgate.store import births, rows
 from jobgate.store.driver import Driver, Shared
 from jobgate.store.folders import Blobs, Folders
-from jobgate.store.guards import outlive, take, taken
+from jobgate.store.guards import naming, outlive, take, taken
 from jobgate.store.log import OF_BATCH, OF_JOB, epitaph
 from jobgate.store.queue import Head
 from jobgate.store.rows import Stand, stand_of
@@ -96,14 +96,24 @@ class Jobs:
     def take(self, owner: AccountId, guard: Guard, batch: BatchId, now: float) -> BatchId | None:
         """Uses up an idempotency key for `batch`; the batch it made before, if it did.
 
-        Raises Conflict (`key-reused`) when it was used with another body, and Gone when what it made was deleted.
+        Raises Reused when it was used with another body, and Gone when what it made was deleted.
         """
-        made = take(self._db, owner, guard, batch, now, kept="batch_get")
+        try:
+            made = take(self._db, owner, guard, batch, now, kept="batch_get")
+        except Reused as error:
+            raise self._made_by_key(error) from None
         return None if made is None else BatchId(made)
 
     def taken(self, owner: AccountId, guard: Guard, now: float) -> bool:
         """Whether the key was used, and `take` would tell what became of it."""
         return taken(self._db, owner, guard, now, kept="batch_get")
+
+    def _made_by_key(self, error: Reused) -> Reused:
+        """The error, with the name of the batch or of its only job, while that is kept."""
+        try:
+            return naming(self.batch(BatchId(error.ident)))
+        except NotFound:
+            return error
 
     def rename(self, batch: Batch, name: str | None, labels: Mapping[str, str | None]) -> Batch:
         """The batch with another name, and with these labels, or without those that are None; itself if it is so."""

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from jobgate.model.advance import Step
 from jobgate.model.attempt import Lease
-from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound, Unavailable
+from jobgate.model.errors import Conflict, Gone, IllegalMove, NotFound, Reused, Unavailable
 from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, GiveUp, Hold, Rank, Release, Started, Together
 from jobgate.model.facts import Fact, rebuild
 from jobgate.model.guard import Guard
-from jobgate.model.ids import Digest, EnvironmentName, JobId, NodeName
+from jobgate.model.ids import Digest, EnvironmentName, JobId, NodeName, batch_text
 from jobgate.model.job import JobSpec, Place, Replication, Retry
 from jobgate.model.resources import Resources
 from jobgate.model.state import Failure, JobState, Limit
@@ -127,8 +127,8 @@ async def a_key_makes_one_batch_and_belongs_to_its_account_scope_and_body(lab: L
     assert await lab.submit(2, guard=KEY) == first
     await lab.reopen()
     assert await lab.submit(2, guard=KEY) == first
-    error = await raised(lab.submit(guard=replace(KEY, body=Digest("11" * 32))), Conflict)
-    assert error.code == "key-reused"
+    error = await raised(lab.submit(guard=replace(KEY, body=Digest("11" * 32))), Reused)
+    assert (error.code, error.made, error.job) == ("key-reused", batch_text(first.id), False)
     others = [
         await lab.submit(guard=KEY, owner=lab.other),
         await lab.submit(guard=replace(KEY, scope="elsewhere")),

@@ -44,6 +44,7 @@ def test_the_draft_of_a_spec_makes_that_spec_but_for_the_passwords_of_addresses(
     assert draft is not None
     said = msgspec.json.encode(draft)
     assert b"secret" not in said
+    assert (b'"cores"' in said) == ("cores" in body)
     bare = replace(
         made,
         secrets=frozenset(),

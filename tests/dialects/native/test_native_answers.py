@@ -12,9 +12,10 @@ from native_examples import BATCH, JOB, get, post, setup
 
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Call, Dialect, Reply, Setup
-from jobgate.dialects.native.faults import member
+from jobgate.dialects.native.cures import CURES
 from jobgate.dialects.native.jobs import PAGE
-from jobgate.dialects.native.problems import pointer
+from jobgate.dialects.native.problems import NEXT, PROBLEMS, pointer
+from jobgate.dialects.reading import member
 from jobgate.model.credit import Ledger
 from jobgate.model.errors import (
     Conflict,
@@ -23,6 +24,7 @@ from jobgate.model.errors import (
     JobgateError,
     MethodNotAllowed,
     NotFound,
+    Reused,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -92,6 +94,7 @@ def test_a_new_job_is_created_at_its_address() -> None:
         "name": "n",
         "labels": {"tag": "t"},
         "priority": 0,
+        "attempt_count": 0,
         "dialect": "native",
     }
 
@@ -212,6 +215,36 @@ def test_a_fault_of_the_body_is_pointed_at() -> None:
     assert pointer("[2].command") == "#/2/command"
     assert pointer(member("sweep[0]", 'a.b["c\\')) == "#/sweep/0/a.b%5B%22c%5C"
     assert pointer(member("sweep", "")) == "#/sweep/"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"command": ["a"], "app": "x"}, ["#/app"]),
+        ({"template": {"command": ["a"], "app": "x"}}, ["#/template/app"]),
+        ({"jobs": [{"command": ["a"], "app": "x"}]}, []),
+    ],
+)
+def test_what_a_spec_is_refused_for_is_pointed_at_where_it_stands_once(body: dict[str, Any], place: list[str]) -> None:
+    for error in (
+        NotFound("x", code="app-not-found", field="app"),
+        Unrunnable("x", code="licence-required", field="app"),
+    ):
+        told = said(NATIVE.refuse(post("batch-submit", body), error))
+        assert [fault["pointer"] for fault in told.get("errors", [])] == place
+
+
+def test_every_problem_says_what_to_do() -> None:
+    assert {code for _, code, _ in PROBLEMS.values()} <= NEXT.keys()
+    assert {code for _, code, _ in PROBLEMS.values()} <= CURES.keys()
+
+
+@pytest.mark.parametrize(("job", "member"), [(True, "job"), (False, "batch")])
+def test_a_key_that_was_used_before_says_what_it_made(job: bool, member: str) -> None:
+    told = said(NATIVE.refuse(SUBMIT, Reused.by("2n6r0kqa-1", 1e9, job=job)))
+    assert (told["status"], told["code"], told[member]) == (422, "key-reused", "2n6r0kqa-1")
+    assert told["detail"].startswith("this key made 2n6r0kqa-1 at 2001-09-09T01:46:40Z with a different body")
+    assert not {"job", "batch"} & said(NATIVE.refuse(SUBMIT, Reused())).keys()
 
 
 @pytest.mark.parametrize(("size", "shown"), [(PAGE // 3, 2), (PAGE * 2, 1)])

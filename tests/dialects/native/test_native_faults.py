@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from native_examples import DIGEST, FULL, post, setup, stored
+from msgspec.structs import replace
+from native_examples import DIGEST, FULL, get, post, setup, stored
 
 from jobgate.dialects import load
 from jobgate.dialects.dialect import Dialect
@@ -69,7 +70,7 @@ def test_every_fault_of_a_job_is_told_with_its_place() -> None:
         "#/cores": "invalid-field",
         "#/inputs/1/path": "missing-field",
         "#/inputs/1/content": "invalid-field",
-        "#/labels": "invalid-field",
+        "#/labels/a": "invalid-field",
     }
 
 
@@ -91,7 +92,7 @@ def test_what_members_say_is_looked_at_once_their_types_are_right() -> None:
         "#/name": "invalid",
         "#/command": "invalid",
         "#/image": "one-of",
-        "#/env": "invalid",
+        "#/env/1": "invalid",
         "#/workdir": "invalid",
         "#/stdin": "invalid",
         "#/memory": "unit",
@@ -179,3 +180,60 @@ def test_the_collector_is_off_for_a_large_body_and_afterwards_as_it_was(*, on: b
             assert gc.isenabled() == on
     finally:
         (gc.enable if was else gc.disable)()
+
+
+@pytest.mark.parametrize(
+    ("verb", "query", "told"),
+    [
+        ("jobs", {"state": "done"}, "state: 'done' is not one of held, queued, staging_in, running, "),
+        ("job", {"expand": "all"}, "expand: 'all' is not one of attempts, waits, draft"),
+        ("events", {"kinds": "foo"}, "kinds: 'foo' is not one of "),
+    ],
+)
+def test_of_a_word_that_there_is_not_those_there_are_are_told(verb: str, query: dict[str, str], told: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        NATIVE.decode(get(verb, "2n6r0kqa-1", **query))
+    assert caught.value.message.startswith(told)
+    with pytest.raises(Invalid, match=r"^network: 'all' is not one of none, outbound, host$"):
+        NATIVE.decode(post("job-submit", {"command": ["true"], "network": "all"}))
+
+
+def test_a_fault_of_a_variable_names_the_variable() -> None:
+    assert told("job-submit", {"command": ["true"], "env": {"A": 1, "B": "b"}}) == {"#/env/A": "invalid-field"}
+    assert told("job-submit", {"command": ["true"], "env": {"1": "a"}}) == {"#/env/1": "invalid"}
+    assert told("job-submit", {"command": ["true"], "env": {"a.b": "\0"}}) == {"#/env/a.b": "invalid"}
+    assert told("job-submit", {"command": ["true"], "env": {"A": "\0"}}) == {"#/env/A": "invalid"}
+
+
+@pytest.mark.parametrize("blank", [b"", b" \n\t"])
+def test_a_bare_list_is_the_jobs_of_a_batch(blank: bytes) -> None:
+    jobs = [{"command": ["a"]}, {"command": ["b"], "gpus": 2.0}]
+    bare, whole = (post("batch-submit", body) for body in (jobs, {"jobs": jobs}))  # type: ignore[arg-type]  # a list
+    found = NATIVE.decode(replace(bare, body=blank + bare.body)).operation
+    assert found == NATIVE.decode(whole).operation
+
+
+@pytest.mark.parametrize(
+    ("body", "places"),
+    [
+        (b'[{"command": ["a"]}, {"comand": ["b"]}]', {"#/1/comand": "unknown-field"}),
+        (b'[{"command": ["a"]}, {"command": ["b"], "memory": "x"}]', {"#/1/memory": "unit"}),
+        (b"[1]", {"#/0": "invalid-field"}),
+        (b"[]", None),
+        (b'[{"command": ["a"]}, ', None),
+        (b'[{"command": ["a"]}], "name": "x"', None),
+    ],
+)
+def test_a_bare_list_that_cannot_be_taken_is_told_by_the_places_of_its_jobs(
+    body: bytes, places: dict[str, str] | None
+) -> None:
+    call = replace(post("batch-submit", {}), body=body)
+    with pytest.raises(Invalid) as caught:
+        NATIVE.decode(call)
+    reply = NATIVE.refuse(call, caught.value)
+    assert isinstance(reply.body, bytes)
+    problem = msgspec.json.decode(reply.body)
+    if places is None:
+        assert "errors" not in problem
+    else:
+        assert {fault["pointer"]: fault["code"] for fault in problem["errors"]}.items() >= places.items()

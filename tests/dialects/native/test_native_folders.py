@@ -205,6 +205,8 @@ def test_a_job_gets_the_file_as_it_was_when_it_was_submitted(tmp_path: Path) -> 
             assert (await client.get(f"/v1/jobs/{name}/log")).content == content
         missing = await client.post("/v1/jobs", json=job)
         assert (missing.status_code, missing.json()["code"]) == (404, "file-not-found")
+        late = (await client.put(path, content=b"x")).json()
+        assert (late["status"], late["code"], "PUT /v1/folders/NAME" in late["next"]) == (404, "folder-not-found", True)
         for wrong in ("data", "data/", "/x", "data/../x", "data//x"):
             refused = await client.post(
                 "/v1/jobs", json={"command": ["true"], "inputs": [{"path": "x", "file": wrong}]}

@@ -96,6 +96,7 @@ def test_a_stored_log_is_read_from_any_place(tmp_path: Path, repeats: int) -> No
             assert part.headers["log-offset"] == str(first)
         past = await client.get(path, headers={"range": f"bytes={size}-"})
         assert (past.status_code, past.headers["content-range"]) == (416, f"bytes */{size}")
+        assert (past.headers["content-type"], past.json()["code"]) == ("application/problem+json", "range")
         for ignored in ("bytes=9-5", "lines=1-2", "bytes=-", "bytes=1-2,4-5"):
             assert (await client.get(path, headers={"range": ignored})).content == whole
         for lines in (0, 1, 3, 100 * repeats, 10**9):

@@ -159,7 +159,7 @@ def test_no_text_breaks_a_size(text: str) -> None:
         ({"command": ["a"], "inputs": [{"url": "https://e.org"}]}, "missing-field", "inputs[0].path"),
         ({"command": ["a"], "outputs": [{"path": "/x"}]}, "invalid", "outputs[0].path"),
         ({"command": ["a"], "workdir": "/"}, "invalid", "workdir"),
-        ({"command": ["a"], "env": {"1": "x"}}, "invalid", "env"),
+        ({"command": ["a"], "env": {"1": "x"}}, "invalid", "env.1"),
         ({"command": ["a"], "walltime": 0}, "invalid-field", "walltime"),
         ({"command": ["a"], "network": "moon"}, "invalid-field", "network"),
         ({"command": ["a"], "priority": 1001}, "invalid-field", "priority"),

@@ -36,6 +36,7 @@ from jobgate.model.errors import (
     RequestError,
     TooMany,
     Unavailable,
+    Unsatisfiable,
 )
 from jobgate.model.files import Artifact, OutputKind
 from jobgate.model.ids import STRIDE, JobId, batch_text, job_text, text
@@ -359,6 +360,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "batch-too-large": (413, "too-many-copies"),
     "too-many-files": (413, "too-many-files"),
     "too-many-copies": (413, "too-many-copies"),
+    "range": (416, "invalid-field"),
     "app-not-runnable": (422, "app-not-runnable"),
     "no-matching-instance": (422, "no-matching-instance"),
     "unrunnable": (422, "no-matching-instance"),
@@ -421,6 +423,8 @@ def _headers(call: Call, error: JobgateError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, TooMany) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, Unsatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     if isinstance(error, MethodNotAllowed) and call.verb:
         headers["Allow"] = ALLOWED.get(call.verb, "POST")
     return headers

@@ -15,6 +15,8 @@ from jobgate.model.job import ONCE, AppRef, Argv, Host, ImageRef, JobSpec, Place
 from jobgate.model.resources import Gpu, Resources
 
 T = TypeVar("T")
+_UNSAID: Final = JobDraft()
+"""A default is left out of the answer by being the same object, which another 0.0 is not."""
 _PLAIN: Final = JobSpec(steps=(Step(command=Argv(("x",))),))
 
 
@@ -42,7 +44,7 @@ def draft_of(spec: JobSpec) -> JobDraft | None:
         stdin=step.stdin,
         inputs=tuple(item for item in inputs if item is not None),
         outputs=tuple(_output(item) for item in spec.outputs),
-        cores=asked.cores,
+        cores=asked.cores or _UNSAID.cores,
         memory=asked.memory,
         disk=asked.disk,
         gpus=sum(gpu.count for gpu in asked.gpus),

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from jobgate.dialects.dialect import Call
-from jobgate.dialects.native.faults import gathered, of_types
+from jobgate.dialects.native.faults import gathered, of_types, with_words
 from jobgate.dialects.native.wire import NAME
 from jobgate.dialects.reading import json_object, number
 from jobgate.model.account import Kind, Proof
@@ -86,7 +86,8 @@ def _query_faults(call: Call, kind: type[msgspec.Struct]) -> Iterator[Invalid]:
             msgspec.convert(value, hints[name], strict=False)
         except msgspec.ValidationError as error:
             said = str(error).partition(" - at `")[0]
-            yield QueryFault(f"{name}: {said[:1].lower()}{said[1:]}", code="invalid-field", field=name)
+            told = with_words(f"{said[:1].lower()}{said[1:]}", hints[name])
+            yield QueryFault(f"{name}: {told}", code="invalid-field", field=name)
 
 
 def _gathered(call: Call, kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -40,6 +40,10 @@ CURES: Final[Mapping[str, Cure]] = {
         "another's. A malformed id is an unknown one.",
         "Compare the id with the answer that first named it. What retention has deleted is not found either.",
     ),
+    "folder-not-found": Cure(
+        "The address names a folder that this account has not made, or has deleted.",
+        "Make it with PUT /v1/folders/NAME, then put files into it. GET /v1/folders lists those there are.",
+    ),
     "file-not-found": Cure(
         "The job or folder is there and has no file of that path.",
         "List its files first. Paths are told from the workspace, with capitals as they are.",
@@ -138,6 +142,10 @@ CURES: Final[Mapping[str, Cure]] = {
     "batch-too-large": Cure(
         "One batch may have so many jobs here, and this one has more.",
         "Send several batches. GET /v1/account tells the limit; the operator sets it with [limits] batch.",
+    ),
+    "range": Cure(
+        "The Range of the request begins behind the last byte there is.",
+        "Content-Range of the answer says how many bytes there are. A log that grows is followed with ?follow=true.",
     ),
     "key-reused": Cure(
         "An earlier request of this account had the same Idempotency-Key, and was another: its body or its address "

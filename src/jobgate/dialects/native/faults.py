@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
 from functools import cache
 from itertools import islice
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.specs import Specs
 from jobgate.dialects.native.wire import JobDraft, NamedDraft
-from jobgate.dialects.reading import fault
+from jobgate.dialects.reading import fault, member
 from jobgate.model.errors import Invalid
 from jobgate.model.job import check_name
 
@@ -46,6 +47,10 @@ def of_types(value: object, kind: Any, at: str = "") -> Iterator[Invalid]:
     if struct is not None and isinstance(value, dict):
         yield from _of_members(value, struct, at)
         return
+    if get_origin(kind) is dict and get_args(kind)[0] is str and isinstance(value, dict):
+        for name, one in value.items():
+            yield from of_types(one, get_args(kind)[1], member(at, name[:_NAME]))
+        return
     item = _items(kind)
     if item is not None and isinstance(value, list):
         for place, one in enumerate(value):
@@ -54,7 +59,27 @@ def of_types(value: object, kind: Any, at: str = "") -> Iterator[Invalid]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        yield moved(fault(error), at)
+        wrong = fault(error)
+        told = with_words(wrong.message, kind)
+        yield moved(Invalid(told, code=wrong.code, field=wrong.field), at)
+
+
+def with_words(told: str, kind: Any) -> str:
+    """What msgspec says of a value; of a word that is not among those of the type also which those are."""
+    before, unknown, word = told.partition("invalid enum value ")
+    listed = ", ".join(_words(kind))
+    return f"{before}{word} is not one of {listed}" if unknown and listed else told
+
+
+def _words(kind: Any) -> tuple[str, ...]:
+    """The words that a type is made of, where it is made of words."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return tuple(str(one.value) for one in kind)
+    if get_origin(kind) is Literal:
+        return tuple(map(str, get_args(kind)))
+    if get_origin(kind) in (Annotated, Union, UnionType, tuple):
+        return next(filter(None, map(_words, get_args(kind))), ())
+    return ()
 
 
 def of_jobs(
@@ -103,14 +128,6 @@ def _of_members(value: Mapping[str, object], struct: type[msgspec.Struct], at: s
             yield from of_types(value[name], kind, member(at, name))
         elif needed:
             yield _member(at, name, "missing-field", "it is needed, and missing")
-
-
-def member(at: str, name: str) -> str:
-    """The path of a member, whatever its name is."""
-    if not name or any(char in name for char in '.["\\'):
-        said = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'{at}["{said}"]'
-    return f"{at}.{name}" if at else name
 
 
 def _member(at: str, name: str, code: str, why: str) -> Invalid:

@@ -12,6 +12,7 @@ from jobgate.dialects.native.asked import query
 from jobgate.dialects.native.jobs import name_of
 from jobgate.dialects.native.tags import ANY, weak
 from jobgate.dialects.native.verb import Verb
+from jobgate.model.errors import Unsatisfiable
 from jobgate.model.storing import OpenedLog, OpenLog
 
 MEDIA: Final = "text/plain; charset=utf-8"
@@ -63,7 +64,7 @@ def _opened(prefix: str, call: Call, outcome: OpenedLog) -> Reply:
     if asked != (None, None):
         some = outcome.end > outcome.offset
         if outcome.complete and not some:
-            return Reply(status=416, headers={**headers, "Content-Range": f"bytes */{outcome.size}"}, media=MEDIA)
+            raise Unsatisfiable.beyond(outcome.size)
         if some and not _follows(call, outcome):
             status, total = 206, outcome.size if outcome.complete else "*"
             headers["Content-Range"] = f"bytes {outcome.offset}-{outcome.end - 1}/{total}"
@@ -95,8 +96,8 @@ VERBS: Final = (
             "Range": "A part of it; one that is followed begins there.",
             "If-None-Match": "Nothing, when it is complete and has this tag.",
         },
-        gives={200: "text/plain", 206: "text/plain", 304: None, 416: None},
-        refuses=("gone",),
+        gives={200: "text/plain", 206: "text/plain", 304: None},
+        refuses=("gone", "range"),
         decode=_log,
         encode=_opened,
     ),

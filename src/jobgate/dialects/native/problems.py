@@ -15,15 +15,19 @@ from jobgate.dialects.dialect import Call, Reply
 from jobgate.dialects.native.asked import QueryFault
 from jobgate.dialects.native.faults import MOST, Faults
 from jobgate.dialects.native.wire import Fault, Problem
+from jobgate.dialects.reading import json_object, member
 from jobgate.model.errors import (
     Gone,
+    Invalid,
     JobgateError,
     MethodNotAllowed,
     Misplaced,
     RequestError,
+    Reused,
     TooMany,
     Unauthenticated,
     Unavailable,
+    Unsatisfiable,
 )
 
 PROBLEM: Final = "application/problem+json"
@@ -37,6 +41,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "unknown-operation": (404, "unknown-operation", "There is nothing at this address"),
     "app-not-found": (404, "app-not-found", "There is no such app here"),
     "result-expired": (410, "gone", "It was here; its time has ended"),
+    "folder-not-found": (404, "folder-not-found", "This account has no such folder"),
     "file-not-found": (404, "file-not-found", "There is no such file here"),
     "method-not-allowed": (405, "method-not-allowed", "This address answers to another method"),
     "conflict": (409, "conflict", "The present state does not allow it"),
@@ -58,6 +63,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "folder-not-empty": (409, "folder-not-empty", "The folder has files"),
     "mismatch": (422, "mismatch", "The content is not what its hash says"),
     "too-large": (413, "too-large", "Larger than this server accepts"),
+    "range": (416, "range", "The range begins behind the end"),
     "key-reused": (422, "key-reused", "This key belongs to another request"),
     "unrunnable": (422, "unrunnable", "No environment here can run it"),
     "licence-required": (422, "licence-required", "The licence of this app must be accepted"),
@@ -88,6 +94,7 @@ NEXT: Final[Mapping[str, str]] = {
     "not-found": "Compare the id with the answer that named it; GET /v1/jobs and /v1/batches list what there is.",
     "unknown-operation": "GET /v1 names what there is; /docs has every address.",
     "app-not-found": "GET /v1/apps lists those there are.",
+    "folder-not-found": "Make it first: PUT /v1/folders/NAME. GET /v1/folders lists those there are.",
     "file-not-found": "List the files of the job or folder, and use a path as it stands there.",
     "method-not-allowed": "Use a method that the Allow header names.",
     "conflict": "Read it again, and decide by its present state.",
@@ -106,11 +113,12 @@ NEXT: Final[Mapping[str, str]] = {
     "folder-not-empty": "Delete its files first, or delete it with ?force=true.",
     "mismatch": "What came was discarded: hash the file again, and begin anew.",
     "too-large": "Send less at once; large inputs go by upload or url. GET /v1/account has the limits.",
+    "range": "Ask for a part of the bytes that Content-Range says there are, or send no Range.",
     "key-reused": "Use a new key, or send the first body.",
     "unrunnable": "Ask for less, or for what an environment of GET /v1/environments has.",
     "app-version-not-found": "GET /v1/apps lists the versions of each app; without one the newest is meant.",
     "app-deprecated": "Use another app of GET /v1/apps, or ask the operator what takes its place.",
-    "licence-required": "Read the licence, then send accept_licence: true with the job.",
+    "licence-required": 'Read the licence, then send "accept_licence": true beside the app.',
     "not-empty": "Make another batch, or submit the jobs as a batch of their own.",
     "name-taken": "Give the job another name, or delete the one that bears it.",
     "retired": "Submit it anew: what is retired is not taken up again.",
@@ -125,8 +133,10 @@ NEXT: Final[Mapping[str, str]] = {
 }
 """What to do, by the code of the problem: each has something."""
 
-_OF_BODY: Final = frozenset({"webhook-not-found"})
+_OF_BODY: Final = frozenset({"webhook-not-found", "app-not-found"})
 """Codes that say the body is at fault, beside the statuses that do."""
+_OF_SPEC: Final = frozenset({"unrunnable", "app-not-found", "licence-required", "app-not-runnable"})
+"""Codes that say it of one job's spec, whose fields are called as in the body, where that job stands."""
 _STEP: Final = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|([^.\[]+)')
 """One step of a path: `[2]`, `["a.b"]` or `name`."""
 
@@ -141,10 +151,12 @@ def refuse(call: Call, error: JobgateError, *, prefix: str, allow: str) -> Reply
     faults: tuple[Fault, ...] = ()
     if status in (400, 413, 422) or code in _OF_BODY:
         each = error.each if isinstance(error, Faults) else (error,)
-        faults = tuple(_fault(e, e.field) for e in each if e.field)
+        placed = ((e, _place(call, e.field) if code in _OF_SPEC else e.field) for e in each if e.field)
+        faults = tuple(_fault(e, field) for e, field in placed if field)
         if len(faults) > 1:
             detail = f"{len(faults)} faults{' at least' if len(faults) == MOST else ''}; the first is {detail}"
     oldest = error.oldest if isinstance(error, Gone) else None
+    made, job = (error.made, error.job) if isinstance(error, Reused) else ("", False)
     problem = Problem(
         type=f"{prefix}/problems/{code}",
         code=code,
@@ -154,9 +166,22 @@ def refuse(call: Call, error: JobgateError, *, prefix: str, allow: str) -> Reply
         instance=f"request:{call.request}" if call.request else UNSET,
         next=NEXT[code] if oldest is None else f"Go on with after={oldest}; what lies between is deleted.",
         oldest=UNSET if oldest is None else oldest,
+        job=made if made and job else UNSET,
+        batch=made if made and not job else UNSET,
         errors=faults or UNSET,
     )
     return Reply(status=status, headers=_headers(error, allow), body=msgspec.json.encode(problem), media=PROBLEM)
+
+
+def _place(call: Call, field: str) -> str:
+    """Where a field of a spec stands in the body; empty where several jobs stand there, of which it may be any."""
+    try:
+        body = json_object(call.body)
+    except Invalid:
+        return ""
+    if "template" in body:
+        return member("template", field)
+    return "" if "jobs" in body else field
 
 
 def _fault(error: JobgateError, field: str) -> Fault:
@@ -185,6 +210,8 @@ def _headers(error: JobgateError, allow: str) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, TooMany | Unavailable) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, Unsatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     if isinstance(error, Misplaced):
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, Unauthenticated):

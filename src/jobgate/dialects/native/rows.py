@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from jobgate.dialects.native.faults import member, of_types
+from jobgate.dialects.native.faults import of_types
 from jobgate.dialects.native.wire import Column, Range, Value
+from jobgate.dialects.reading import member
 from jobgate.model.errors import Invalid
 
 PLACES: Final = ("index", "number")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -15,13 +16,17 @@ from jobgate.dialects.native.bound import Apps
 from jobgate.dialects.native.faults import MOST, gathered, of_jobs, of_types
 from jobgate.dialects.native.rows import SWEEP, NoRows, faults_of, rows_of, unused
 from jobgate.dialects.native.sweep import Sweep
-from jobgate.dialects.native.wire import BatchDraft, JobDraft, JobsDraft, LoneDraft, NamedDraft
-from jobgate.dialects.reading import json_object, number
+from jobgate.dialects.native.wire import BatchDraft, FillDraft, JobDraft, JobsDraft, LoneDraft, NamedDraft
+from jobgate.dialects.reading import json_object, json_value, number
 from jobgate.model.errors import Invalid
 
 T = TypeVar("T")
+Jobs = tuple[NamedDraft, ...]
+B = TypeVar("B", BatchDraft, FillDraft)
 _BIG: Final = ("template", "jobs", "sweep")
 """Members that are looked at on their own."""
+_LIST: Final = re.compile(rb"[ \t\r\n]*\[")
+"""How a body begins that is a list."""
 
 
 def read(call: Call, kind: type[T], apps: Apps) -> T:
@@ -38,8 +43,28 @@ def read(call: Call, kind: type[T], apps: Apps) -> T:
         raise every(call, kind, apps) from None
 
 
+def read_batch(call: Call, kind: type[B], apps: Apps) -> B:
+    """The body as a batch, where a bare list is its jobs, decoded in one step. Raises Invalid with every fault."""
+    if not _LIST.match(call.body):
+        return read(call, kind, apps)
+    try:
+        return kind(jobs=msgspec.json.decode(call.body, type=Jobs))
+    except msgspec.ValidationError:
+        plain = json_value(call.body, numbers=number)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise not_json() from None
+    try:
+        return kind(jobs=msgspec.convert(plain, Jobs))
+    except msgspec.ValidationError:
+        raise every(call, kind, apps) from None
+
+
 def every(call: Call, kind: type, apps: Apps) -> Invalid:
     """What is wrong with a body that cannot be taken: all of it."""
+    if kind is not LoneDraft and _LIST.match(call.body):
+        listed = json_value(call.body, numbers=number)
+        found = gathered(_of_list(listed, apps)) if isinstance(listed, list) else None
+        return found or Invalid("the body cannot be understood", code="invalid-json")
     body = json_object(call.body, numbers=number)
     found = gathered(_of_lone(body, apps) if kind is LoneDraft else _of_batch(body, kind, apps))
     return found or Invalid("the body cannot be understood", code="invalid-json")
@@ -97,6 +122,13 @@ def _of_lone(body: Mapping[str, object], apps: Apps) -> Iterator[Invalid]:
         yield from of_jobs([("", 0, {name: value for name, value in body.items() if name in own})], apps)
 
 
+def _of_list(jobs: Sequence[object], apps: Apps) -> Iterator[Invalid]:
+    """Of a body that is a list of jobs."""
+    if not jobs:
+        yield Invalid("a batch needs at least one job")
+    yield from of_jobs(((f"[{place}]", place, one) for place, one in enumerate(jobs)), apps, NamedDraft)
+
+
 def _of_batch(body: Mapping[str, object], kind: type, apps: Apps) -> Iterator[Invalid]:
     """In the order they are told: the request as a whole, then its jobs."""
     rest = {name: value for name, value in body.items() if name not in _BIG}
@@ -117,7 +149,7 @@ def _of_batch(body: Mapping[str, object], kind: type, apps: Apps) -> Iterator[In
     if isinstance(listed, list):
         yield from of_jobs(((f"jobs[{place}]", place, one) for place, one in enumerate(listed)), apps, NamedDraft)
     elif listed is not UNSET:
-        yield from of_types(listed, tuple[NamedDraft, ...], "jobs")
+        yield from of_types(listed, Jobs, "jobs")
 
 
 def _of_sweep(template: object, sweep: object, count: object, apps: Apps) -> Iterator[Invalid]:

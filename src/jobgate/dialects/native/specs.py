@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from jobgate.dialects.native.bound import Apps, bound, is_bound
 from jobgate.dialects.native.wire import FileDraft, InputDraft, JobDraft, OutputDraft, size
 from jobgate.dialects.native.wire_replicas import ReplicationDraft, replication
-from jobgate.dialects.reading import address
+from jobgate.dialects.reading import address, member
 from jobgate.model.errors import Invalid
 from jobgate.model.files import FileRef, Inline, Input, Output, Remote, UserFile, check_path, check_segment
 from jobgate.model.ids import Digest, EnvironmentName, FolderId
@@ -43,6 +43,8 @@ UPLOADS: Final = FolderId(0)
 RETRIED: Final = frozenset({Failure.PROGRAM, Failure.LOST, Failure.PREEMPTED, Failure.ENGINE})
 """What `tries` tries again."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME: Final = 100
+"""Characters of a variable's name that are said again."""
 _HOST: Final = Host()
 _NO_NAMES: Final = frozenset[str]()
 _NOTHING: Final[dict[str, Any]] = {}
@@ -280,6 +282,8 @@ def _program(draft: JobDraft) -> Program:
 def _environment(env: Mapping[str, str]) -> None:
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name):
-            raise Invalid("env: names are letters, digits and _, and begin with no digit", field="env")
+            field = member("env", name[:_NAME])
+            raise Invalid(f"{field}: names are letters, digits and _, and begin with no digit", field=field)
         if "\0" in value:
-            raise Invalid("env: NUL is refused", field="env")
+            field = member("env", name[:_NAME])
+            raise Invalid(f"{field}: NUL is refused", field=field)

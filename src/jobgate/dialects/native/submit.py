@@ -15,7 +15,7 @@ from jobgate.dialects.native.lines import FillQuery, JobLines, LinesQuery
 from jobgate.dialects.native.pages import tag
 from jobgate.dialects.native.rows import NoRows, Rows, Table, sound, unused
 from jobgate.dialects.native.samples import BATCH_BODIES, EQUAL_BODY, FILLED, FULL_BODY, JOB_BODY, NEW_BATCH, NEW_JOB
-from jobgate.dialects.native.shapes import every, read, said, wrong_shape, wrong_texts
+from jobgate.dialects.native.shapes import Jobs, every, read, read_batch, said, wrong_shape, wrong_texts
 from jobgate.dialects.native.specs import Specs, app_name
 from jobgate.dialects.native.sweep import Sweep
 from jobgate.dialects.native.verb import NoQuery, Verb
@@ -74,7 +74,7 @@ class _Batches:
         self._catalogue = catalogue
 
     def submit(self, call: Call) -> Ask:
-        """A batch in one JSON object."""
+        """A batch in one JSON object, or the bare list of its jobs."""
         query(call, NoQuery)
         apps = Apps(self._catalogue, call.account)
         with uncollected(call.body):
@@ -93,7 +93,7 @@ class _Batches:
 
     def _read(self, call: Call, kind: type[D], apps: Apps) -> D:
         """Raises Invalid with every fault."""
-        draft = read(call, kind, apps)
+        draft = read_batch(call, kind, apps)
         jobs = None if draft.jobs is UNSET else len(draft.jobs)
         if wrong_shape(said(draft), jobs, draft):
             raise every(call, kind, apps)
@@ -212,7 +212,8 @@ def _submitted_job(prefix: str, call: Call, outcome: Submitted) -> Reply:
         return answer({"id": ident, "batch": batch_text(outcome.batch.id)}, 201, headers | _replayed(outcome))
     job = outcome.jobs[0]
     version = tag(job.version + outcome.batch.renamed)
-    return answer(job_view(job, outcome.batch), 201, headers | version | _replayed(outcome))
+    view = replace(job_view(job, outcome.batch), attempt_count=UNSET if outcome.replayed else 0)
+    return answer(view, 201, headers | version | _replayed(outcome))
 
 
 def _submitted_batch(prefix: str, call: Call, outcome: Submitted) -> Reply:
@@ -275,15 +276,16 @@ def verbs(limit: int, most: int, lone: int, catalogue: Catalogue) -> tuple[Verb,
             method="POST",
             path="/batches",
             summary="Submit a batch of jobs",
-            description="One JSON object. Or, as application/x-ndjson, one job a line, read as it comes in: then what "
-            "a batch has beside its jobs stands in the query, which an object may not have.",
+            description="One JSON object, or the bare list of its jobs. Or, as application/x-ndjson, one job a line, "
+            "read as it comes in: then what a batch has beside its jobs stands in the query, which the others may not "
+            "have.",
             subject="batches",
             scope=Scope.SUBMIT,
             body=Body.LINES,
             lines=batches.lines,
             limit=limit,
             early=True,
-            takes=BatchDraft,
+            takes=BatchDraft | Jobs,
             media=("application/json", NDJSON),
             query=LinesQuery,
             gives={201: BatchView},

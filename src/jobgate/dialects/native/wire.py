@@ -420,6 +420,10 @@ class Problem(Struct, frozen=True, kw_only=True):
     """What helps, in one sentence."""
     oldest: int | UnsetType = UNSET
     """Of a cursor that is too old: the one after which all events are kept."""
+    job: str | UnsetType = UNSET
+    """Of a key that was used before: the job that it made."""
+    batch: str | UnsetType = UNSET
+    """Or the batch that it made."""
     errors: tuple[Fault, ...] | UnsetType = UNSET
 
 
