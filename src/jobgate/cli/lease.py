@@ -51,7 +51,7 @@ async def retire(  # noqa: PLR0913, PLR0917  # each is an option of the command
     label: Labels = None,
     yes: Yes = False,
 ) -> int:
-    """Be done with batches: their jobs are asked to stop, their files deleted; lists have them no more."""
+    """Be done with batches: their jobs stop, their files go."""
     found = await chosen(session, ids, "retire", _ANY, every=every, state=state or (), label=label or (), yes=yes)
 
     async def ask(id_: str) -> bytes:

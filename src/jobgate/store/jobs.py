@@ -372,8 +372,6 @@ class Jobs:
             if len(page) < size:
                 return
 
-    # --- forgetting
-
     def delete(self, ids: Iterable[JobId], now: float, *, told: Mourning = Mourning.NONE) -> None:
         """Deletes jobs with all that belongs to them; a batch goes with its last job. Followers are told as asked."""
         self.flush()

@@ -125,7 +125,7 @@ def test_several_attempts_of_a_template_are_those_of_the_job() -> None:
         ({"image": "x"}, Invalid, "one-of", "image"),
         ({"files": [{}, {}]}, Invalid, "one-of", "files[0]"),
         ({"app": "bare", "files": [], "arguments": "x"}, Invalid, "no-command", "command"),
-        ({"app": "none"}, NotFound, "app-not-found", None),
+        ({"app": "none"}, NotFound, "app-not-found", "app"),
         ({"app_version": 5}, NotFound, "app-version-not-found", None),
     ],
 )
