@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from told import BITWISE, EITHER, LEASE, PAIRED, PLAIN, legal
 
+from jobgate.model import replicas
 from jobgate.model.advance import advance, unwanted
 from jobgate.model.attempt import Attempt, AttemptId, Exit
 from jobgate.model.events import Broke, Cancel, Claim, Collected, Event, Exited, GiveUp, Judge, Started
@@ -102,7 +103,7 @@ def test_a_job_succeeds_with_one_canonical_attempt_of_a_quorum_that_agrees_and_n
 ) -> None:
     spec = data.draw(replicated)
     life = told_of(spec, data.draw(legal(spec)))
-    rule, counted = spec.replication, life.attempts[life.job.spent :]
+    rule, counted = spec.replication, replicas.counted(life.job, life.attempts)
     assert len(counted) <= rule.total
     if life.job.state is not JobState.SUCCEEDED:
         return

@@ -45,6 +45,15 @@ class Heard(Breaks):
     def __init__(self, store: Store, news: asyncio.Event) -> None:
         super().__init__(store, EVERY)
         self.news = news
+        self.once: Callable[[], object] = lambda: None
+        """Happens behind the next look."""
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return await super().read(work)
+        finally:
+            once, self.once = self.once, lambda: None
+            once()
 
     async def write(self, work: Callable[[Transaction], T], *, spare: bool = False) -> T:
         try:
@@ -149,6 +158,17 @@ def test_a_lease_ends_on_time_and_not_early(tmp_path: Path) -> None:
         assert seen.batch.retired is not None
         assert seen.batch.retired >= batch.expires
         assert seen.counts == {JobState.CANCELLED: 3}
+
+    sited(tmp_path, body)
+
+
+def test_a_lease_that_ends_between_two_looks_is_not_overlooked(tmp_path: Path) -> None:
+    async def body(site: Site) -> None:
+        batch = await site.leased(1, 50.0)
+        assert isinstance(site.world.store, Heard)
+        site.world.store.once = lambda: setattr(site, "skipped", 51.0)
+        site.start()
+        await site.until(retired(site, batch))
 
     sited(tmp_path, body)
 

@@ -59,8 +59,9 @@ class Leases:
         await self._world.write(lambda tx: tx.batches.stir())
         while True:
             self._news.clear()
+            begun = self._world.clock()
             await self.sweep()
-            later = await self._world.store.read(lambda tx: tx.batches.next_due(self._world.clock()))
+            later = await self._next(begun)
             try:
                 async with asyncio.timeout(_LONGEST if later is None else min(later - self._world.clock(), _LONGEST)):
                     await self._news.wait()
@@ -77,6 +78,10 @@ class Leases:
             for ident in due:
                 await self._end(ident)
                 await asyncio.sleep(0)  # requests pass between two batches
+
+    async def _next(self, begun: float) -> float | None:
+        """When the next lease ends, or has ended since the sweep began: that looked no later for certain."""
+        return await self._world.store.read(lambda tx: tx.batches.next_due(begun))
 
     async def _due(self) -> list[BatchId]:
         now = self._world.clock()

@@ -69,6 +69,16 @@ def test_an_instance_that_failed_says_in_which_phase(failure: Failure, limit: Li
     assert states.of_attempt(view, replace(view.attempts[0], failure=failure, limit=limit)) == word
 
 
+def test_an_attempt_that_was_given_back_was_never_sent_and_left_no_result() -> None:
+    view = _view()
+    given_back = replace(view.attempts[0], state=AttemptState.RETURNED)
+    queued = replace(view, job=replace(view.job, state=JobState.QUEUED), attempts=(given_back,))
+    assert (states.of_attempt(queued, given_back), states.polled(queued)) == ("Didn't need", "UNSENT")
+    assert states.detail(queued) == "queued"
+    assert states.last_over([given_back]) is None
+    assert states.last_over([view.attempts[0], given_back]) == view.attempts[0]
+
+
 def test_each_bit_of_the_mask_has_its_word() -> None:
     told = {
         1: "couldnt_send_result",

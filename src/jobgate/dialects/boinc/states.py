@@ -53,6 +53,10 @@ def detail(view: JobView) -> str:
     return "in_progress" if any(not attempt.state.over for attempt in view.attempts) else "queued"
 
 
+_UNSENT: Final = frozenset({AttemptState.OFFERED, AttemptState.RETURNED})
+"""An attempt that was given back before its command was started was never sent."""
+
+
 def polled(view: JobView) -> str:
     """The word of `query_batch2`: whether something of it was ever sent."""
     state = view.job.state
@@ -60,7 +64,7 @@ def polled(view: JobView) -> str:
         return "DONE"
     if state.over or state is JobState.CANCELLING:
         return "ERROR"
-    return "IN_PROGRESS" if view.attempts else "UNSENT"
+    return "IN_PROGRESS" if any(attempt.state not in _UNSENT for attempt in view.attempts) else "UNSENT"
 
 
 _JUDGED: Final[Mapping[Verdict, str]] = {
@@ -89,7 +93,7 @@ def of_attempt(view: JobView, attempt: Attempt) -> str:
     """The instance's state in words."""
     if not attempt.state.over:
         return "Unsent" if attempt.state is AttemptState.OFFERED else "In progress"
-    if attempt.verdict is Verdict.UNNEEDED:
+    if attempt.verdict is Verdict.UNNEEDED or attempt.state is AttemptState.RETURNED:
         return "Didn't need"
     if attempt.failure is not None:
         if view.job.state in (JobState.CANCELLED, JobState.CANCELLING):
@@ -104,8 +108,8 @@ def of_attempt(view: JobView, attempt: Attempt) -> str:
 
 def last_over(attempts: Sequence[Attempt]) -> Attempt | None:
     """The last instance that ran and is over."""
-    ran = [attempt for attempt in attempts if attempt.state.over and attempt.verdict is not Verdict.UNNEEDED]
-    return ran[-1] if ran else None
+    over = (attempt for attempt in reversed(attempts) if attempt.state.over and attempt.state not in _UNSENT)
+    return next((attempt for attempt in over if attempt.verdict is not Verdict.UNNEEDED), None)
 
 
 def exits(attempts: Iterable[Attempt]) -> list[int]:
