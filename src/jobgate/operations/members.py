@@ -29,9 +29,9 @@ from jobgate.store.rows import Stand
 from jobgate.store.tables import STATE_NUMBERS, STATES
 from jobgate.store.transaction import Transaction
 
-PAGE: Final = 500
+PAGE: Final = 100
 """Jobs read in one transaction: requests pass between two of them."""
-_NUMBERS: Final = 10_000
+_NUMBERS: Final = 2_000
 """Numbers read in one."""
 LONGEST: Final = 100_000
 """Events that are walked over to find what has changed; of more, all jobs are told."""
