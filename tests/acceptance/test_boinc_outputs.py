@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -94,6 +94,20 @@ def test_the_newer_page_has_readable_names(lab: Lab) -> None:
     assert {name.rpartition("/")[2].rpartition("__")[2] for name in job} == {"first", "second"}
     assert {name.rpartition("__")[2] for name in one} == {"first", "second"}
     assert file.content == b"2\n"
+
+
+def test_a_browsers_cookie_is_as_good_as_the_authenticator(lab: Lab) -> None:
+    instance = int(lab.client.query_job(lab.jobs[0])["instance"]["id"])
+
+    def get(key: str, **query: Any) -> httpx.Response:
+        cookie = {"cookie": f"auth={key}"}
+        return httpx.get(f"{lab.project.url}/get_output3.php", params=query, headers=cookie, timeout=30)
+
+    assert get(lab.key, action="get_file", result_id=instance, index=1, download=1).content == b"2\n"
+    assert len(_unzipped(get(lab.key, action="get_batch_zip", batch_id=lab.batch).content)) == 3
+    assert get(lab.other, action="get_batch_zip", batch_id=lab.batch).status_code == 404
+    assert get("", action="get_batch_zip", batch_id=lab.batch).status_code == 403
+    assert get(lab.key, action="get_batch_tar", batch_id=lab.batch).text.startswith("ERROR: bad command")
 
 
 @pytest.mark.parametrize("page", ["get_output.php", "get_output2.php"])

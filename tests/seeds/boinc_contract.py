@@ -12,7 +12,7 @@ TABLE: Final = """
 1.1 HTTP/1.0 and 1.1, closing and keeping; a large body's question is answered
     -> clients the_cpp_library_sends_a_large_submission_after_it_was_told_to
 1.1 get_output3.php is optional
-    -> docs departures: `get_output3.php`
+    -> outputs a_browsers_cookie_is_as_good_as_the_authenticator
 1.2 both encodings on both endpoints, a body that is XML itself, and fields nobody knows
     -> hostile what_is_no_document_is_told_so_in_both_encodings
     -> hostile a_document_alone_is_as_good_as_a_field
@@ -251,6 +251,7 @@ TABLE: Final = """
     -> outputs the_newer_page_has_readable_names
     -> outputs nobody_has_anything_without_the_owners_sign
 9.3 get_output3.php
+    -> outputs a_browsers_cookie_is_as_good_as_the_authenticator
     -> docs departures: `get_output3.php`
 10 job counts
     -> batches counts_are_the_projects_and_anybodys

@@ -6,6 +6,8 @@ import hashlib
 import xml.etree.ElementTree as ET  # reads our own replies
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from jobgate.dialects.dialect import Call, Setup
 from jobgate.model.catalogue import App, Catalogue
 from jobgate.model.files import Stored
@@ -39,6 +41,11 @@ def rpc(name: str, inner: str = "", *, key: str = KEY, endpoint: str = HANDLER, 
 def got(verb: str, **query: Any) -> Call:
     """A GET of an output."""
     return Call(verb=verb, method="GET", query={name: str(value) for name, value in query.items()}, now=NOW)
+
+
+def browsed(**query: Any) -> Call:
+    """The same by a browser that was logged in."""
+    return replace(got("get_output3", **query), headers={"cookie": f"theme=dark; auth={KEY}"})
 
 
 def signed(text: str, key: str = KEY) -> str:
@@ -92,6 +99,8 @@ EXAMPLES: Final = (
     got("get_output2", cmd="result", result_id=34, auth=KEY),
     got("get_output2", cmd="workunit", wu_id=33, auth=KEY),
     got("get_output2", cmd="batch", batch_id=33, auth=KEY),
+    browsed(action="get_file", result_id=34, index=0),
+    browsed(action="get_batch_zip", batch_id=33),
     Call(verb="server_status", method="GET", query={"counts": "1"}, now=NOW),
 )
 

@@ -1,4 +1,4 @@
-"""Output retrieval: `get_output.php` with signed links, `get_output2.php` with the authenticator [BOINC, section 9].
+"""Output retrieval [BOINC, section 9]: by signed links, by the authenticator, and by a browser's cookie of it.
 
 A link is signed with the batch owner's authenticator, so whose it is follows from what it is about.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from http.cookies import SimpleCookie
 from typing import Final
 
 from jobgate.dialects.dialect import Ask, Call
@@ -69,9 +70,12 @@ def credential(call: Call) -> Proof | Signature:
     """The authenticator itself, or what was signed with it. Raises Unauthenticated when neither is there."""
     query = call.query
     signed = query.get("auth_str", "") or query.get("auth", "")
+    if call.verb == "get_output3":
+        cookie = SimpleCookie(call.headers.get("cookie", "")).get("auth")
+        signed = "" if cookie is None else cookie.value
     if not signed:
         raise Unauthenticated("no authenticator", code="no-authenticator")
-    if call.verb == "get_output2":
+    if call.verb != "get_output":
         return Proof(Kind.BOINC, signed)
     match query.get("cmd", ""):
         case "result_file":
@@ -168,6 +172,26 @@ def plain(call: Call) -> Ask:
                 lambda job: Archive(job=job.name, naming=Naming.LOGICAL),
             )
         case "batch":
+            return _of_batch(_batch(query), Naming.LOGICAL)
+        case _:
+            raise Invalid("bad command", code="bad-command")
+
+
+def browsed(call: Call) -> Ask:
+    """What a `get_output3.php` asks for. Raises Invalid, NotFound."""
+    query = call.query
+    match query.get("action", ""):
+        case "get_file":
+            number, file = (
+                _number(query.get("result_id", ""), "job instance"),
+                _file({"file_num": query.get("index", "0")}),
+            )
+            return _of_job(
+                JobCalled(number=number),
+                f"no job instance {number}",
+                lambda job: Read(job=job.name, number=file, attempt=job.attempt or None),
+            )
+        case "get_batch_zip":
             return _of_batch(_batch(query), Naming.LOGICAL)
         case _:
             raise Invalid("bad command", code="bad-command")

@@ -43,6 +43,7 @@ _RPCS: Final = {
     HANDLER: {one.name: one for one in (*batches.RPCS, *instances.RPCS)},
     FILES: {one.name: one for one in staging.RPCS},
 }
+_OUTPUTS: Final = {"get_output": outputs.signed, "get_output2": outputs.plain, "get_output3": outputs.browsed}
 _UNKNOWN: Final = {HANDLER: "bad command", FILES: "no such action"}
 _STUFFING: Final = f"<?{'x' * 4200} x?>\n"
 """In an error of query_batches the C++ client stops here and keeps the error; otherwise it would forget it."""
@@ -87,7 +88,7 @@ class Boinc:
         if call.verb == COUNTS:
             return Ask(operation=Load())
         if call.verb not in _RPCS:
-            return outputs.signed(call) if call.verb == "get_output" else outputs.plain(call)
+            return _OUTPUTS[call.verb](call)
         with uncollected(call.fields.get(REQUEST, b"")):
             document = self._document(call, keep=False)
             return self._rpc(call, document.root).ask(self._words, document.body, call)
@@ -281,5 +282,6 @@ def _routes(own: Settings) -> tuple[Route, ...]:
         ),
         download("/get_output.php", "get_output", "Output files and archives, by signed links"),
         download("/get_output2.php", "get_output2", "The same by the authenticator, with readable names"),
+        download("/get_output3.php", "get_output3", "The same by a browser's cookie that holds the authenticator"),
         *(counts if own.counts else ()),
     )
