@@ -157,6 +157,8 @@ def test_cancel_and_delete_go_on_and_a_kill_loses_nothing_that_was_answered(
 ) -> None:
     over = made(lab.post("/v1/batches", json={"template": LEAVES, "count": 30}))["id"]
     assert made(lab.get(f"/v1/batches/{over}?wait=60"))["state"] == "succeeded"
+    done = made(lab.post("/v1/batches", json={"template": LEAVES, "count": 3}))["id"]
+    assert made(lab.get(f"/v1/batches/{done}?wait=60"))["state"] == "succeeded"
     kept = made(lab.post("/v1/jobs", json=TRUE))["id"]
     seen(lab, kept, "succeeded")
     loud, quiet = (made(lab.post("/v1/jobs", json=spec))["id"] for spec in (LOUD, {"command": ["sleep", "600"]}))
@@ -174,6 +176,8 @@ def test_cancel_and_delete_go_on_and_a_kill_loses_nothing_that_was_answered(
     made(lab.post(f"/v1/jobs/{quiet}/cancel"))
     seen(lab, quiet, "cancelled")
     fill(small)
+    assert made(lab.post(f"/v1/batches/{done}/retire"))["retired"]
+    fill(small)
     gone = [f"/v1/batches/{over}", f"/v1/jobs/{quiet}", f"/v1/uploads/{DIGEST}", f"/v1/webhooks/{hook}"]
     for address in (*gone, "/v1/folders/f?force=true"):
         fill(small)
@@ -184,6 +188,7 @@ def test_cancel_and_delete_go_on_and_a_kill_loses_nothing_that_was_answered(
     lab.base_url = httpx.URL(cramped.url)
     for address in (*gone, "/v1/folders/f"):
         assert lab.get(address).status_code == 404, address
+    assert lab.get(f"/v1/jobs/{done}-1/files/made").status_code == 410
     assert made(lab.get(f"/v1/batches/{waits}?wait=30"))["state"] == "cancelled"
     assert made(lab.get(f"/v1/jobs/{kept}"))["state"] == "succeeded"
     assert made(lab.get(f"/v1/jobs/{loud}"))["state"] == "running"

@@ -26,7 +26,7 @@ async def retire(context: Context, principal: Principal, operation: Retire) -> C
     def mark(tx: Transaction) -> None:
         tx.batches.retire(batch_of(tx, principal, operation.batch), now)
 
-    await context.store.write(mark)
+    await context.store.write(mark, spare=True)  # it makes room
     stands = await count(context, principal, Count(operation.batch))
     if all(state.over for state, number in stands.counts.items() if number):
         return stands
@@ -45,4 +45,4 @@ async def renew(context: Context, principal: Principal, operation: Renew) -> Cou
         unretired(tx, (), batch)
         return counted(tx, tx.batches.renew(batch, expires))
 
-    return await context.store.write(work)
+    return await context.store.write(work, spare=True)  # without it, work would be lost when the lease ends

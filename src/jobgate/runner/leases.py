@@ -56,7 +56,7 @@ class Leases:
     async def run(self) -> None:
         """Until cancelled."""
         self._lingering.clear()
-        await self._world.write(lambda tx: tx.batches.stir())
+        await self._world.write(lambda tx: tx.batches.stir(), spare=True)
         while True:
             self._news.clear()
             begun = self._world.clock()
@@ -90,15 +90,15 @@ class Leases:
     async def _end(self, ident: BatchId) -> None:
         """The batch is retired, and every job of it is over or asked to stop; then it is settled, or lingers."""
         self._lingering[ident] = set()
-        batch, start, live = await self._world.write(lambda tx: self._begin(tx, ident))
+        batch, start, live = await self._world.write(lambda tx: self._begin(tx, ident), spare=True)
         while batch is not None and start < batch.count:
             await asyncio.sleep(0)  # requests pass between two slices
-            live += await self._world.write(partial(self._slice, batch=batch, start=start))
+            live += await self._world.write(partial(self._slice, batch=batch, start=start), spare=True)
             start += _SLICE
         if batch is None or not live:
             del self._lingering[ident]
         if batch is not None and batch.count > _SLICE:
-            await self._world.write(lambda tx: _rest(tx, ident, live, self._world.clock()))
+            await self._world.write(lambda tx: _rest(tx, ident, live, self._world.clock()), spare=True)
 
     def _begin(self, tx: Transaction, ident: BatchId) -> tuple[Batch | None, int, int]:
         """The first slice, and for a batch that has no more of them all: one commit is enough.
@@ -147,7 +147,7 @@ class Leases:
             except NotFound:
                 return True
 
-        if await self._world.write(work):
+        if await self._world.write(work, spare=True):
             await self._end(ident)
 
 

@@ -95,6 +95,7 @@ ERRORS: Final[Mapping[str, JobgateError]] = {
     "no-user-file": NotFound("there is no stored file", code="file-not-found", about="mine.dat"),
     "no-staged-file": NotFound("there is no staged file 'x'", code="file-not-found", field="x"),
     "unavailable": Unavailable("the database is busy"),
+    "full": Unavailable("the disk is full to its floor; nothing new is taken", code="storage-full"),
     "not-open": NotFound("there is no app 'uppercase' here", code="app-not-found"),
     "fault": JobgateError("Traceback: a secret"),
     "invalid": Invalid("inputs[0]: <b>no</b> & never\r\nso", field="inputs[0]"),

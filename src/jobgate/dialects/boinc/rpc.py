@@ -116,12 +116,14 @@ _SAID: Final = frozenset(
 
 def number_of(failed: JobgateError) -> int:
     """Which error it is: clients tell it from 0 alone, and people may look it up."""
-    return OFFLINE if isinstance(failed, Unavailable) else FAILED
+    return OFFLINE if isinstance(failed, Unavailable) and failed.code != "storage-full" else FAILED
 
 
 def words_of(failed: JobgateError, rpc: Rpc | None) -> str:  # one line for each kind
     """What is told of an error; of a fault that is not the asker's nothing but that."""
     match failed:
+        case Unavailable(code="storage-full"):
+            return failed.message  # what there is can still be asked for, stopped and retired
         case Unavailable():
             return "Project is temporarily offline"
         case JobgateError() if not isinstance(failed, RequestError):
