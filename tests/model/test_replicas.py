@@ -357,3 +357,12 @@ def test_the_winner_of_a_job_that_names_no_best_is_the_first_that_is_valid() -> 
     chosen = winner(life.attempts, life.spec.replication)
     assert chosen is not None
     assert chosen.id.number == 1
+
+
+def test_only_attempts_that_more_than_their_digests_decide_about_are_compared_by_somebody() -> None:
+    tolerant = msgspec.structs.replace(BITWISE, replication=Replication(replicas=2, quorum=2, compare=Numeric()))
+    for spec, several in ((BITWISE, False), (tolerant, True)):
+        life = Life(spec)
+        first = advance(life.job, life.attempts, Claim(PLACES[0], LEASE, None, straight=True), 1.0, spec=spec)
+        second = advance(first.job, first.attempts, Claim(PLACES[1], LEASE, None, straight=True), 2.0, spec=spec)
+        assert (first.compared, second.compared) == (False, several)

@@ -60,7 +60,7 @@ from jobgate.model.facts import (
     evolve,
 )
 from jobgate.model.ids import EnvironmentName
-from jobgate.model.job import Job, JobSpec
+from jobgate.model.job import Bitwise, Job, JobSpec
 from jobgate.model.replicas import (
     Shortfall,
     allowed,
@@ -87,6 +87,8 @@ class Step(msgspec.Struct, frozen=True):
     attempts: Attempts
     facts: tuple[Fact, ...]
     wanted: int
+    compared: bool = False
+    """Several attempts of it are compared by more than their digests, which somebody has to do."""
 
 
 class On(Enum):
@@ -137,7 +139,8 @@ def advance(job: Job, attempts: Attempts, event: Event | Together, now: float, *
         _hear(log, one, spec)
     if log.facts:
         _settle(log, spec)
-    return Step(log.job, log.attempts, tuple(log.facts), log.job.wanted)
+    compared = len(log.attempts) > 1 and not isinstance(spec.replication.compare, Bitwise)
+    return Step(log.job, log.attempts, tuple(log.facts), log.job.wanted, compared)
 
 
 def _hear(log: _Log, event: Event, spec: JobSpec) -> None:

@@ -88,7 +88,7 @@ class Judging:
         """A job went on: it may be one to judge, or one whose validator ended, or be over without it."""
         job = step.job
         if not job.state.over:
-            if len(step.attempts) > 1 and any(a.verdict is Verdict.PENDING for a in step.attempts):
+            if step.compared and any(a.verdict is Verdict.PENDING for a in step.attempts):
                 self._look_at(job.id)
             return
         if self._judged and (judged := self._judged.pop(job.id, None)) is not None:
@@ -136,7 +136,7 @@ class Judging:
             case Validator() as validator:
                 await self._hear_validator(case, validator)
             case _:
-                pass  # a bitwise comparison was made as the attempts ended
+                pass  # a bitwise comparison was made as the attempts ended; after a start all are looked at
 
     def _rule(self, case: _Case, numbers: Sequence[int], lines: Sequence[Sequence[int]]) -> None:
         said = ruling(lines, numbers, case.spec.replication.quorum)

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 from boinc_world import World, ask, call, dialect
 
+from jobgate.model.files import INLINE_LIMIT, Given, Inline
 from jobgate.model.job import Argv, JobSpec
 from jobgate.model.operations import Submit
 
@@ -108,3 +109,36 @@ def test_ten_thousand_jobs_that_differ_in_arguments_alone_are_one_group() -> Non
 
 def test_a_batch_without_a_name_is_called_by_its_app_and_the_time() -> None:
     assert submitted("<job/>").name.startswith("plain:")
+
+
+def test_jobs_of_one_template_are_one_group_and_each_has_its_own_estimate() -> None:
+    template = _template("<rsc_memory_bound>7e6</rsc_memory_bound>")
+    made = submitted("".join(f"<job><rsc_fpops_est>{i}e9</rsc_fpops_est>{template}</job>" for i in range(1, 4)))
+    (group,) = made.groups
+    assert group.each is not None
+    sizes = [(one.operations, one.memory) for one in (group.each(place).resources for place in range(3))]
+    assert sizes == [(1e9, 7_000_000), (2e9, 7_000_000), (3e9, 7_000_000)]
+
+
+def test_jobs_whose_files_are_copied_are_no_group_with_those_whose_files_ride_along() -> None:
+    template = (
+        "<input_template><file_info></file_info><workunit><file_ref><open_name>in</open_name></file_ref></workunit>"
+        "</input_template>"
+    )
+
+    def job(content: str) -> str:
+        return f"<job><input_file><mode>inline</mode><source>{content}</source></input_file>{template}</job>"
+
+    made = submitted(job("few") + job("x" * (INLINE_LIMIT + 1)) + job("y" * (INLINE_LIMIT + 1)))
+    assert [group.count for group in made.groups] == [1, 2]
+    assert [type(group.spec.inputs[0].source) for group in made.groups] == [Inline, Given]
+
+
+def test_a_job_that_cannot_be_is_told_by_its_place_and_nothing_is_submitted() -> None:
+    world = World()
+    jobs = "<job/><job><rsc_fpops_est>-1</rsc_fpops_est></job>"
+    document = f"<submit_batch>{KEY}<batch><app_name>plain</app_name>{jobs}</batch></submit_batch>"
+    reply = ask(dialect(), world, call(document.encode()))
+    assert world.asked is None
+    assert isinstance(reply.body, bytes)
+    assert b"rsc_fpops_est of job 1 must not be negative" in reply.body
