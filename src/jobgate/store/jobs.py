@@ -325,7 +325,6 @@ class Jobs:
                 self._shared.live[owner] = int(row[0]) if row else 0
             else:
                 self._shared.live[owner] = known + more
-
         for owner, moves in self._moves.items():
             kept = self._shared.counts.get(owner)
             if kept is not None:
