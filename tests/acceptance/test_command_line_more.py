@@ -43,7 +43,7 @@ def test_files_go_to_the_server_into_a_job_and_back(shell: Shell) -> None:
 
     assert "--force" in refused(shell, "folders", "delete", "data")
     shell.say("folders", "remove", "data/a/in.txt")
-    assert refused(shell, "folders", "get", "data/a/in.txt") == "jobgate folders list"
+    assert refused(shell, "folders", "get", "data/a/in.txt") == "jobgate files ID    or jobgate folders list FOLDER"
     shell.say("folders", "delete", "data")
     assert shell.say("folders", "list") == ""
 
