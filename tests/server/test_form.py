@@ -131,9 +131,9 @@ def test_endless_headers_of_a_part_are_refused() -> None:
 
 def test_fields_have_less_room_than_a_body_that_brings_files() -> None:
     content, kind = multipart(request=(None, "x" * 60), more=(None, "y" * 60))
-    assert len(read(content, kind, room=120).fields) == 2
+    assert len(read(content, kind, room=131).fields) == 2
     with pytest.raises(TooLarge):
-        read(content, kind, room=119)
+        read(content, kind, room=130)
     with pytest.raises(TooLarge):
         read(b"request=" + b"x" * 200, URLENCODED, room=100)
 
@@ -142,3 +142,10 @@ def test_a_header_of_a_part_is_not_read_without_end() -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="' + b"n" * 100_000 + b'"\r\n\r\nv\r\n--x--\r\n'
     with pytest.raises(Invalid):
         read(head, "multipart/form-data; boundary=x")
+
+
+def test_names_of_fields_take_room_too() -> None:
+    content, kind = multipart(**{f"{'n' * 100}{number}": (None, "") for number in range(10)})
+    assert len(read(content, kind, room=1010).fields) == 10
+    with pytest.raises(TooLarge):
+        read(content, kind, room=1009)

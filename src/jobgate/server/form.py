@@ -186,6 +186,7 @@ async def _multipart(  # noqa: PLR0913, PLR0917  # what is read, and what it may
         if not isinstance(part, _Part):
             continue
         if not part.file:
+            room -= len(part.name)  # a name is kept as well
             fields[part.name] = await _field(heard, room)
             room -= len(fields[part.name])
             continue
@@ -200,12 +201,17 @@ async def _multipart(  # noqa: PLR0913, PLR0917  # what is read, and what it may
 async def _field(heard: AsyncGenerator[_Heard, None], room: int) -> bytes:
     """A field, in memory. Raises TooLarge."""
     pieces: list[bytes] = []
+    _fit(room)
     async for piece in _content(heard):
         room -= len(piece)
-        if room < 0:
-            raise TooLarge("the fields of a form are larger than this address takes", code="body-too-large")
+        _fit(room)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _fit(room: int) -> None:
+    if room < 0:
+        raise TooLarge("the fields of a form are larger than this address takes", code="body-too-large")
 
 
 async def _content(heard: AsyncGenerator[_Heard, None]) -> AsyncIterator[bytes]:
