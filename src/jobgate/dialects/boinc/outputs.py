@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from jobgate.dialects.dialect import Ask, Call
@@ -71,8 +71,7 @@ def credential(call: Call) -> Proof | Signature:
     query = call.query
     signed = query.get("auth_str", "") or query.get("auth", "")
     if call.verb == "get_output3":
-        cookie = SimpleCookie(call.headers.get("cookie", "")).get("auth")
-        signed = "" if cookie is None else cookie.value
+        signed = _cookie(call.headers.get("cookie", ""))
     if not signed:
         raise Unauthenticated("no authenticator", code="no-authenticator")
     if call.verb != "get_output":
@@ -92,6 +91,18 @@ def credential(call: Call) -> Proof | Signature:
             return Proof(Kind.BOINC, signed)
         case _:
             raise Invalid("bad command", code="bad-command")
+
+
+def _cookie(header: str) -> str:
+    """The value of `auth`; cookies of other pages are of any form, and one that cannot be hides no other."""
+    for piece in header.split(";"):
+        try:
+            found = SimpleCookie(piece.strip()).get("auth")
+        except CookieError:
+            continue
+        if found is not None:
+            return found.value
+    return ""
 
 
 # --- what is asked
