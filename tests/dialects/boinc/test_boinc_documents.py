@@ -10,6 +10,12 @@ import pytest
 from boinc_world import World, ask, call, dialect
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from jobgate.dialects.boinc import xml
+from jobgate.dialects.dialect import Call
+from jobgate.model.account import Kind, Proof
+from jobgate.model.errors import Unauthenticated
 
 KEY: Final = b"<authenticator>" + b"a" * 32 + b"</authenticator>"
 ENDPOINTS: Final = ("submit_rpc_handler", "job_file")
@@ -128,6 +134,50 @@ def test_sixty_levels_are_read_and_a_hundred_are_not() -> None:
     assert "levels" in refused(b"<ping>" + b"<a>" * 100 + b"</a>" * 100 + b"</ping>")
 
 
+def test_a_text_of_a_million_entities_is_read_like_any_other() -> None:
+    text = xml.read(b"<a><b>" + b"&lt;" * 1_000_000 + b"</b></a>").body.get("b")
+    assert text == xml.Element("<" * 1_000_000)
+
+
+LARGE: Final = b"<x>y</x>" * 20_000
+
+
+def test_of_a_large_document_only_the_asker_is_read_before_it_is_known_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(_: bytes) -> xml.Document:
+        raise AssertionError
+
+    monkeypatch.setattr(xml, "read", read)
+    for inner in (KEY + LARGE, LARGE + KEY, b"<batch>" + KEY.replace(b"a" * 32, b"b") + b"</batch>" + LARGE + KEY):
+        proof = dialect().credential(call(b"<submit_batch>" + inner + b"</submit_batch>"))
+        assert isinstance(proof, Proof)
+        assert proof.value == "a" * 32
+    with pytest.raises(Unauthenticated):
+        dialect().credential(call(b"<submit_batch>" + LARGE + b"</submit_batch>"))
+
+
+def test_a_large_document_with_a_fault_is_none_wherever_the_fault_is() -> None:
+    for inner in (KEY + LARGE + b"<a>", LARGE + b"</b>" + KEY, KEY + LARGE + b"\0", LARGE + b"&nbsp;" + KEY):
+        assert refused(b"<submit_batch>" + inner + b"</submit_batch>").startswith("can't parse request message: ")
+    assert refused(LAUGHS + b"<submit_batch>" + KEY + LARGE + b"</submit_batch>").endswith("a DTD is not taken")
+    assert refused(b" " * 100_000 + b"<ping/>").endswith("it does not begin with an element")
+
+
+@pytest.mark.parametrize("rpc", [b"query_batch", b"query_batches", b"query_job", b"get_templates", b"create_batch"])
+def test_a_call_that_lists_nothing_has_no_large_document(rpc: bytes) -> None:
+    """It would be read again for the reply, where others wait."""
+    root = answered(b"<%s>" % rpc + KEY + LARGE + b"</%s>" % rpc)
+    assert (root.findtext("error/error_msg") or "").startswith("request is too large")
+
+
+def test_a_call_that_lists_things_may_list_many() -> None:
+    many = b"<job_name>none of this name</job_name>" * 5000
+    assert answered(b"<abort_jobs>" + KEY + many + b"</abort_jobs>").findtext("error/error_msg") == (
+        "no job none of this name"
+    )
+
+
 def test_an_error_repeats_no_more_of_a_request_than_clients_keep() -> None:
     for name in (b"x" * 10_000, "ü€𝄞".encode() * 3000, b"&lt;&amp;&gt;" * 3000, b"a\n\n\nb" * 3000):
         for rpc, field in ((b"get_templates", b"app_name"), (b"query_batch2", b"batch_name")):
@@ -238,3 +288,11 @@ def test_any_values_in_any_call_are_answered_under_its_name(rpc: str, fields: st
 def test_any_values_in_any_file_call_are_answered_under_its_name(rpc: str, fields: str, files: int) -> None:
     document = f"<{rpc}>{KEY.decode()}{fields}</{rpc}>"
     assert answered(document.encode(), "job_file", files).tag in (rpc, "error")
+
+
+@pytest.mark.parametrize("header", ["a/b=1; auth=KEY", "auth=KEY; a@b=1", 'x="; auth=KEY', "auth=KEY"])
+def test_cookies_of_other_pages_do_not_hide_the_authenticator(header: str) -> None:
+    asked = Call(verb="get_output3", method="GET", headers={"cookie": header.replace("KEY", "a" * 32)})
+    assert dialect().credential(asked) == Proof(Kind.BOINC, "a" * 32)
+    with pytest.raises(Unauthenticated):
+        dialect().credential(replace(asked, headers={"cookie": "a/b=1"}))

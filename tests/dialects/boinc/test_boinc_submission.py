@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from boinc_world import World, ask, call, dialect
 
-from jobgate.model.files import INLINE_LIMIT, Given, Inline
+from jobgate.model.files import INLINE_LIMIT, Given, Inline, Remote
 from jobgate.model.job import Argv, JobSpec
 from jobgate.model.operations import Submit
 
@@ -32,6 +32,16 @@ def submitted(inner: str, app: str = "plain") -> Submit:
 
 def spec(inner: str, app: str = "plain") -> JobSpec:
     return submitted(inner, app).groups[0].spec
+
+
+def refused(inner: str) -> str:
+    """What is said instead of an operation."""
+    world = World()
+    document = f"<submit_batch>{KEY}<batch><app_name>plain</app_name>{inner}</batch></submit_batch>"
+    reply = ask(dialect(), world, call(document.encode()))
+    assert world.asked is None
+    assert isinstance(reply.body, bytes)
+    return reply.body.decode()
 
 
 def _template(inner: str) -> str:
@@ -142,3 +152,38 @@ def test_a_job_that_cannot_be_is_told_by_its_place_and_nothing_is_submitted() ->
     assert world.asked is None
     assert isinstance(reply.body, bytes)
     assert b"rsc_fpops_est of job 1 must not be negative" in reply.body
+
+
+MD5: Final = "0" * 32
+
+
+def _output(limit: str) -> str:
+    info = f"<file_info><max_nbytes>{limit}</max_nbytes></file_info>"
+    ref = "<result><file_ref><open_name>out</open_name></file_ref></result>"
+    return f"<job><output_template>{info}{ref}</output_template></job>"
+
+
+def _linked(size: str, md5: str = MD5) -> str:
+    info = f"<file_info><url>http://h/</url><nbytes>{size}</nbytes><md5_cksum>{md5}</md5_cksum></file_info>"
+    work = "<workunit><file_ref><open_name>in</open_name></file_ref></workunit>"
+    file = "<input_file><mode>remote</mode><source>x</source></input_file>"
+    return f"<job><input_template>{info}{work}</input_template>{file}</job>"
+
+
+@pytest.mark.parametrize("size", ["1e19", "1e300", "9" * 100])
+def test_a_size_is_none_that_could_not_be_kept(size: str) -> None:
+    assert spec(_output(size)).outputs[0].limit == 10**18
+    for one in spec(_linked(size)).inputs:
+        assert isinstance(one.source, Remote)
+        assert one.source.size == 10**18
+
+
+@pytest.mark.parametrize("job", [_linked("-5"), _linked("5", "zz")], ids=["size", "md5"])
+def test_a_file_at_an_address_needs_a_size_and_an_md5_that_can_be(job: str) -> None:
+    assert "that can be" in refused(job)
+
+
+@pytest.mark.parametrize("sign", ["\x9b31m", "\u202e", "\u2028", "\x85"], ids=ascii)
+def test_a_name_holds_nothing_that_changes_what_a_terminal_shows(sign: str) -> None:
+    assert "printable" in refused(f"<batch_name>a{sign}b</batch_name><job/>")
+    assert "printable" in refused(f"<job><name>a{sign}b</name></job>")

@@ -235,7 +235,7 @@ RPCS: Final = (
     Rpc(name="estimate_batch", ask=_estimate, tell=_estimated, large=True, submits=True, legacy="estimate"),
     Rpc(name="query_batches", ask=_list, tell=_listed, legacy="batches"),
     Rpc(name="query_batch", ask=_look, tell=_looked, legacy="batch"),
-    Rpc(name="query_batch2", ask=_poll, tell=_polled),
+    Rpc(name="query_batch2", ask=_poll, tell=_polled, large=True),
     Rpc(name="abort_batch", ask=_abort, tell=_done),
     Rpc(name="retire_batch", ask=_retire, tell=_done),
     Rpc(name="set_expire_time", ask=_expire, tell=_done),

@@ -184,6 +184,6 @@ RPCS: Final = (
     Rpc(name="ping", ask=_ping, tell=_pong),
     Rpc(name="query_job", ask=_look, tell=_looked, legacy="job"),
     Rpc(name="query_completed_job", ask=_complete, tell=_completed),
-    Rpc(name="abort_jobs", ask=_abort, tell=_pong),
+    Rpc(name="abort_jobs", ask=_abort, tell=_pong, large=True),
     Rpc(name="get_templates", ask=_templates, tell=_tell_templates, submits=True),
 )

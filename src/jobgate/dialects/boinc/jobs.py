@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from jobgate.dialects.boinc.settings import Settings
-from jobgate.dialects.boinc.templates import USUAL, Shelf, figures, first_given, of_job, wrong
+from jobgate.dialects.boinc.templates import MD5, USUAL, Shelf, figures, first_given, of_job, whole, wrong
 from jobgate.dialects.boinc.xml import EMPTY, Element, real
 from jobgate.dialects.reading import address
 from jobgate.model.binding import Binder, Brought
@@ -30,7 +29,7 @@ from jobgate.model.state import Failure
 from jobgate.model.template import InputSlot, Template
 
 NAME: Final = "boinc"
-PLAIN_NAME: Final = re.compile(r"[^\x00-\x1f\x7f]{1,191}")
+LONGEST_NAME: Final = 191
 """Of a batch or a job: `condor#host.domain#App#1470046242#18.0` is one."""
 _LEGACY: Final[Mapping[str, str]] = {
     "input_template_filename": "workunit_template_file",
@@ -45,7 +44,6 @@ _DEPENDENCIES: Final = frozenset(
 PHYSICAL: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.\- ]{1,191}", re.ASCII)
 """What a stored file may be called; a template file too."""
 _COPIES: Final = Copied | Given | HostFile
-_MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,8 +99,8 @@ def physical(name: str) -> str:
 
 
 def _plain(text: str, what: str) -> str:
-    if not PLAIN_NAME.fullmatch(text):
-        raise wrong(f"a {what} has 1 to 191 characters, none of them a control character")
+    if not (1 <= len(text) <= LONGEST_NAME and text.isprintable()):  # others change what a terminal shows of a list
+        raise wrong(f"a {what} has 1 to {LONGEST_NAME} printable characters")
     return text
 
 
@@ -200,7 +198,7 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
     jobs = [_read(element, place, common, kinds) for place, element in enumerate(elements)]
     names = tuple(job.name for job in jobs)
     document = Document(app_version=version, allocation_priority=allocated)
-    whole = Submit(
+    made = Submit(
         groups=_groups(jobs),
         origin=Origin(dialect=NAME, document=msgspec.json.encode(document)),
         name=title(batch.word("batch_name"), app.name, now),
@@ -209,7 +207,7 @@ def submission(words: Words, batch: Element, now: float) -> tuple[int, Callable[
         expires=batch.real("expire_time") or None,
         names=names if any(names) else (),
     )
-    return batch.integer("batch_id"), lambda into: whole if into is None else replace(whole, into=into)
+    return batch.integer("batch_id"), lambda into: made if into is None else replace(made, into=into)
 
 
 def _of_batch(words: Words, batch: Element, app: App) -> Template:
@@ -295,7 +293,6 @@ def _groups(jobs: list[_Job]) -> tuple[Group, ...]:
 # --- files
 
 
-@lru_cache(1024)
 def opened(template: Template) -> Template:
     """Its files that are told by an address are brought by the job, which says their last part."""
     slots = tuple(replace(slot, url="", size=0, md5="") if slot.url else slot for slot in template.inputs)
@@ -350,9 +347,9 @@ def _remote(file: Element) -> Remote:
     size = file.word("nbytes") or file.word("size")
     md5 = file.word("md5").lower()
     nbytes = file.real("nbytes") or file.real("size")
-    if not url or not size or nbytes < 0 or not _MD5.fullmatch(md5):
+    if not url or not size or nbytes < 0 or not MD5.fullmatch(md5):
         raise wrong("an input file of mode remote needs url, nbytes and md5")
-    return Remote(_open(url), size=int(nbytes), md5=md5)
+    return Remote(_open(url), size=whole(nbytes), md5=md5)
 
 
 def _open(url: str) -> str:
@@ -369,17 +366,25 @@ def _open(url: str) -> str:
 # --- estimates
 
 
+def _own(inputs: Element | None, standard: Template) -> Resources:
+    try:
+        return of_job(inputs, None, standard).resources
+    except JobgateError:
+        return Resources()  # templates are not looked at here, as the contract says
+
+
 def estimate(words: Words, batch: Element) -> Estimate:
     """What is to be estimated: only the number of jobs and their operations count; no file is looked at."""
     app = words.app(batch.word("app_name"))
     standard = words.standard(app)
     params = figures(batch.get("job_params") or Element(""), zero_is_unset=True)
     counted: dict[float, int] = {}
+    known: dict[Element | None, Resources] = {}
     for job in batch.all("job"):
-        try:
-            own = of_job(job.get("input_template"), None, standard).resources
-        except JobgateError:
-            own = Resources()  # templates are not looked at here, as the contract says
+        inputs = job.get("input_template")
+        own = known.get(inputs)
+        if own is None:
+            own = known[inputs] = _own(inputs, standard)
         operations = job.real("rsc_fpops_est") or first_given(own, params, standard.resources, USUAL).operations
         if operations <= 0:
             raise Invalid("no rsc_fpops_est given for job", code="no-estimate")

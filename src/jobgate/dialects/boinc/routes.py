@@ -23,6 +23,7 @@ from jobgate.model.errors import (
     MethodNotAllowed,
     NotFound,
     RequestError,
+    TooLarge,
     TooMany,
     Unauthenticated,
     Unavailable,
@@ -73,12 +74,16 @@ class Boinc:
             return None
         if call.verb not in _RPCS:
             return outputs.credential(call)
-        with uncollected(call.fields.get(REQUEST, b"")):
+        content = call.fields.get(REQUEST, b"")
+        if len(content) > SMALL:  # no tree is made of it before it is known who asks
+            root, value = xml.asker(content, "authenticator")
+        else:
             document = self._document(call, keep=True)
-        self._rpc(call, document.root)
-        if document.root == "ping":
+            root, value = document.root, document.body.word("authenticator")
+        if not self._rpc(call, root).large and len(content) > SMALL:
+            raise TooLarge(f"a {root} has at most {SMALL} bytes", code="body-too-large")
+        if root == "ping":
             return None
-        value = document.body.word("authenticator")
         if not value:
             raise Unauthenticated("no authenticator", code="no-authenticator")
         return Proof(Kind.BOINC, value)
@@ -149,6 +154,8 @@ class Boinc:
 
 
 _KEPT: Final = 16
+SMALL: Final = 64 << 10
+"""Bytes of a document that is read at once and kept until it is decoded; greater ones list things, as few calls do."""
 
 
 class _Today:

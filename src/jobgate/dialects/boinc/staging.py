@@ -91,6 +91,6 @@ def _uploaded(words: Words, root: Element, outcome: Outcome) -> str:
 
 
 RPCS: Final = (
-    Rpc(name="query_files", ask=_query, tell=_queried, legacy="absent_files"),
-    Rpc(name="upload_files", ask=_upload, tell=_uploaded),
+    Rpc(name="query_files", ask=_query, tell=_queried, large=True, legacy="absent_files"),
+    Rpc(name="upload_files", ask=_upload, tell=_uploaded, large=True),
 )

@@ -6,8 +6,8 @@ Figures that a template does not give stay 0, so that those of the next in line 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -40,6 +40,8 @@ _COUNTS: Final[Mapping[str, str]] = {
     "max_success_results": "successes",
 }
 _MOST_CREDIT: Final = 1e15
+_LARGEST: Final = 1e18
+MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _MOST: Final = 100
 """Instances of one job at most."""
 
@@ -47,6 +49,11 @@ _MOST: Final = 100
 def wrong(why: str) -> Invalid:
     """The error for a template, or a job, of which no work can be made."""
     return Invalid(f"create_work failed: {why}", code="create-work")
+
+
+def whole(number: float) -> int:
+    """It without its fraction, and no more than any file has bytes: 63 bits are what a size is kept in."""
+    return int(max(-_LARGEST, min(number, _LARGEST)))
 
 
 def figures(element: Element, *, zero_is_unset: bool) -> Resources:
@@ -78,7 +85,6 @@ def first_given(*layers: Resources) -> Resources:
 # --- reading
 
 
-@lru_cache(1024)
 def input_template(element: Element) -> Template:
     """A template without outputs. Raises Invalid for one that is inconsistent."""
     works = list(element.all("workunit"))
@@ -115,7 +121,9 @@ def _input(info: Element, ref: Element) -> InputSlot:
     if described and len(described) != len(("url", "nbytes", "md5_cksum")):
         raise wrong("a file_info with a url needs nbytes and md5_cksum too")
     if described:
-        size, md5 = int(info.real("nbytes")), info.word("md5_cksum").lower()
+        size, md5 = whole(info.real("nbytes")), info.word("md5_cksum").lower()
+        if size < 0 or not MD5.fullmatch(md5):
+            raise wrong("a file_info with a url needs nbytes and md5_cksum that can be")
         return InputSlot(path=path, url=info.word("url"), size=size, md5=md5, executable=info.has("executable"))
     return InputSlot(path=path, file=info.word("physical_name"), executable=info.has("executable"))
 
@@ -143,7 +151,6 @@ def _replication(work: Element) -> Replication:
     return msgspec.convert(counts, Replication)
 
 
-@lru_cache(1024)
 def output_template(element: Element) -> tuple[OutputSlot, ...]:
     """The output slots, in order: their places are the file numbers. Raises Invalid for one that is inconsistent."""
     results = list(element.all("result"))
@@ -162,7 +169,7 @@ def _output(info: Element, ref: Element) -> OutputSlot:
     _path(path)
     optional = ref.get("optional")
     is_optional = optional is not None and (not optional.text.strip() or bool(real(optional.text)))
-    return OutputSlot(path=path, limit=max(int(info.real("max_nbytes")), 0), optional=is_optional)
+    return OutputSlot(path=path, limit=max(whole(info.real("max_nbytes")), 0), optional=is_optional)
 
 
 def template_file(content: bytes, root: str) -> Element:

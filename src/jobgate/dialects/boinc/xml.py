@@ -28,6 +28,10 @@ _FORBIDDEN: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0
 _BLANKS: Final = re.compile(r"\s+")
 _PIECE: Final = 4096
 """Bytes that are read at a time where the first tag is all that is wanted."""
+LATEST: Final = 64 << 10
+"""Bytes within which the first tag has to be."""
+_CHILD: Final = 2
+"""Level of the root's children."""
 _TIMES: Final = 1000.0
 """Reals from here on have six decimals, as clients print them when they bring a time back."""
 _EXPONENT: Final = (1e-3, 1e15)
@@ -111,16 +115,71 @@ def read(content: bytes) -> Document:
 
 
 def root_of(content: bytes) -> str:
-    """The name of the request, read no further than its first tag; empty when it has none."""
+    """The name of the request, read no further than its first tag; empty when it has none, or a late one."""
     parser = etree.XMLPullParser(events=("start",), resolve_entities=False, no_network=True, load_dtd=False)
     try:
-        for start in range(0, len(content), _PIECE):
+        for start in range(0, min(len(content), LATEST), _PIECE):
             parser.feed(content[start : start + _PIECE])
             for _, element in parser.read_events():
                 return str(element.tag)
     except etree.XMLSyntaxError:
         pass  # what is no document has no name, as far as replies go
     return ""
+
+
+def asker(content: bytes, name: str) -> tuple[str, str]:
+    """The request's name, and the text of the root's first child of that `name`, or empty; nothing else is kept.
+
+    It is read no further than that, so that it costs little to be sent a document by nobody. Raises Invalid as `read`.
+    """
+    root = root_of(content)
+    if not root:
+        raise unreadable("it does not begin with an element")
+    ear = _Ear(name)
+    parser = etree.XMLParser(target=cast("Any", ear), resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        for start in range(0, len(content), _PIECE):
+            parser.feed(content[start : start + _PIECE])
+            if ear.heard:
+                break
+    except etree.XMLSyntaxError as error:
+        raise unreadable(_why(error)) from error
+    return root, "".join(ear.pieces).strip()
+
+
+class _Ear:
+    """Hears the parser, and listens to one child of the root."""
+
+    def __init__(self, name: str) -> None:
+        self.heard = False
+        self.pieces: list[str] = []
+        self._name = name
+        self._depth = 0
+        self._listens = False
+
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        del name, public, system
+        raise unreadable("a DTD is not taken")
+
+    def start(self, name: str, attributes: object) -> None:
+        del attributes
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise unreadable(f"it has more than {DEPTH} levels")
+        self._listens = not self.heard and self._depth == _CHILD and name == self._name
+
+    def data(self, piece: str) -> None:
+        if self._listens:
+            self.pieces.append(piece)
+
+    def end(self, name: str) -> None:
+        del name
+        self.heard = self.heard or self._listens
+        self._listens = False
+        self._depth -= 1
+
+    def close(self) -> None:
+        pass
 
 
 class _Builder:
@@ -130,6 +189,7 @@ class _Builder:
         self._stack: list[tuple[str, list[tuple[str, Element]] | None, str]] = []
         self._children: list[tuple[str, Element]] | None = None
         self._text = ""
+        self._pieces: list[str] = []  # of the text: each entity is one, and joining them one by one would take for ever
 
     def doctype(self, name: str, public: str | None, system: str | None) -> None:
         del name, public, system
@@ -140,14 +200,21 @@ class _Builder:
         stack = self._stack
         if len(stack) == DEPTH:
             raise unreadable(f"it has more than {DEPTH} levels")
+        self._join()
         stack.append((name, self._children, self._text))
         self._children, self._text = None, ""
 
     def data(self, piece: str) -> None:
         if self._children is None:
-            self._text += piece
+            self._pieces.append(piece)
+
+    def _join(self) -> None:
+        if self._pieces:
+            self._text = "".join(self._pieces)
+            self._pieces.clear()
 
     def end(self, name: str) -> None:
+        self._join()
         inner = self._children
         made = Element(self._text) if inner is None else Element(self._text, tuple(inner))
         _, outer, self._text = self._stack.pop()
