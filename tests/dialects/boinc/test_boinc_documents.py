@@ -12,10 +12,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobgate.dialects.boinc import xml
+from jobgate.dialects.boinc import instances, xml
+from jobgate.dialects.boinc.jobs import Words
+from jobgate.dialects.boinc.settings import Settings
 from jobgate.dialects.dialect import Call
 from jobgate.model.account import Kind, Proof
+from jobgate.model.catalogue import Catalogue
 from jobgate.model.errors import Unauthenticated
+from jobgate.model.operations import Called
+from jobgate.model.selectors import JobCalled
 
 KEY: Final = b"<authenticator>" + b"a" * 32 + b"</authenticator>"
 ENDPOINTS: Final = ("submit_rpc_handler", "job_file")
@@ -176,6 +181,27 @@ def test_a_call_that_lists_things_may_list_many() -> None:
     assert answered(b"<abort_jobs>" + KEY + many + b"</abort_jobs>").findtext("error/error_msg") == (
         "no job none of this name"
     )
+
+
+def test_what_is_looked_up_together_is_bounded() -> None:
+    for rpc, field, endpoint, most in (
+        (b"abort_jobs", b"job_name", "submit_rpc_handler", 100_000),
+        (b"query_batch2", b"batch_name", "submit_rpc_handler", 10_000),
+        (b"query_files", b"phys_name", "job_file", 100_000),
+        (b"query_files", b"md5", "job_file", 100_000),
+    ):
+        root = answered(b"<%s>%s%s</%s>" % (rpc, KEY, b"<%s>a</%s>" % (field, field) * (most + 1), rpc), endpoint)
+        said = f"request is too large: at most {most} {field.decode()}"
+        assert root.findtext("error/error_msg") == said
+
+
+def test_a_job_that_is_named_twice_is_looked_up_once() -> None:
+    document = b"<abort_jobs>" + KEY + b"<job_name>a</job_name> <job_name>a </job_name></abort_jobs>"
+    (abort_jobs,) = (one for one in instances.RPCS if one.name == "abort_jobs")
+    words = Words(Catalogue(), {}, Settings())
+    asked = abort_jobs.ask(words, xml.read(document).body, call(document)).operation
+    assert isinstance(asked, Called)
+    assert asked.jobs == (JobCalled(name="a"),)
 
 
 def test_an_error_repeats_no_more_of_a_request_than_clients_keep() -> None:

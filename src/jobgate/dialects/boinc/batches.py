@@ -9,7 +9,7 @@ import msgspec
 
 from jobgate.dialects.boinc import states
 from jobgate.dialects.boinc.jobs import NAME, Document, Words, estimate, submission, title
-from jobgate.dialects.boinc.rpc import DONE, Rpc, of_batch
+from jobgate.dialects.boinc.rpc import DONE, Rpc, named, of_batch
 from jobgate.dialects.boinc.templates import wrong
 from jobgate.dialects.boinc.xml import Element, tag
 from jobgate.dialects.dialect import Ask, Call, Stream
@@ -177,8 +177,8 @@ def job(view: JobView, *, details: bool) -> str:
 
 
 def _poll(words: Words, root: Element, call: Call) -> Ask:
-    del words, call
-    names = [element.text.strip() for element in root.all("batch_name")]
+    del call
+    names = named(root, "batch_name", words.own.batches)
     since = root.real("min_mod_time")
 
     def meant(known: Known) -> Operation:

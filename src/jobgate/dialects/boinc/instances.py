@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from jobgate.dialects.boinc import states
 from jobgate.dialects.boinc.batches import numbers
 from jobgate.dialects.boinc.jobs import Words
-from jobgate.dialects.boinc.rpc import DONE, Rpc
+from jobgate.dialects.boinc.rpc import DONE, Rpc, named
 from jobgate.dialects.boinc.templates import written
 from jobgate.dialects.boinc.xml import Element, plain, tag
 from jobgate.dialects.dialect import Ask, Call
@@ -129,7 +129,7 @@ def _doubly(log: bytes) -> str:
 
 def _abort(words: Words, root: Element, call: Call) -> Ask:
     del words, call
-    names = [element.text.strip() for element in root.all("job_name")]
+    names = tuple(dict.fromkeys(named(root, "job_name")))
     if not any(names):
         raise Invalid("no job named", code="job-not-found")
 

@@ -31,6 +31,8 @@ from jobgate.model.selectors import BatchCalled
 
 LONGEST: Final = 250
 """Bytes of an error's text, escaped: clients keep 256 and cut it badly."""
+NAMED: Final = 100_000
+"""Things that one call names: they are looked up together, while no others are."""
 FAILED: Final = -1
 OFFLINE: Final = -183
 """The error's number where the server cannot be used at the moment."""
@@ -74,6 +76,14 @@ def of_batch(root: Element, then: Callable[[Batch], Operation], *, unknown: str 
 
     called = BatchCalled(number=number) if number else BatchCalled(name=name)
     return Called(batches=(called,), then=meant)
+
+
+def named(root: Element, field: str, most: int = NAMED) -> list[str]:
+    """The names that stand in its children `field`, in order. Raises TooLarge for more than `most`."""
+    names = [element.text.strip() for element in root.all(field)]
+    if len(names) > most:
+        raise TooLarge(f"at most {most} {field}", code="body-too-large")
+    return names
 
 
 # --- errors

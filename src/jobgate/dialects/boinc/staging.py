@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from jobgate.dialects.boinc.jobs import Words, physical
-from jobgate.dialects.boinc.rpc import DONE_BARE, Rpc
+from jobgate.dialects.boinc.rpc import DONE_BARE, Rpc, named
 from jobgate.dialects.boinc.xml import Element, tag
 from jobgate.dialects.dialect import Ask, Call
 from jobgate.model.errors import Invalid, NotFound
@@ -22,10 +22,10 @@ _MD5: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 def _names(root: Element) -> tuple[str, ...]:
     """The physical names; before 2017 a file was named by its MD5."""
-    names = tuple(physical(element.text.strip()) for element in root.all("phys_name"))
+    names = tuple(map(physical, named(root, "phys_name")))
     if names:
         return names
-    return tuple(f"jf_{_md5(element.text.strip().lower())}" for element in root.all("md5"))
+    return tuple(f"jf_{_md5(name.lower())}" for name in named(root, "md5"))
 
 
 def _md5(text: str) -> str:
