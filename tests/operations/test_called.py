@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from jobgate.model.operations import (
 from jobgate.model.outcomes import Counted, Found, Submitted
 from jobgate.model.selectors import BatchCalled, Ids, JobCalled, Of, Where
 from jobgate.model.state import JobState
+from jobgate.operations.called import PIECE
 from jobgate.operations.handle import handle
 from jobgate.testing.store_lab import PLAIN, life
 
@@ -135,6 +137,27 @@ def test_another_accounts_things_are_nothing_but_to_an_operator(tmp_path: Path) 
         called = Called(batches=(ways[0], ways[2]), jobs=(ways[3], ways[5]), then=then)
         await handle(bench.context, Request(operation=called, principal=operator))
         assert asked == [Known((batch, batch), (KnownJob(job(batch)),) * 2)]
+
+    run(tmp_path, body)
+
+
+def test_many_are_found_in_order_and_others_are_served_meanwhile(tmp_path: Path) -> None:
+    async def body(bench: Bench) -> None:
+        batch = await submit(bench, "a", "b")
+        passed = 0
+
+        async def pass_by() -> None:
+            nonlocal passed
+            while True:
+                passed += 1
+                await asyncio.sleep(0)
+
+        many = 3 * PIECE + 1
+        other = asyncio.create_task(pass_by())
+        found = await known(bench, *(JobCalled(name="ab"[at % 2]) for at in range(many)), BatchCalled(name="none"))
+        other.cancel()
+        assert found == Known((None,), tuple(KnownJob(job(batch, at % 2)) for at in range(many)))
+        assert passed >= 3
 
     run(tmp_path, body)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from functools import partial
 from typing import Final
 
 from jobgate.model.account import Principal, Scope
@@ -17,6 +19,8 @@ from jobgate.store.transaction import Transaction
 
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,8}")
 """Of an attempt, from 0."""
+PIECE: Final = 500
+"""Things looked up in one transaction: requests pass between two of them."""
 
 
 async def meant(context: Context, principal: Principal, operation: Called) -> Operation:
@@ -24,15 +28,20 @@ async def meant(context: Context, principal: Principal, operation: Called) -> Op
 
     Raises what `then` raises.
     """
+    batches: list[Batch | None] = []
+    jobs: list[KnownJob | None] = []
 
-    def work(tx: Transaction) -> Known:
+    def some(tx: Transaction, start: int) -> None:
         asker = present(tx, principal)
-        return Known(
-            batches=tuple(batch_called(tx, asker, called) for called in operation.batches),
-            jobs=tuple(job_called(tx, asker, called) for called in operation.jobs),
-        )
+        end = start + PIECE
+        batches.extend(batch_called(tx, asker, called) for called in operation.batches[start:end])
+        jobs.extend(job_called(tx, asker, called) for called in operation.jobs[start:end])
 
-    return operation.then(await context.store.read(work))
+    await context.store.read(partial(some, start=0))
+    for start in range(PIECE, max(len(operation.batches), len(operation.jobs)), PIECE):
+        await asyncio.sleep(0)
+        await context.store.read(partial(some, start=start))
+    return operation.then(Known(batches=tuple(batches), jobs=tuple(jobs)))
 
 
 def batch_called(tx: Transaction, principal: Principal, called: BatchCalled) -> Batch | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from jobgate.model.account import SEALED, Account, Credential, Principal, Scope, Signature
 from jobgate.model.ids import AccountId
 from jobgate.model.selectors import BatchCalled
-from jobgate.operations.called import batch_called, job_called
+from jobgate.operations.called import PIECE, batch_called, job_called
 from jobgate.operations.context import Context
 from jobgate.store.transaction import Transaction
 
@@ -16,11 +18,12 @@ Kept = tuple[Credential, Account, bytes]
 
 async def signers(context: Context, signature: Signature) -> list[Kept]:
     """Every credential that a right signature may have been made with, its value still sealed."""
-    return await context.store.read(lambda tx: list(_kept(tx, signature)))
+    owners = await _owners(context, signature)
+    return await context.store.read(lambda tx: list(_kept(tx, signature, owners)))
 
 
-def _kept(tx: Transaction, signature: Signature) -> Iterator[Kept]:
-    for ident in _owners(tx, signature):
+def _kept(tx: Transaction, signature: Signature, owners: Sequence[AccountId]) -> Iterator[Kept]:
+    for ident in owners:
         account = tx.accounts.get(ident)
         for credential in tx.accounts.credentials(ident):
             if (
@@ -30,16 +33,23 @@ def _kept(tx: Transaction, signature: Signature) -> Iterator[Kept]:
                 yield credential, account, sealed
 
 
-def _owners(tx: Transaction, signature: Signature) -> Iterator[AccountId]:
+async def _owners(context: Context, signature: Signature) -> list[AccountId]:
     """Of a number the one owner; a name may be that of things of several accounts."""
     if signature.of.number:
-        owner = _owner(tx, Principal(account=AccountId(0), name="", scopes=frozenset({Scope.OPERATE})), signature)
-        if owner is not None:
-            yield owner
-        return
-    for account in tx.accounts.holders(signature.kind):
-        if _owner(tx, Principal(account=account, name=""), signature) is not None:
-            yield account
+        anybody = Principal(account=AccountId(0), name="", scopes=frozenset({Scope.OPERATE}))
+        owner = await context.store.read(lambda tx: _owner(tx, anybody, signature))
+        return [] if owner is None else [owner]
+    holders = await context.store.read(lambda tx: tx.accounts.holders(signature.kind))
+    owners: list[AccountId] = []
+
+    def some(tx: Transaction, start: int) -> None:
+        asked = holders[start : start + PIECE]
+        owners.extend(one for one in asked if _owner(tx, Principal(account=one, name=""), signature) is not None)
+
+    for start in range(0, len(holders), PIECE):
+        await context.store.read(partial(some, start=start))
+        await asyncio.sleep(0)  # whoever asks is not known yet, and the accounts may be many
+    return owners
 
 
 def _owner(tx: Transaction, principal: Principal, signature: Signature) -> AccountId | None:
