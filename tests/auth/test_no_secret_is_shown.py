@@ -19,10 +19,12 @@ from jobgate.model.catalogue import App, Catalogue, Image
 from jobgate.model.errors import RequestError
 from jobgate.model.ids import AccountId
 from jobgate.model.operations import Request, Submit
+from jobgate.model.template import InputSlot, Template
 
 WORD = "hush7f3a91"
 """Planted wherever a secret may stand."""
-CATALOGUE = Catalogue({"host": App(name="host")}, {"host": Image(name="host")})
+TEMPLATED = App(name="templated", command=("true",), template=Template(inputs=(InputSlot(path="a"),)))
+CATALOGUE = Catalogue({"host": App(name="host"), "templated": TEMPLATED}, {"host": Image(name="host")})
 CHARITY = {
     "authenticator": WORD * 3,
     "app": "host",
@@ -63,10 +65,14 @@ def test_what_is_stored_of_a_request_holds_no_secret_of_it(dialect: str, verb: s
 def test_a_refusal_does_not_quote_an_address(dialect: str, url: str) -> None:
     charity: dict[str, object] = {**CHARITY, "inputFiles": [{"filename": "a", "url": url}]}
     native: dict[str, object] = {**NATIVE, "inputs": [{"path": "a", "url": url}]}
+    file = f"<mode>remote</mode><url>{url}</url><nbytes>1</nbytes><md5>{'0' * 32}</md5>"
+    job = f"<job><input_file>{file}</input_file></job>"
+    boinc = f"<submit_batch><batch><app_name>templated</app_name>{job}</batch></submit_batch>"
     body = charity if dialect == "charity_engine" else native
     spoken = load(dialect, Setup(prefix="", catalogue=CATALOGUE))
-    verb = "job-create" if dialect == "charity_engine" else "job-submit"
-    call = Call(verb=verb, method="POST", headers={}, now=1.0, body=msgspec.json.encode(body))
+    verb = {"charity_engine": "job-create", "boinc": "submit_rpc_handler"}.get(dialect, "job-submit")
+    fields = {"request": boinc.encode()}
+    call = Call(verb=verb, method="POST", headers={}, now=1.0, body=msgspec.json.encode(body), fields=fields)
     with pytest.raises(RequestError) as caught:
         spoken.decode(call)
     shown = spoken.refuse(call, caught.value).body

@@ -108,11 +108,13 @@ def test_a_slash_filters_by_name_until_escape_takes_it_away() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_operators_screen_is_what_the_sample_shows(canned: Canned, type_: Type, width: int) -> None:
-    first = ENVIRONMENTS[0] | {"oldest": SERVER["oldest"]}
+    now = datetime.now(UTC)  # the module's own is from when the tests were collected
+    started, oldest = ((now - ago).isoformat() for ago in (timedelta(days=9), timedelta(minutes=14)))
+    first = ENVIRONMENTS[0] | {"oldest": oldest}
     canned.tell("GET", "/v1/environments", {"items": [first, *ENVIRONMENTS[1:]]})
     canned.tell("GET", "/v1/account", {"account": "ops", "scopes": ["operate"]})
     canned.tell("GET", "/v1/batches", {"items": [fit()], "next": None})
-    canned.tell("GET", "/v1/server", SERVER)
+    canned.tell("GET", "/v1/server", SERVER | {"started": started, "oldest": oldest})
     seen = type_("top", "--once", width=width).out
     assert max(map(len, seen.splitlines())) <= width
     same(f"top-{width}.txt", seen)
