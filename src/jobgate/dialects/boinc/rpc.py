@@ -133,7 +133,7 @@ def words_of(failed: JobgateError, rpc: Rpc | None) -> str:  # one line for each
     """What is told of an error; of a fault that is not the asker's nothing but that."""
     match failed:
         case Unavailable(code="storage-full"):
-            return failed.message  # what there is can still be asked for, stopped and retired
+            return "the disk is full; nothing new is taken"  # what there is can be asked for, stopped and retired
         case Unavailable():
             return "Project is temporarily offline"
         case JobgateError() if not isinstance(failed, RequestError):
