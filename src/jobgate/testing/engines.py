@@ -369,7 +369,8 @@ async def what_has_begun_is_not_recalled(subject: Subject) -> None:
         await site.engine.recall([long.attempt, short.attempt, stranger.attempt])
         assert (await site.run("exit 4"))[0].exit == Exit(4)
         said = await site.engine.poll([long.attempt, short.attempt])
-        assert (said[long.attempt].phase, said[short.attempt].exit) == (Phase.RUNNING, Exit(3))
+        assert said[long.attempt].phase in (Phase.STARTING, Phase.RUNNING), "its start may not be told yet"
+        assert said[short.attempt].exit == Exit(3)
         await site.engine.cancel([long.attempt])
         await site.ended(long)
 
