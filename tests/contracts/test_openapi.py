@@ -75,11 +75,13 @@ def what_the_document_allows_is_understood(ctx: CheckContext, response: Response
 def _beyond(case: Case[Any], fault: dict[str, str]) -> bool:
     """What no document can say.
 
-    An address may name no host, rows of a sweep may not fit their template, and the parameters of a submit belong to
-    one form of its body.
+    An address may name no host, rows of a sweep may not fit their template, the parameters of a submit belong to one
+    form of its body, and the headers of a part of an upload hold numbers.
     """
     pointer = fault.get("pointer", "")
     lines_only = case.operation.path == "/v1/batches" and case.method == "POST" and fault["code"] == "unknown-field"
+    if case.operation.path == "/v1/uploads/{sha256}" and "parameter" in fault:
+        return True
     return pointer.endswith("/url") or pointer.startswith("#/sweep") or (lines_only and "parameter" in fault)
 
 

@@ -290,7 +290,7 @@ def check_name(name: str, field: str) -> None:
     """Raises Invalid for what cannot be a job's name."""
     if not 1 <= len(name) <= NAME or not name.isprintable():
         told = f"{field}: a job's name is 1 to {NAME} printable characters"
-        raise Invalid(told, code="invalid-field", field=field)
+        raise Invalid(told, field=field)
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

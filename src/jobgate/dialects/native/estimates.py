@@ -76,6 +76,7 @@ def _reader(limit: int, most: int, catalogue: Catalogue) -> Callable[[Call], Ask
 class _Shape(Struct, frozen=True):
     template: msgspec.Raw | UnsetType = UNSET
     jobs: msgspec.Raw | UnsetType = UNSET
+    open: msgspec.Raw | UnsetType = UNSET
 
 
 def _is_batch(body: bytes) -> bool:
@@ -83,7 +84,7 @@ def _is_batch(body: bytes) -> bool:
         shape = msgspec.json.decode(body, type=_Shape)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
-    return shape.template is not UNSET or shape.jobs is not UNSET
+    return any(one is not UNSET for one in (shape.template, shape.jobs, shape.open))
 
 
 def _estimated(prefix: str, call: Call, outcome: Estimated) -> Reply:

@@ -209,7 +209,7 @@ def verbs(limit: int) -> tuple[Verb, ...]:
             scope=Scope.SUBMIT,
             query=_Forced,
             gives={204: None},
-            refuses=("folder-not-empty",),
+            refuses=("folder-not-found", "folder-not-empty"),
             decode=_drop,
             encode=_dropped,
         ),

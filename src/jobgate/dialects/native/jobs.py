@@ -133,8 +133,11 @@ def _list(call: Call) -> Ask:
 
 def _find(call: Call) -> Ask:
     asked = body(call, FindDraft)
-    if not 1 <= len(asked.ids) + len(asked.names) <= MOST:
+    number = len(asked.ids) + len(asked.names)
+    if not number:
         raise Invalid(f"1 to {MOST} ids or names are needed", code="missing-field", field="ids")
+    if number > MOST:
+        raise Invalid(f"1 to {MOST} ids and names are taken together, and these are {number}", field="ids")
     names: list[JobName] = []
     missing: list[str] = []
     for ident in asked.ids:

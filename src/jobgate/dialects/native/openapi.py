@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from jobgate.dialects.dialect import Body
+from jobgate.dialects.native.jobs import FindDraft
 from jobgate.dialects.native.problems import PROBLEM, PROBLEMS
 from jobgate.dialects.native.wire import BatchDraft, FillDraft, InputDraft, JobDraft, OutputDraft, Problem
 from jobgate.dialects.openapi.document import About, Header, Refusals
@@ -128,6 +129,9 @@ RULES: Final[Rules] = {
     InputDraft: {
         "oneOf": [{"required": [one]} for one in ("content", "url", "upload", "file")],
         "properties": {"path": {"minLength": 1}, "url": {"pattern": "^https?://"}},
+    },
+    FindDraft: {
+        "anyOf": [{"required": [one], "properties": {one: {"minItems": 1}}} for one in ("ids", "names")],
     },
     FillDraft: {"oneOf": [{"required": ["template"]}, {"required": ["jobs"]}]},
     BatchDraft: {
