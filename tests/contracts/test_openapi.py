@@ -79,7 +79,8 @@ def _beyond(case: Case[Any], fault: dict[str, str]) -> bool:
     form of its body, and the headers of a part of an upload hold numbers.
     """
     pointer = fault.get("pointer", "")
-    lines_only = case.operation.path == "/v1/batches" and case.method == "POST" and fault["code"] == "unknown-field"
+    filled = ("/v1/batches", "/v1/batches/{id}/jobs")
+    lines_only = case.operation.path in filled and case.method == "POST" and fault["code"] == "unknown-field"
     if case.operation.path == "/v1/uploads/{sha256}" and "parameter" in fault:
         return True
     return pointer.endswith("/url") or pointer.startswith("#/sweep") or (lines_only and "parameter" in fault)
