@@ -118,6 +118,15 @@ def _of_job(called: JobCalled, unknown: str, then: Callable[[KnownJob], Operatio
     return Ask(operation=Called(jobs=(called,), then=meant))
 
 
+def _file_of(number: int, file: int) -> Ask:
+    """One output of the instance of that number."""
+    return _of_job(
+        JobCalled(number=number),
+        f"no job instance {number}",
+        lambda job: Read(job=job.name, number=file, attempt=job.attempt or None),
+    )
+
+
 def _of_batch(called: BatchCalled, naming: Naming) -> Ask:
     def meant(known: Known) -> Operation:
         (batch,) = known.batches
@@ -163,11 +172,7 @@ def plain(call: Call) -> Ask:
     match query.get("cmd", ""):
         case "file":
             number, file = _number(query.get("result_id", ""), "job instance"), _file(query)
-            return _of_job(
-                JobCalled(number=number),
-                f"no job instance {number}",
-                lambda job: Read(job=job.name, number=file, attempt=job.attempt or None),
-            )
+            return _file_of(number, file)
         case "result":
             number = _number(query.get("result_id", ""), "job instance")
             return _of_job(
@@ -197,11 +202,7 @@ def browsed(call: Call) -> Ask:
                 _number(query.get("result_id", ""), "job instance"),
                 _file({"file_num": query.get("index", "0")}),
             )
-            return _of_job(
-                JobCalled(number=number),
-                f"no job instance {number}",
-                lambda job: Read(job=job.name, number=file, attempt=job.attempt or None),
-            )
+            return _file_of(number, file)
         case "get_batch_zip":
             return _of_batch(_batch(query), Naming.LOGICAL)
         case _:
